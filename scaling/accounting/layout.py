@@ -1,0 +1,116 @@
+"""How a training job is spread over devices: the degrees of every kind of parallelism.
+
+A device's place has four coordinates, data x context x pipeline x tensor; expert parallelism
+and ZeRO reuse the data coordinate instead of adding one (Rajbhandari et al. 2020,
+arXiv:1910.02054; Narayanan et al. 2021, arXiv:2104.04473; Korthikanti et al. 2022, arXiv:2205.05198).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scaling.accounting.shape import ModelShape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """One way to spread a job over `devices` accelerators; the default is a single device."""
+
+    data: int = 1
+    """Data-parallel replicas; ZeRO (FSDP) shards model states over these (and over `context`)."""
+    zero_stage: int = 0
+    """0: replicated states; 1: optimizer states sharded; 2: gradients too; 3: weights too (FSDP)."""
+    tensor: int = 1
+    """Tensor-parallel degree: heads and feed-forward width are split over this many devices."""
+    sequence: bool = False
+    """Sequence parallelism: activations outside the tensor-parallel matmuls are split over `tensor` too."""
+    pipeline: int = 1
+    """Pipeline stages: consecutive blocks on different devices."""
+    interleave: int = 1
+    """Virtual stages (model chunks) on each pipeline device; 1 is plain 1F1B."""
+    context: int = 1
+    """Context-parallel degree: each sequence is split over this many devices."""
+    expert: int = 1
+    """Expert-parallel degree (mixture of experts): experts are split inside the data-parallel group."""
+    micro_batch: int = 1
+    """Sequences one data-parallel replica computes at a time."""
+    accumulation: int = 1
+    """Micro-batches each replica computes before an optimizer step (with a pipeline: those in flight)."""
+
+    def __post_init__(self) -> None:
+        for name in ("data", "tensor", "pipeline", "interleave", "context", "expert", "micro_batch", "accumulation"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"layout.{name}={value!r} is not a positive whole number: give 1 to leave it off")
+        if self.zero_stage not in (0, 1, 2, 3):
+            raise ValueError(f"layout.zero_stage={self.zero_stage!r} is not 0, 1, 2 or 3 (3 is FSDP)")
+        if self.data % self.expert:
+            raise ValueError(
+                f"layout.expert={self.expert} does not divide layout.data={self.data}: "
+                "experts are spread inside the data-parallel group"
+            )
+        if self.interleave > 1 and self.pipeline == 1:
+            raise ValueError(f"layout.interleave={self.interleave} needs layout.pipeline > 1")
+
+    @property
+    def devices(self) -> int:
+        """Accelerators in the job."""
+        return self.data * self.tensor * self.pipeline * self.context
+
+    @property
+    def shard_group(self) -> int:
+        """Devices that ZeRO shards over: the data and context coordinates."""
+        return self.data * self.context
+
+    @property
+    def sequences_per_step(self) -> int:
+        """Global batch in sequences."""
+        return self.data * self.micro_batch * self.accumulation
+
+    def __str__(self) -> str:
+        parts = []
+        if self.data > 1 or self.devices == 1:
+            parts.append(f"DP{self.data}")
+        if self.zero_stage:
+            parts.append(f"ZeRO-{self.zero_stage}")
+        if self.tensor > 1:
+            parts.append(f"TP{self.tensor}" + ("+SP" if self.sequence else ""))
+        if self.pipeline > 1:
+            parts.append(f"PP{self.pipeline}" + (f"x{self.interleave}" if self.interleave > 1 else ""))
+        if self.context > 1:
+            parts.append(f"CP{self.context}")
+        if self.expert > 1:
+            parts.append(f"EP{self.expert}")
+        return " ".join(parts)
+
+
+def check_layout(shape: ModelShape, layout: Layout) -> None:
+    """Raises ValueError, naming the remedy, when `shape` cannot be split as `layout` says."""
+    if shape.heads % layout.tensor:
+        raise ValueError(
+            f"layout.tensor={layout.tensor} does not divide heads={shape.heads}: "
+            f"choose a degree that divides the heads ({_divisors(shape.heads)})"
+        )
+    if shape.ffn_width % layout.tensor:
+        raise ValueError(
+            f"layout.tensor={layout.tensor} does not divide ffn_width={shape.ffn_width}: "
+            f"choose a degree that divides it ({_divisors(shape.ffn_width)})"
+        )
+    if layout.pipeline > shape.depth:
+        raise ValueError(
+            f"layout.pipeline={layout.pipeline} has more stages than the model's depth={shape.depth} blocks: "
+            f"give at most {shape.depth}"
+        )
+    if layout.pipeline * layout.interleave > shape.depth:
+        raise ValueError(
+            f"layout.interleave={layout.interleave} cuts depth={shape.depth} blocks into "
+            f"{layout.pipeline * layout.interleave} chunks: give at most {shape.depth // layout.pipeline}"
+        )
+    if shape.context % layout.context:
+        raise ValueError(f"layout.context={layout.context} does not divide the context of {shape.context} tokens")
+    if layout.expert > 1 and shape.experts % layout.expert:
+        raise ValueError(f"layout.expert={layout.expert} does not divide experts={shape.experts}")
+
+
+def _divisors(n: int) -> str:
+    return ", ".join(str(k) for k in range(1, min(n, 64) + 1) if n % k == 0)
