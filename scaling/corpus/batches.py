@@ -1,0 +1,79 @@
+"""Which windows of the corpus make batch i: a pure function of (seed, i), with no state to save or lose.
+
+Training reads the corpus in epochs, and every epoch visits each window exactly once in its own order.
+The order is never stored. Position p of an epoch is mapped to a window by a balanced Feistel network on
+Z_a x Z_a with a = ceil(sqrt(n)): (L, R) -> (R, L + F(R) mod a) is a bijection whatever F is, and with
+independent random tables F a few rounds of it are a pseudo-random permutation (Luby & Rackoff, "How to
+construct pseudorandom permutations from pseudorandom functions", 1988). The a*a - n surplus points are
+stepped over by walking on until the walk is back inside (Black & Rogaway, "Ciphers with arbitrary finite
+domains", 2002).
+"""
+
+from functools import lru_cache
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ROUNDS = 6
+_STREAM = 1 << 62  # keeps these Philox keys apart from those of the lexicon
+_REPLICA = 1 << 40  # windows of an endless corpus that one seed may read before it meets the next seed's
+
+
+def window_order(seed: int, step: int, batch_windows: int, n_windows: int | None) -> NDArray[np.int64]:
+    """Indices, shape (batch_windows,), of the windows in batch `step` (from 0).
+
+    Batches follow one another through the epochs without gap: a batch may end one epoch and begin the
+    next. With `n_windows` None the corpus is endless and each seed reads fresh windows of its own.
+    """
+    _check(seed, step, batch_windows)
+    first = step * batch_windows
+    if n_windows is None:
+        return (seed % 2**22) * _REPLICA + np.arange(first, first + batch_windows)
+    if n_windows < 1:
+        raise ValueError(f"the corpus holds {n_windows} windows: it is shorter than one context")
+    first_epoch, offset = divmod(first, n_windows)
+    if offset + batch_windows <= n_windows:
+        return _permute(np.arange(offset, offset + batch_windows), seed, first_epoch, n_windows)
+    parts = []
+    wanted, epoch = batch_windows, first_epoch
+    while wanted:
+        positions = np.arange(offset, min(n_windows, offset + wanted))
+        parts.append(_permute(positions, seed, epoch, n_windows))
+        wanted, epoch, offset = wanted - len(positions), epoch + 1, 0
+    return np.concatenate(parts)
+
+
+def _check(seed: int, step: int, batch_windows: int) -> None:
+    if seed < 0 or step < 0 or batch_windows < 1:
+        raise ValueError(
+            f"window_order needs seed >= 0, step >= 0 and batch_windows >= 1, "
+            f"not seed={seed}, step={step}, batch_windows={batch_windows}"
+        )
+
+
+def _permute(positions: NDArray[np.int64], seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    """Where a seeded permutation of range(n) sends each of `positions`."""
+    side, tables = _round_tables(seed, epoch, n)
+    image = _feistel(positions, side, tables)
+    outside = image >= n
+    while outside.any():
+        image[outside] = _feistel(image[outside], side, tables)
+        outside = image >= n
+    return image
+
+
+def _feistel(x: NDArray[np.int64], side: int, tables: NDArray[np.int64]) -> NDArray[np.int64]:
+    left, right = np.divmod(x, side)
+    for table in tables:
+        left, right = right, (left + table[right]) % side
+    return left * side + right
+
+
+@lru_cache(maxsize=8)
+def _round_tables(seed: int, epoch: int, n: int) -> tuple[int, NDArray[np.int64]]:
+    """The network's side a and its round functions, shape (rounds, a); remembered, never changed."""
+    side = isqrt(n - 1) + 1
+    key = np.array([seed % 2**64, _STREAM + epoch], dtype=np.uint64)
+    raw = np.random.Philox(key=key).random_raw(_ROUNDS * side)
+    return side, (raw % np.uint64(side)).astype(np.int64).reshape(_ROUNDS, side)

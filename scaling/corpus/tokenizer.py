@@ -1,0 +1,97 @@
+"""From text to tokens: bytes, or byte-pair encoding trained on the corpus.
+
+A separator follows every document. For bytes it is 0xFF, which never occurs in UTF-8; for BPE it is the
+last token of the vocabulary. A separator counts as one byte of text, so that bytes have exactly one byte a token.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.corpus.config import BPETokenizer, BytesTokenizer, TokenizerConfig
+
+SEPARATOR_BYTE = 0xFF
+_BATCH_DOCUMENTS = 256
+
+
+@dataclass(frozen=True)
+class ByteEncoder:
+    """One token a byte."""
+
+    name: str = "bytes"
+    vocab_size: int = 256
+
+    def encode(self, documents: Iterable[bytes]) -> Iterator[NDArray[Any]]:
+        """Tokens of each document, its separator at the end."""
+        for document in documents:
+            yield np.frombuffer(document + bytes([SEPARATOR_BYTE]), np.uint8)
+
+    def definition(self) -> str:
+        """Text from which the tokenizer can be made again."""
+        return self.name
+
+
+@dataclass(frozen=True)
+class BPEEncoder:
+    """Byte-level BPE (Sennrich et al. 2016, over bytes as in GPT-2), held by the `tokenizers` library."""
+
+    model: Any
+    vocab_size: int
+    name: str = "bpe"
+
+    def encode(self, documents: Iterable[bytes]) -> Iterator[NDArray[Any]]:
+        """Tokens of each document, its separator at the end."""
+        separator = self.vocab_size - 1
+        stream = iter(documents)
+        while batch := [document.decode() for document in islice(stream, _BATCH_DOCUMENTS)]:
+            for encoding in self.model.encode_batch_fast(batch):
+                yield np.array([*encoding.ids, separator], dtype=np.int64)
+
+    def definition(self) -> str:
+        """The `tokenizers` library's JSON."""
+        return str(self.model.to_str())
+
+
+Tokenizer = ByteEncoder | BPEEncoder
+
+
+def train_tokenizer(config: TokenizerConfig, train_documents: Iterable[bytes]) -> Tokenizer:
+    """The tokenizer that a config asks for, trained on `train_documents` where it needs training."""
+    match config:
+        case BytesTokenizer():
+            return ByteEncoder()
+        case BPETokenizer():
+            return _train_bpe(config.vocab_size, train_documents)
+        case _:
+            raise ValueError(f"unknown tokenizer {type(config).__name__}: use bytes or bpe")
+
+
+def _train_bpe(vocab_size: int, train_documents: Iterable[bytes]) -> BPEEncoder:
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise ValueError(
+            "tokenizer=bpe needs the tokenizers library: pip install 'scaling-simulator[bpe]', "
+            "or set tokenizer=bytes"
+        ) from error
+    byte_level = tokenizers.pre_tokenizers.ByteLevel
+    model = tokenizers.Tokenizer(tokenizers.models.BPE())
+    model.pre_tokenizer = byte_level(add_prefix_space=False)
+    model.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocab_size - 1,  # the separator is ours, so that no text can spell it
+        initial_alphabet=sorted(byte_level.alphabet()),
+        show_progress=False,
+    )
+    model.train_from_iterator((document.decode() for document in train_documents), trainer)
+    found = model.get_vocab_size() + 1
+    if found < vocab_size:
+        raise ValueError(
+            f"tokenizer.vocab_size={vocab_size}: the training text yields only {found} tokens; "
+            f"set tokenizer.vocab_size={found} or less, or give more text"
+        )
+    return BPEEncoder(model, vocab_size)
