@@ -43,7 +43,7 @@ def forward_flops_per_token(shape: ModelShape, context: int | None = None) -> Fo
     if shape.encoder_depth:
         raise ValueError(
             f"encoder_depth={shape.encoder_depth}: exact FLOPs of an encoder-decoder depend on two "
-            "sequence lengths; use convention=6nd, which counts half of its parameters a token (GPT-3 paper, Table D.1)"
+            "sequence lengths; use convention=6nd, which counts half of its parameters a token"
         )
     context = _whole_context(shape, context)
     hidden = shape.expert_width or shape.ffn_width
@@ -115,7 +115,7 @@ def recomputed_flops_per_token(shape: ModelShape, recompute: Recompute, context:
 
 
 def score_width(shape: ModelShape) -> int:
-    """Multiply-adds of one query-key pair in one block: head_width for the score and for the value, a head."""
+    """Products of one query-key pair in one block: a head, head_width for the score and for the value."""
     if shape.latent is not None:
         return shape.heads * (shape.latent.nope_width + shape.latent.rope_width + shape.latent.value_width)
     return 2 * shape.attention_width

@@ -29,7 +29,7 @@ class ParamCounts:
 
     @property
     def non_embedding(self) -> int:
-        """Without token and position embeddings and without an untied head (Kaplan et al. 2020, section 2.1)."""
+        """Without token and position embeddings and without an untied head (Kaplan et al. 2020, 2.1)."""
         return self.attention + self.ffn + self.norms
 
     @property

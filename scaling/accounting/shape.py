@@ -70,7 +70,7 @@ class ModelShape:
     """Biases of the linear layers: none, on queries, keys and values only, or on all but the head."""
     positions: Positions = "rotary"
     """learned has its own table, relative_projection one more width × (heads·head_width) matrix a block
-    (Transformer-XL, Gopher), relative_buckets a small table of biases a stack (T5); the rest have no weights."""
+    (Transformer-XL, Gopher), relative_buckets a table of biases a stack (T5); the rest have no weights."""
     position_rows: int | None = None
     """Rows of a learned position table; by default `context`."""
     segment_types: int = 0
@@ -144,7 +144,7 @@ class ModelShape:
             self.experts_active or self.shared_experts or self.dense_depth or self.expert_width
         ):
             raise ValueError(
-                "experts_active, shared_experts, expert_width, dense_depth describe a mixture: set experts too"
+                "experts_active, shared_experts, expert_width, dense_depth belong to a mixture: set experts"
             )
         if self.dense_depth > self.depth:
             raise ValueError(
@@ -184,8 +184,8 @@ def decoder_shape(
 ) -> ModelShape:
     """This project's decoder with the usual defaults filled in.
 
-    kv_heads is heads; head_width is width/heads; ffn_width is 4·width for gelu and, to hold as many weights in
-    three matrices, 8/3·width rounded up to a multiple of 64 for swiglu. Raises `ValueError` when heads do not
+    kv_heads is heads; head_width is width/heads; ffn_width is 4·width for gelu and, to hold as many weights
+    in three matrices, 8/3·width rounded up to a multiple of 64 for swiglu. Raises `ValueError` when heads do not
     divide width.
     """
     _require_whole("heads", heads, least=1)
