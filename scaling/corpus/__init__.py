@@ -3,9 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling.corpus import stdlib
+from scaling.corpus import hub, lexicon, stdlib, text
 from scaling.corpus.build import token_files
-from scaling.corpus.config import CorpusConfig, StdlibCorpus, TokenizerConfig
+from scaling.corpus.config import (
+    BytesTokenizer,
+    CorpusConfig,
+    HubCorpus,
+    LexiconCorpus,
+    StdlibCorpus,
+    TextCorpus,
+    TokenizerConfig,
+)
+from scaling.corpus.tokenizer import ByteEncoder
 from scaling.corpus.tokens import TokenSource
 
 __all__ = ["TokenCorpus", "TokenSource", "prepare"]
@@ -17,8 +26,6 @@ class TokenCorpus:
 
     name: str
     """What it is called in records."""
-    tokenizer: str
-    """bytes or bpe."""
     train: TokenSource
     """Windows to train on; endless for the lexicon."""
     validation: TokenSource
@@ -34,20 +41,6 @@ class TokenCorpus:
     entropy_nats_per_token: float | None = None
     """The loss that no model can beat, where it is known."""
 
-    def require(self, context: int, batch_windows: int) -> None:
-        """Refuse, in one line, a corpus shorter than one batch or with no validation window."""
-        train, validation = self.train.windows(context), self.validation.windows(context)
-        if train is not None and train < batch_windows:
-            raise ValueError(
-                f"corpus {self.name} has {self.train_tokens} training tokens, {train} windows of {context}: "
-                f"less than one batch of {batch_windows}; give more text, or lower the batch or the context"
-            )
-        if not validation:
-            raise ValueError(
-                f"corpus {self.name} has not one validation window of {context} tokens; "
-                "raise corpus.validation_bytes and corpus.validation_fraction, or lower the context"
-            )
-
 
 def prepare(corpus: CorpusConfig, tokenizer: TokenizerConfig, cache_dir: Path) -> TokenCorpus:
     """The token corpus that a config describes; token files are made under `cache_dir` at first use.
@@ -55,18 +48,40 @@ def prepare(corpus: CorpusConfig, tokenizer: TokenizerConfig, cache_dir: Path) -
     Raises ValueError, in one line, for whatever is wrong with the source, the config or the cache.
     """
     match corpus:
+        case LexiconCorpus():
+            return _prepare_lexicon(corpus, tokenizer)
         case StdlibCorpus():
-            kind, name, documents, files = "stdlib", "stdlib", stdlib.documents(), stdlib.files()
+            name, documents, files = "stdlib", stdlib.documents(), stdlib.files()
+        case TextCorpus():
+            name, documents, files = "text", text.documents(corpus), text.files(corpus)
+        case HubCorpus():
+            name, documents, files = corpus.name, hub.documents(corpus), hub.files(corpus)
         case _:
-            raise ValueError(f"unknown corpus {type(corpus).__name__}")
-    entry, train, validation = token_files(kind, documents, files, corpus, tokenizer, cache_dir)
+            raise ValueError(f"unknown corpus {type(corpus).__name__}: use stdlib, text, hub or lexicon")
+    entry, train, validation = token_files(documents, files, corpus, tokenizer, cache_dir)
     return TokenCorpus(
         name=name,
-        tokenizer=entry.tokenizer,
         train=train,
         validation=validation,
         vocab_size=entry.vocab_size,
         fingerprint=entry.fingerprint,
         bytes_per_token=entry.bytes_per_token,
         train_tokens=entry.train.tokens,
+    )
+
+
+def _prepare_lexicon(corpus: LexiconCorpus, tokenizer: TokenizerConfig) -> TokenCorpus:
+    if not isinstance(tokenizer, BytesTokenizer):
+        raise ValueError(
+            "corpus=lexicon is endless and its entropy is known by the byte: set tokenizer=bytes"
+        )
+    return TokenCorpus(
+        name="lexicon",
+        train=lexicon.train_source(corpus),
+        validation=lexicon.validation_source(corpus),
+        vocab_size=ByteEncoder().vocab_size,
+        fingerprint=lexicon.fingerprint(corpus),
+        bytes_per_token=1.0,
+        train_tokens=None,
+        entropy_nats_per_token=lexicon.make_lexicon(corpus).entropy_nats_per_character,
     )

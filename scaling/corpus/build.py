@@ -32,7 +32,6 @@ class Entry:
 
     train: TokenFile
     validation: TokenFile
-    tokenizer: str
     vocab_size: int
     fingerprint: str
     train_documents: int
@@ -42,7 +41,6 @@ class Entry:
 
 
 def token_files(
-    kind: str,
     documents: Iterable[bytes],
     source_files: list[Path],
     corpus: CorpusConfig,
@@ -54,6 +52,7 @@ def token_files(
     `documents` is read only if they must be made. Raises ValueError, in one line, for a damaged entry, a
     cache that cannot be written, and whatever is wrong with the documents.
     """
+    kind = type(corpus).__name__.removesuffix("Corpus").lower()
     folder = cache_dir / f"{kind}-{_stamp(source_files, corpus, tokenizer)}"
     if not folder.is_dir():
         try:
@@ -127,7 +126,6 @@ def _make(
     described = Entry(
         train=train,
         validation=validation,
-        tokenizer=encoder.name,
         vocab_size=encoder.vocab_size,
         fingerprint=sha256("\n".join([train.sha256, validation.sha256, definition]).encode()).hexdigest(),
         train_documents=len(parts.train),

@@ -53,7 +53,7 @@ class TextCorpus(CorpusConfig):
     text_field: str | None = None
     """Name of the text field; given, every file is read as JSONL, one document a line."""
 
-    document_bytes: int = 65536
+    document_bytes: int = 16384
     """A plain file longer than this (bytes) is cut at line ends into documents of at most this length,
     so that one long file can still be divided into training and validation text."""
 

@@ -108,8 +108,9 @@ def split(
 ) -> Split:
     """Hold out whole clusters, in the order of their smallest digest, until enough bytes are held out.
 
-    Enough is `validation_bytes`, or `validation_fraction` of the corpus where that is less. A cluster larger
-    than that stays in training, unless all are: then the smallest is held out.
+    Enough is `validation_bytes`, or `validation_fraction` of the corpus where that is less. A cluster is
+    held out if that brings the bytes held out nearer to it, so that no huge document stands for the whole;
+    where not one does, the smallest cluster is held out.
     """
     cluster = clusters(signatures)
     count = int(cluster.max()) + 1
@@ -122,14 +123,13 @@ def split(
     np.minimum.at(key, cluster, digests)
     cluster_bytes = np.bincount(cluster, weights=sizes, minlength=count)
     target = min(validation_bytes, validation_fraction * float(sizes.sum()))
-    candidates = [c for c in np.argsort(key, kind="stable") if cluster_bytes[c] <= target]
     rank: dict[int, int] = {}
     held_bytes = 0.0
-    for candidate in candidates or [int(np.argmin(cluster_bytes))]:
-        rank[int(candidate)] = len(rank)
-        held_bytes += cluster_bytes[candidate]
-        if held_bytes >= target:
-            break
+    for candidate in np.argsort(key, kind="stable"):
+        if held_bytes + cluster_bytes[candidate] / 2 < target:
+            rank[int(candidate)] = len(rank)
+            held_bytes += cluster_bytes[candidate]
+    rank = rank or {int(np.argmin(cluster_bytes)): 0}
     held = [document for document in range(len(sizes)) if int(cluster[document]) in rank]
     return Split(
         train=[document for document in range(len(sizes)) if int(cluster[document]) not in rank],

@@ -1,7 +1,8 @@
 """From text to tokens: bytes, or byte-pair encoding trained on the corpus.
 
 A separator follows every document. For bytes it is 0xFF, which never occurs in UTF-8; for BPE it is the
-last token of the vocabulary. A separator counts as one byte of text, so that bytes have exactly one byte a token.
+last token of the vocabulary, which no text can spell. A separator counts as one byte of text, so that a
+byte token stands for exactly one byte.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,6 @@ _BATCH_DOCUMENTS = 256
 class ByteEncoder:
     """One token a byte."""
 
-    name: str = "bytes"
     vocab_size: int = 256
 
     def encode(self, documents: Iterable[bytes]) -> Iterator[NDArray[Any]]:
@@ -32,7 +32,7 @@ class ByteEncoder:
 
     def definition(self) -> str:
         """Text from which the tokenizer can be made again."""
-        return self.name
+        return "bytes"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,6 @@ class BPEEncoder:
 
     model: Any
     vocab_size: int
-    name: str = "bpe"
 
     def encode(self, documents: Iterable[bytes]) -> Iterator[NDArray[Any]]:
         """Tokens of each document, its separator at the end."""
