@@ -38,10 +38,21 @@ class Layout:
     """Micro-batches each replica computes before an optimizer step (with a pipeline: those in flight)."""
 
     def __post_init__(self) -> None:
-        for name in ("data", "tensor", "pipeline", "interleave", "context", "expert", "micro_batch", "accumulation"):
+        for name in (
+            "data",
+            "tensor",
+            "pipeline",
+            "interleave",
+            "context",
+            "expert",
+            "micro_batch",
+            "accumulation",
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"layout.{name}={value!r} is not a positive whole number: give 1 to leave it off")
+                raise ValueError(
+                    f"layout.{name}={value!r} is not a positive whole number: give 1 to leave it off"
+                )
         if self.zero_stage not in (0, 1, 2, 3):
             raise ValueError(f"layout.zero_stage={self.zero_stage!r} is not 0, 1, 2 or 3 (3 is FSDP)")
         if self.data % self.expert:
@@ -107,7 +118,9 @@ def check_layout(shape: ModelShape, layout: Layout) -> None:
             f"{layout.pipeline * layout.interleave} chunks: give at most {shape.depth // layout.pipeline}"
         )
     if shape.context % layout.context:
-        raise ValueError(f"layout.context={layout.context} does not divide the context of {shape.context} tokens")
+        raise ValueError(
+            f"layout.context={layout.context} does not divide the context of {shape.context} tokens"
+        )
     if layout.expert > 1 and shape.experts % layout.expert:
         raise ValueError(f"layout.expert={layout.expert} does not divide experts={shape.experts}")
 
