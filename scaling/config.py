@@ -302,7 +302,7 @@ class TrainConfig:
         )
         _require(
             len(budgets) <= 1 or self.schedule.kind == "wsd",
-            f"schedule={self.schedule.kind}: only wsd lets several budgets share a trunk; give one branch or schedule=wsd",
+            f"schedule={self.schedule.kind}: several budgets share a trunk with wsd only; give one branch",
         )
 
     @property

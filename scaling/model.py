@@ -137,7 +137,7 @@ class Decoder(nn.Module):
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Logits (B, T, V) of the token after each position; a later token never changes an earlier logit."""
         T = tokens_BT.shape[1]
-        if T > self.shape.context:
+        if self.shape.context < T:
             raise ValueError(
                 f"{T} tokens do not fit the context of {self.shape.context}: shorten the input or raise model.context"
             )

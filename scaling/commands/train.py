@@ -1,0 +1,23 @@
+"""`scaling train`: pre-train one model, or many as a plain Hydra multirun (-m)."""
+
+import hydra
+from omegaconf import DictConfig
+
+from scaling import hydra_app
+
+
+@hydra.main(version_base="1.3", config_path="pkg://scaling.conf", config_name="train")
+def train(config: DictConfig) -> float | None:
+    """Train the configured job; returns the last run's validation loss, for sweepers that optimise it."""
+    from scaling.config import load
+    from scaling.display import report_job
+    from scaling.pretrain import pretrain
+
+    job = load(config)
+    with report_job(job.name) as report:
+        records = pretrain(job, report)
+    return records[-1].loss_nats
+
+
+if __name__ == "__main__":
+    hydra_app.run(train)

@@ -1,0 +1,99 @@
+"""What `train` and `sweep` share as Hydra apps: errors in one line, shell completion."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
+
+from scaling.config import SCHEMAS, SweepConfig, TrainConfig, register
+from scaling.overrides import field_help
+
+
+def run(app: Callable[[], Any]) -> None:
+    """Run a Hydra app; a user's mistake ends in one line on stderr and exit status 2.
+
+    With HYDRA_FULL_ERROR=1 set by the user, errors come with their traceback.
+    """
+    register()
+    # Shell completion gives the whole line, `scaling train …`; Hydra expects one word before the overrides.
+    if line := os.environ.get("COMP_LINE"):
+        words = line.split(" ")
+        if len(words) > 2 and words[1] in ("train", "sweep"):
+            os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra itself prints and exits, over many lines
+    try:
+        app()
+    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
+        if wants_traceback:
+            raise
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: what was wrong, its value, how to mend it."""
+    if isinstance(error, MissingConfigException):
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        found = next((i for i, line in enumerate(lines) if line.startswith("Available options")), None)
+        options = (
+            []
+            if found is None
+            else [o for o in lines[found + 1 :] if not o.startswith(("schema_", "Config search"))]
+        )
+        missing = (error.missing_cfg_file or "") if isinstance(error.missing_cfg_file, str) else ""
+        return f"{missing or lines[0]}: no such option" + (
+            f"; choose one of {', '.join(options)}" if options else ""
+        )
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _explain_composition(error)
+    return " ".join(str(error).split())
+
+
+def _explain_composition(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    key = str(getattr(cause, "full_key", None) or "")
+    given = next((word for word in sys.argv[1:] if key and word.lstrip("+~").partition("=")[0] == key), key)
+    keys = known_keys()
+    if key and key not in keys and "not in" in str(cause):
+        near = get_close_matches(key, keys, n=3, cutoff=0.6)
+        near += [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2] and k not in near]
+        siblings = [k for k in keys if k.rpartition(".")[0] == key.rpartition(".")[0]]
+        return f"{given}: no such key; " + (
+            f"did you mean {' or '.join(near[:3])}?" if near else f"keys there: {', '.join(siblings)}"
+        )
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    reason = next((line for line in lines if not line.startswith(("full_key", "object_type"))), str(cause))
+    if "Could not override" in reason and len(lines) > 1:
+        reason = " ".join(lines)
+    text = f"{given}: {reason}" if given else reason
+    meaning = keys.get(key)
+    return text + (f" ({key}: {meaning})" if meaning else "")
+
+
+def known_keys() -> dict[str, str]:
+    """Every key of a training job or a sweep, with its help text."""
+    keys: dict[str, str] = {}
+
+    def add(schema: type, prefix: str) -> None:
+        texts = field_help(schema)
+        for item in fields(schema):
+            keys.setdefault(prefix + item.name, texts[item.name])
+            if isinstance(item.type, type) and is_dataclass(item.type):
+                add(item.type, f"{prefix}{item.name}.")
+
+    for schema in (TrainConfig, SweepConfig):
+        add(schema, "")
+    for path, schema in SCHEMAS.items():
+        group = path.rpartition("/")[0]
+        if group:
+            add(schema, f"{group}.")
+    return keys

@@ -1,0 +1,145 @@
+"""A Hydra launcher for one machine: as many jobs at once as there are cores, the largest first.
+
+Two one-thread jobs beat one two-thread job on small models, whose products are too small to share out. Workers
+live for the whole sweep, so that torch and Lightning are imported once in each and not once a job.
+"""
+
+import logging
+import multiprocessing
+import os
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+log = logging.getLogger(__name__)
+
+
+class LocalLauncher(Launcher):
+    """Runs jobs in worker processes; one that fails or dies is reported and stops none of the others."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        """`workers`: jobs at once; None: the machine's cores over the threads of a job."""
+        self.workers = workers
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        configs = [self._compose(list(overrides)) for overrides in job_overrides]
+        count = min(self.workers or default_workers(configs[0]) if configs else 1, max(1, len(configs)))
+        results = run_in_workers([OmegaConf.to_container(c, resolve=True) for c in configs], count)
+        returns = []
+        for config, overrides, error in zip(configs, job_overrides, results, strict=True):
+            result = JobReturn()
+            result.cfg, result.overrides = config, list(overrides)
+            result.status = JobStatus.COMPLETED if error is None else JobStatus.FAILED
+            result.return_value = error if error is None else RuntimeError(error)
+            returns.append(result)
+        return returns
+
+    def _compose(self, overrides: list[str]) -> DictConfig:
+        """The sweep's config with a job's values set: the overrides of a design only ever set values."""
+        config = self.config.copy()
+        with open_dict(config):
+            del config["hydra"]
+        for override in OverridesParser.create().parse_overrides(overrides):
+            if not override.is_hydra_override() and override.key_or_group in _leaf_keys(config):
+                OmegaConf.update(config, override.key_or_group, override.value())
+        return config
+
+
+def _leaf_keys(config: DictConfig) -> set[str]:
+    from scaling.overrides import known_keys
+
+    # Group choices such as corpus=text are in the sweep's config already.
+    groups = {"model", "corpus", "tokenizer", "optim", "schedule", "trainer", "design", "logger", "hardware"}
+    return set(known_keys(config)) - groups
+
+
+def default_workers(config: DictConfig) -> int:
+    """Jobs at once: available cores over threads a job; on a GPU, one."""
+    if config.trainer.accelerator in ("gpu", "cuda", "mps"):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // (config.trainer.threads or 1))
+
+
+def run_in_workers(configs: list[Any], count: int) -> list[str | None]:
+    """Train each config in one of `count` worker processes; returns an error message or None for each."""
+    context = multiprocessing.get_context("spawn")
+    waiting = deque(range(len(configs)))
+    results: list[str | None] = ["not started"] * len(configs)
+    busy: dict[Connection, tuple[int, Any]] = {}
+    idle: list[tuple[Connection, Any]] = []
+
+    def start_worker() -> tuple[Connection, Any]:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        return ours, process
+
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < count:
+                connection, process = idle.pop() if idle else start_worker()
+                index = waiting.popleft()
+                connection.send(configs[index])
+                busy[connection] = (index, process)
+            for connection in wait(list(busy)):
+                assert isinstance(connection, Connection)
+                index, process = busy.pop(connection)
+                try:
+                    results[index] = connection.recv()
+                    idle.append((connection, process))
+                except EOFError:
+                    process.join()
+                    results[index] = (
+                        f"its process died (exit code {process.exitcode}; -9 is usually out of memory)"
+                    )
+                if results[index] is not None:
+                    log.error("%s failed: %s", configs[index]["name"], results[index])
+    finally:
+        for connection, process in [*idle, *((c, p) for c, (_, p) in busy.items())]:
+            connection.close()
+            process.join(timeout=5 if process not in [p for _, p in busy.values()] else 0)
+            if process.is_alive():
+                process.terminate()
+    return results
+
+
+def _work(connection: Connection) -> None:
+    """A worker: trains the configs it is sent until the pipe closes."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep decides; it ends its workers
+    while True:
+        try:
+            config = connection.recv()
+        except EOFError:
+            return
+        from scaling.config import load, register
+        from scaling.display import progress_file
+        from scaling.pretrain import pretrain
+
+        register()
+        folder = Path(config["out"]) / config["name"]
+        try:
+            job = load(config)
+            pretrain(job, progress_file(job.folder))
+            connection.send(None)
+        except Exception as error:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "error.log").write_text(traceback.format_exc())
+            connection.send(
+                f"{type(error).__name__}: {' '.join(str(error).split())} (see {folder / 'error.log'})"
+            )

@@ -1,0 +1,149 @@
+"""The LightningModule: one optimizer step, and the validation loss."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from scaling.corpus import TokenCorpus
+from scaling.corpus.batches import window_order
+from scaling.model import Decoder, next_token_loss
+from scaling.optim import build_optimizer
+from scaling.recipe import Recipe
+from scaling.trunk import Segment, steps_trained
+
+
+class Pretraining(L.LightningModule):
+    """Next-token training of a decoder through the steps of a job.
+
+    `position` counts the job's optimizer steps; it is the whole state of the data order, since batch i of a run
+    is a pure function of (seed, i). Optimisation is manual: it costs a third of Lightning's automatic loop, and
+    leaves gradient accumulation and clipping where they can be read.
+    """
+
+    def __init__(self, model: Decoder, recipe: Recipe, compile: bool = False) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.recipe = recipe
+        self.plan = recipe.plan
+        self.total_steps = steps_trained(self.plan)
+        self.position = 0
+        self._forward: Any = torch.compile(model) if compile else model
+        # Mean training loss of every step of the job; NaN where not trained yet. Kept off the per-step path.
+        self.losses = np.full(self.total_steps, np.nan)
+        self._pending: list[tuple[int, Tensor]] = []
+
+    def at(self, position: int) -> tuple[Segment, int]:
+        """The segment and the step of the run it stands for, at a position of the job."""
+        for segment in self.plan:
+            length = segment.stop - segment.start
+            if position < length:
+                return segment, segment.start + position
+            position -= length
+        raise AssertionError(f"position {position} past the job's end")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return build_optimizer(self.recipe.optim, self.model, self.recipe.lr)
+
+    def training_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
+        position, windows = batch
+        assert position == self.position, f"batch {position} arrived at position {self.position}"
+        segment, step = self.at(position)
+        optimizer: Any = self.optimizers()
+        fraction = self.recipe.lr_fraction(segment, step)
+        for group in optimizer.param_groups:
+            group["lr"] = fraction * group["peak_lr"]
+
+        parts = windows.split(self.recipe.micro_batch_sequences)
+        optimizer.zero_grad()
+        total = torch.zeros((), device=self.device)
+        for part in parts:
+            loss = next_token_loss(self._forward(part[:, :-1]), part[:, 1:]) * (len(part) / len(windows))
+            self.manual_backward(loss)
+            total += loss.detach()
+        if self.recipe.optim.grad_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optim.grad_clip, foreach=True)
+        optimizer.step()
+        self._pending.append((position, total))
+        self.position += 1
+
+    def flush_losses(self) -> None:
+        """Bring the losses of the last steps from the device: one synchronisation for many steps."""
+        if self._pending:
+            positions = [position for position, _ in self._pending]
+            self.losses[positions] = torch.stack([loss for _, loss in self._pending]).double().cpu().numpy()
+            self._pending.clear()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.flush_losses()
+        checkpoint["position"] = self.position
+        checkpoint["losses"] = torch.from_numpy(self.losses)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.position = int(checkpoint["position"])
+        self.losses = checkpoint["losses"].numpy().copy()
+
+    @torch.no_grad()
+    def validation_losses(self, corpus: TokenCorpus, batch_tokens: int) -> np.ndarray:
+        """Mean loss of each validation window, nats a token; float64 of shape (windows,).
+
+        The same windows, in the same order, for every model with this corpus and context.
+        """
+        context = self.recipe.context
+        count = corpus.validation.windows(context)
+        assert count is not None, "validation sets are finite"
+        size = max(1, batch_tokens // context)
+        losses: list[Tensor] = []
+        for start in range(0, count, size):
+            indices = np.arange(start, min(start + size, count))
+            windows = torch.from_numpy(corpus.validation.gather(indices, context)).to(self.device)
+            with self.trainer.precision_plugin.forward_context():
+                logits = self._forward(windows[:, :-1])
+            each = torch.nn.functional.cross_entropy(
+                logits.float().flatten(0, 1), windows[:, 1:].flatten(), reduction="none"
+            )
+            losses.append(each.view(len(windows), context).double().mean(dim=1).cpu())
+        return torch.cat(losses).numpy()
+
+    def diverged(self) -> str | None:
+        """Why the last losses mean that training has diverged, or None.
+
+        A model that knows nothing loses ln(vocabulary) nats; one nat above that is worse than ignorance.
+        """
+        recent = self.losses[max(0, self.position - 20) : self.position]
+        if not len(recent):
+            return None
+        if not np.isfinite(recent).all():
+            return f"training loss was not finite at step {self.position}"
+        limit = math.log(self.model.shape.vocab_size) + 1
+        if recent.mean() > limit:
+            return f"training loss rose to {recent.mean():.2f} nats, above ln(vocabulary) + 1 = {limit:.2f}"
+        return None
+
+
+class JobBatches(IterableDataset):
+    """The batches of a job from the module's position on: (position, windows (B, T + 1))."""
+
+    def __init__(self, module: Pretraining, corpus: TokenCorpus) -> None:
+        self.module, self.corpus = module, corpus
+        self.rank, self.world_size = 0, 1
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        recipe = self.module.recipe
+        windows = self.corpus.train.windows(recipe.context)
+        for position in range(self.module.position, self.module.total_steps):
+            _, step = self.module.at(position)
+            order = window_order(recipe.seed, step, recipe.batch_sequences, windows)
+            mine = order[self.rank :: self.world_size]
+            yield position, torch.from_numpy(self.corpus.train.gather(mine, recipe.context))
+
+
+def loader(batches: JobBatches) -> DataLoader:
+    """No worker processes: gathering a batch from memory costs tens of microseconds."""
+    return DataLoader(batches, batch_size=None, num_workers=0)
