@@ -185,8 +185,8 @@ def decoder_shape(
     """This project's decoder with the usual defaults filled in.
 
     kv_heads is heads; head_width is width/heads; ffn_width is 4·width for gelu and, to hold as many weights
-    in three matrices, 8/3·width rounded up to a multiple of 64 for swiglu. Raises `ValueError` when heads do not
-    divide width.
+    in three matrices, 8/3·width rounded up to a multiple of 64 for swiglu. Raises `ValueError` when heads do
+    not divide width.
     """
     _require_whole("heads", heads, least=1)
     _require_whole("width", width, least=1)
