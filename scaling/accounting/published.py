@@ -185,8 +185,8 @@ def _palm(depth: int, width: int, heads: int) -> ModelShape:
 
 
 # Llama 3.1 differs from Llama 3 in its context.
-_LLAMA_31 = {"vocab_size": 128_256, "kv_heads": 8, "context": 131_072}
-_LLAMA_3 = {**_LLAMA_31, "context": 8192}
+_LLAMA_31: dict[str, Any] = {"vocab_size": 128_256, "kv_heads": 8, "context": 131_072}
+_LLAMA_3: dict[str, Any] = {**_LLAMA_31, "context": 8192}
 
 # Hoffmann et al. 2022 (arXiv:2203.15556), Table A9: millions of parameters as printed, width, ffn_width, head_width,
 # heads, depth.
