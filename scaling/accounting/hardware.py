@@ -8,7 +8,7 @@ examples of the day they are dated: give your own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ GIB = 2**30
 MIB = 2**20
 TERA = 1e12
 GIGA = 1e9
+
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "fp8", "int8")
 
 UNMEASURED_MATMUL_FRACTION = 0.75
 """Best matrix product over dense peak where nobody has published a measurement: the middle of those measured
@@ -102,8 +104,6 @@ class Device:
         """The usual precision of matrix products in training: bf16 where there is one, else fp16, else fp32."""
         return next(p for p in ("bf16", "fp16", "fp32", *PRECISIONS) if p in self.peak_flops)
 
-
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "fp8", "int8")
 
 _MAMF = "Bekman, ML Engineering: maximum achievable matmul FLOPS"
 _FLASH2_A100 = (
@@ -243,7 +243,7 @@ _DEVICES = (
         memory_bytes=32 * GIB, memory_bytes_per_second=1228 * GIGA,
         link_bytes_per_second=150 * GIGA, network_bytes_per_second=150 * GIGA, node_devices=4096,
         power_watts=192,
-        source="Jouppi et al. 2023 (arXiv:2304.01433), table 4: 6 links of 50 GB/s, half a direction; largest power seen",
+        source="Jouppi et al. 2023 (arXiv:2304.01433), table 4: 6 links of 50 GB/s; largest power seen",
         price=Price(usd_per_device_hour=3.22, date="2024-06", source=_GCP),
     ),
     Device(
@@ -288,7 +288,7 @@ _DEVICES = (
         memory_bytes=16 * GIB, memory_bytes_per_second=68.25 * GIGA,
         link_bytes_per_second=1.25 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=1,
         power_watts=39,
-        source="Apple newsroom, November 2020 (2.6 teraflops); LPDDR4X-4266 x 128 bit; power of a Mac mini, Apple support",
+        source="Apple newsroom, November 2020 (2.6 teraflops); LPDDR4X-4266 x 128 bit; power of a Mac mini",
     ),
     Device(
         name="apple-m1-max", title="Apple M1 Max (32-core GPU)",

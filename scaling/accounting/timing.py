@@ -1,0 +1,285 @@
+"""How long a training step takes: the blocks' work, the pipeline's bubble, what communication does not hide.
+
+Nothing is fitted to a model: `roofline.py` prices each kind of work at the rate a device is known to reach on it, and
+this file adds it up along the schedule of a layout. Published step times are tests of that (`benchmarks/budget.py`),
+not inputs to it. Where a measured run is at hand, `calibration` carries its ratio over to other estimates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import get_args
+
+from scaling.accounting.flops import Recompute, train_flops_per_token
+from scaling.accounting.hardware import Device
+from scaling.accounting.layout import Layout, check_layout
+from scaling.accounting.params import count_params, ffn_weights
+from scaling.accounting.roofline import (
+    COLLECTIVE_SECONDS,
+    Attention,
+    Kernels,
+    Rates,
+    block_seconds,
+    bus_bytes_per_second,
+    gather_seconds,
+    head_seconds,
+)
+from scaling.accounting.shape import ModelShape
+
+# Bytes an optimizer step moves for each parameter it holds: clipping the gradient (read for the norm; read and
+# write), then the update (read the gradient, read and write the weight and each state).
+CLIP_BYTES = 12
+UPDATE_BYTES = {"adamw": 28, "adamw8bit": 16, "sgd": 12, "momentum": 20, "muon": 20, "adafactor": 12}
+MIXED_BYTES = 16
+"""Mixed precision: 16-bit gradient read and written as float32, master weight read and written as 16-bit, gradient
+buffer cleared."""
+ACCUMULATE_BYTES = 10
+"""Adding one micro-batch's 16-bit gradient into a float32 buffer: read 2 and 4, write 4 a parameter."""
+MUON_ITERATIONS = 5
+"""Newton-Schulz steps of Muon, which cost iterations x width / batch tokens of a step's FLOPs (Jordan 2024)."""
+GRADIENT_BYTES = 4
+"""Gradients are reduced in float32, weights gathered in 16 bits (torchtitan's and Megatron's default)."""
+WEIGHT_BYTES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTime:
+    """Seconds of one optimizer step by what the slowest device waits for, and the rates that follow from them."""
+
+    matmul_seconds: float
+    attention_seconds: float
+    elementwise_seconds: float
+    recompute_seconds: float
+    """Work that backward runs a second time."""
+    tensor_seconds: float
+    """Tensor-parallel collectives."""
+    context_seconds: float
+    """Keys and values of context parallelism."""
+    expert_seconds: float
+    """All-to-all of expert parallelism."""
+    bubble_seconds: float
+    """Filling and draining the pipeline."""
+    pipeline_seconds: float
+    """Sending activations between stages."""
+    data_seconds: float
+    """Data-parallel (ZeRO, FSDP) communication that computation does not hide."""
+    optimizer_seconds: float
+    tokens: int
+    """Tokens in the step, on all devices."""
+    devices: int
+    peak_flops: float
+    """Dense peak of one device at the precision used."""
+    model_flops: float
+    """Exact FLOPs of the step without recomputation (full T x T attention, as MFU is defined)."""
+    hardware_flops: float
+    """FLOPs of the step with recomputation."""
+    calibration: float = 1.0
+    """Measured over estimated speed; divides the total."""
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Seconds by component; they add up to `seconds`."""
+        named = {
+            "matrix products": self.matmul_seconds,
+            "attention": self.attention_seconds,
+            "element-wise": self.elementwise_seconds,
+            "recomputation": self.recompute_seconds,
+            "tensor parallel": self.tensor_seconds,
+            "context parallel": self.context_seconds,
+            "expert parallel": self.expert_seconds,
+            "pipeline bubble": self.bubble_seconds,
+            "pipeline sends": self.pipeline_seconds,
+            "data parallel": self.data_seconds,
+            "optimizer": self.optimizer_seconds,
+        }
+        return {name: seconds / self.calibration for name, seconds in named.items()}
+
+    @property
+    def seconds(self) -> float:
+        """One optimizer step."""
+        return sum(self.parts.values())
+
+    @property
+    def tokens_per_second(self) -> float:
+        """On all devices together."""
+        return self.tokens / self.seconds
+
+    @property
+    def mfu(self) -> float:
+        """Model FLOPs utilisation: exact model FLOPs over what peak would have done (PaLM, appendix B)."""
+        return self.model_flops / (self.seconds * self.devices * self.peak_flops)
+
+    @property
+    def hfu(self) -> float:
+        """Hardware FLOPs utilisation: as `mfu`, with recomputation counted."""
+        return self.hardware_flops / (self.seconds * self.devices * self.peak_flops)
+
+
+def step_time(
+    shape: ModelShape,
+    layout: Layout,
+    device: Device,
+    *,
+    precision: str | None = None,
+    recompute: Recompute = "none",
+    attention: Attention = "flash",
+    kernels: Kernels = "fused",
+    optimizer: str = "adamw",
+) -> StepTime:
+    """Time of one optimizer step: `layout.sequences_per_step` sequences of `shape.context` tokens.
+
+    Args:
+        precision: of the matrix products; by default the device's usual one. fp8 applies to the blocks' linear
+            layers, everything else stays in 16 bits.
+        recompute: what backward runs again: nothing, the attention scores (selective), or every block (full).
+        attention: flash, or scores written to memory, with softmax and dropout as kernels of their own.
+        kernels: element-wise work fused (torch.compile, Megatron) or eager.
+        optimizer: one of `UPDATE_BYTES`.
+
+    Raises:
+        ValueError: a layout that does not divide the shape, a precision the device lacks, an unknown choice.
+    """
+    check_layout(shape, layout)
+    precision = precision or device.training_precision
+    for name, value, choices in (
+        ("recompute", recompute, get_args(Recompute)),
+        ("attention", attention, get_args(Attention)),
+        ("kernels", kernels, get_args(Kernels)),
+        ("optimizer", optimizer, tuple(UPDATE_BYTES)),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name}={value!r} is unknown: choose one of {', '.join(choices)}")
+    rates = Rates.of(device, precision)
+    block = block_seconds(shape, layout, device, rates, attention, kernels)
+    head = head_seconds(shape, layout, rates, kernels)
+    again = {
+        "none": 0.0,
+        "selective": block.attention,
+        # A flash kernel's backward has the scores recomputed already; a re-run forward comes on top.
+        "full": block.forward,
+    }[recompute]
+    if recompute == "selective" and attention == "flash":
+        again = 0.0
+    each = block.forward + block.backward + again
+
+    depth = shape.depth + shape.encoder_depth
+    blocks, heads = _slowest_stage(depth, layout.pipeline, each, head.total)
+    params = params_on_device(shape, layout)
+    accumulate = ACCUMULATE_BYTES * params / rates.memory if layout.accumulation > 1 else 0.0
+    forward = blocks * block.forward + heads * head.total / 3
+    backward = blocks * (block.backward + again) + heads * head.total * 2 / 3
+
+    micro_batches = layout.accumulation
+    step_tokens = layout.sequences_per_step * shape.context
+    exact = train_flops_per_token(shape, "6nd" if shape.encoder_depth else "exact")
+    hardware = exact if shape.encoder_depth else train_flops_per_token(shape, "hardware", recompute=recompute)
+    return StepTime(
+        matmul_seconds=micro_batches * (3 * blocks * block.matmul + heads * head.matmul),
+        attention_seconds=micro_batches * blocks * (block.attention + block.attention_backward),
+        elementwise_seconds=micro_batches
+        * (3 * blocks * block.elementwise + heads * head.elementwise + accumulate),
+        recompute_seconds=micro_batches * blocks * again,
+        tensor_seconds=micro_batches * 2 * blocks * block.tensor,
+        context_seconds=micro_batches * 3 * blocks * block.context,
+        expert_seconds=micro_batches * 2 * blocks * block.expert,
+        bubble_seconds=(layout.pipeline - 1) / layout.interleave * depth / layout.pipeline * each,
+        pipeline_seconds=micro_batches * _send_seconds(shape, layout, device),
+        data_seconds=_data_seconds(layout, device, params, depth / layout.pipeline, forward, backward),
+        optimizer_seconds=_optimizer_seconds(
+            shape, layout, rates, params, optimizer, precision, exact * step_tokens
+        ),
+        tokens=step_tokens,
+        devices=layout.devices,
+        peak_flops=device.peak(precision),
+        model_flops=exact * step_tokens,
+        hardware_flops=hardware * step_tokens,
+        calibration=device.speed_calibration,
+    )
+
+
+def calibration(estimate: StepTime, measured_tokens_per_second: float) -> float:
+    """Measured over estimated speed (all devices together): give it back as `Device.speed_calibration`."""
+    if not measured_tokens_per_second > 0:
+        raise ValueError(f"measured_tokens_per_second={measured_tokens_per_second!r} must be positive")
+    return measured_tokens_per_second / (estimate.tokens_per_second / estimate.calibration)
+
+
+def params_on_device(shape: ModelShape, layout: Layout) -> float:
+    """Parameters that one device computes with (the fullest stage), before ZeRO shards them."""
+    counts = count_params(shape)
+    tables = counts.embedding + counts.positions + counts.head
+    expert = ffn_weights(shape, shape.expert_width or shape.ffn_width)
+    routed = shape.moe_depth * shape.experts * expert
+    blocks = counts.total - tables - routed + routed / layout.expert
+    edge = tables if layout.pipeline == 1 else max(counts.embedding + counts.positions, counts.head)
+    depth = shape.depth + shape.encoder_depth
+    return (blocks * ceil(depth / layout.pipeline) / depth + edge) / layout.tensor
+
+
+def _slowest_stage(depth: int, stages: int, block: float, head: float) -> tuple[int, int]:
+    """(blocks, heads) of the stage that sets the pace; the last, which has the head, gets the fewest blocks."""
+    most, least = ceil(depth / stages), depth // stages
+    if most * block > least * block + head:
+        return most, 0
+    return least, 1
+
+
+def _send_seconds(shape: ModelShape, layout: Layout, device: Device) -> float:
+    """Activations to the next stage and their gradients back, for one micro-batch; not hidden."""
+    if layout.pipeline == 1:
+        return 0.0
+    message = layout.micro_batch * shape.context / layout.context * shape.width * 2 / layout.tensor
+    inner = layout.tensor * layout.context * layout.data  # stages are the outermost coordinate
+    link = bus_bytes_per_second(device, 2, inner)
+    return 2 * layout.interleave * (message / link + COLLECTIVE_SECONDS)
+
+
+def _data_seconds(
+    layout: Layout, device: Device, params: float, blocks: float, forward: float, backward: float
+) -> float:
+    """Gradient reduction and weight gathering that the computation of a step does not hide.
+
+    Both run block by block beside the computation, so what shows is the excess over it, and one block's share at
+    the end where nothing is left to hide behind.
+    """
+    group = layout.shard_group
+    if group == 1:
+        return 0.0
+
+    def gather(total_bytes: float) -> float:
+        """Over all blocks, one collective a block."""
+        return blocks * gather_seconds(device, group, layout.tensor, total_bytes / blocks)
+
+    def exposed(communication: float, computation: float) -> float:
+        return max(communication - computation, communication / blocks)
+
+    reduce = gather(GRADIENT_BYTES * params)
+    weights = gather(WEIGHT_BYTES * params)
+    if layout.zero_stage == 3:
+        each = exposed(weights, forward) + exposed(weights + reduce, backward)
+        return layout.accumulation * each
+    # Replicated weights: one reduction a step behind the last backward; the second half of an all-reduce, or
+    # (ZeRO 1 and 2) gathering the updated weights, behind it or behind the next forward.
+    if layout.zero_stage == 0:
+        return exposed(2 * reduce, backward)
+    return exposed(reduce, backward) + exposed(weights, forward)
+
+
+def _optimizer_seconds(
+    shape: ModelShape,
+    layout: Layout,
+    rates: Rates,
+    params: float,
+    optimizer: str,
+    precision: str,
+    flops: float,
+) -> float:
+    """The update of the parameters whose states this device holds."""
+    held = params / (layout.shard_group if layout.zero_stage else 1)
+    mixed = MIXED_BYTES if precision in ("fp16", "bf16", "fp8") else 0
+    seconds = held * (CLIP_BYTES + UPDATE_BYTES[optimizer] + mixed) / rates.memory
+    if optimizer == "muon":
+        step_tokens = layout.sequences_per_step * shape.context
+        seconds += flops / layout.devices * MUON_ITERATIONS * shape.width / step_tokens / rates.half
+    return seconds
