@@ -7,7 +7,9 @@ from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
+from hydra_plugins import scaling_simulator
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.config import SCHEMAS, SweepConfig, TrainConfig, register
@@ -20,6 +22,9 @@ def run(app: Callable[[], Any]) -> None:
     With HYDRA_FULL_ERROR=1 set by the user, errors come with their traceback.
     """
     register()
+    for plugin in (scaling_simulator.ScalingSweeper, scaling_simulator.LocalLauncher):
+        # Hydra's own search sees installed wheels, but not editable installations.
+        Plugins.instance().register(plugin)
     # Shell completion gives the whole line, `scaling train …`; Hydra expects one word before the overrides.
     if line := os.environ.get("COMP_LINE"):
         words = line.split(" ")

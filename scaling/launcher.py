@@ -11,14 +11,16 @@ import traceback
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+if TYPE_CHECKING:
+    from scaling.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +36,11 @@ class LocalLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from scaling.config import load
+
         configs = [self._compose(list(overrides)) for overrides in job_overrides]
         count = min(self.workers or default_workers(configs[0]) if configs else 1, max(1, len(configs)))
-        results = run_in_workers([OmegaConf.to_container(c, resolve=True) for c in configs], count)
+        results = run_in_workers([load(config) for config in configs], count)
         returns = []
         for config, overrides, error in zip(configs, job_overrides, results, strict=True):
             result = JobReturn()
@@ -73,11 +77,11 @@ def default_workers(config: DictConfig) -> int:
     return max(1, cores // (config.trainer.threads or 1))
 
 
-def run_in_workers(configs: list[Any], count: int) -> list[str | None]:
-    """Train each config in one of `count` worker processes; returns an error message or None for each."""
+def run_in_workers(jobs: "list[TrainConfig]", count: int) -> list[str | None]:
+    """Train each job in one of `count` worker processes; returns an error message or None for each."""
     context = multiprocessing.get_context("spawn")
-    waiting = deque(range(len(configs)))
-    results: list[str | None] = ["not started"] * len(configs)
+    waiting = deque(range(len(jobs)))
+    results: list[str | None] = ["not started"] * len(jobs)
     busy: dict[Connection, tuple[int, Any]] = {}
     idle: list[tuple[Connection, Any]] = []
 
@@ -93,7 +97,7 @@ def run_in_workers(configs: list[Any], count: int) -> list[str | None]:
             while waiting and len(busy) < count:
                 connection, process = idle.pop() if idle else start_worker()
                 index = waiting.popleft()
-                connection.send(configs[index])
+                connection.send(jobs[index])
                 busy[connection] = (index, process)
             for connection in wait(list(busy)):
                 assert isinstance(connection, Connection)
@@ -107,7 +111,7 @@ def run_in_workers(configs: list[Any], count: int) -> list[str | None]:
                         f"its process died (exit code {process.exitcode}; -9 is usually out of memory)"
                     )
                 if results[index] is not None:
-                    log.error("%s failed: %s", configs[index]["name"], results[index])
+                    log.error("%s failed: %s", jobs[index].name, results[index])
     finally:
         for connection, process in [*idle, *((c, p) for c, (_, p) in busy.items())]:
             connection.close()
@@ -118,28 +122,23 @@ def run_in_workers(configs: list[Any], count: int) -> list[str | None]:
 
 
 def _work(connection: Connection) -> None:
-    """A worker: trains the configs it is sent until the pipe closes."""
+    """A worker: trains the jobs it is sent until the pipe closes."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep decides; it ends its workers
     while True:
         try:
-            config = connection.recv()
+            job = connection.recv()
         except EOFError:
             return
-        from scaling.config import load, register
         from scaling.display import progress_file
         from scaling.pretrain import pretrain
 
-        register()
-        folder = Path(config["out"]) / config["name"]
         try:
-            job = load(config)
+            job.folder.mkdir(parents=True, exist_ok=True)
             pretrain(job, progress_file(job.folder))
             connection.send(None)
-        except Exception as error:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "error.log").write_text(traceback.format_exc())
-            connection.send(
-                f"{type(error).__name__}: {' '.join(str(error).split())} (see {folder / 'error.log'})"
-            )
+        except Exception as error:  # noqa: BLE001  one job must not end the sweep: the reason is named and kept
+            (job.folder / "error.log").write_text(traceback.format_exc())
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            connection.send(f"{reason} (see {job.folder / 'error.log'})")

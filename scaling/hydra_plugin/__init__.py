@@ -1,9 +1,14 @@
-"""Installed as `hydra_plugins.scaling_simulator`, the only place where Hydra looks for sweepers and launchers.
+"""Installed as `hydra_plugins.scaling_simulator`: Hydra takes sweepers and launchers from `hydra_plugins.` only.
 
-Hydra imports this at every start: name the classes here and import nothing heavy on the way.
+Hydra imports this at every start, so nothing heavy may be imported on the way.
 """
 
-from scaling.launcher import LocalLauncher
-from scaling.sweep import ScalingSweeper
+from scaling import launcher, sweep
 
-__all__ = ["LocalLauncher", "ScalingSweeper"]
+
+class ScalingSweeper(sweep.ScalingSweeper):
+    """`hydra/sweeper=scaling`; see `scaling/sweep.py`."""
+
+
+class LocalLauncher(launcher.LocalLauncher):
+    """`hydra/launcher=local`; see `scaling/launcher.py`."""
