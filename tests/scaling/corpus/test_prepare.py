@@ -1,0 +1,164 @@
+"""The cache of token files: made once, whole or not at all, by however many processes."""
+
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scaling.corpus import TokenCorpus, prepare
+from scaling.corpus.batches import window_order
+from scaling.corpus.build import token_files
+from scaling.corpus.config import BytesTokenizer, CorpusConfig, LexiconCorpus, StdlibCorpus, TextCorpus
+
+DOCUMENTS = [f"document {n} ".encode() + bytes(range(97, 123)) * (n + 1) for n in range(30)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    (tmp_path / "text").mkdir()
+    for number in range(40):
+        words = rng.integers(97, 123, (200, 5)).astype(np.uint8)
+        (tmp_path / "text" / f"{number}.txt").write_bytes(b"\n".join(row.tobytes() for row in words))
+    return tmp_path
+
+
+def config(folder: Path, **options: int) -> TextCorpus:
+    return TextCorpus(paths=[str(folder / "text")], **options)  # type: ignore[arg-type]
+
+
+def prepared(folder: Path) -> TokenCorpus:
+    return prepare(config(folder), BytesTokenizer(), folder / "cache")
+
+
+def test_text_is_all_there_and_documents_end_with_a_separator(folder: Path) -> None:
+    corpus = prepared(folder)
+    assert corpus.train_tokens is not None
+    train = corpus.train.gather(np.arange(corpus.train_tokens - 1), context=1)
+    tokens = np.append(train[:, 0], train[-1, 1]).astype(np.uint8).tobytes()
+    known = {path.read_bytes() for path in (folder / "text").iterdir()}
+    documents = tokens.split(b"\xff")
+    assert documents.pop() == b""
+    assert set(documents) < known
+    assert 1 <= len(known) - len(documents) <= 4
+    assert corpus.bytes_per_token == 1
+    assert corpus.entropy_nats_per_token is None
+
+
+def test_validation_text_is_cut_to_the_length_asked_for(folder: Path) -> None:
+    corpus = prepare(config(folder, validation_bytes=1000), BytesTokenizer(), folder / "cache")
+    assert corpus.validation.windows(1) == 999
+
+
+def test_settings_have_entries_of_their_own(folder: Path) -> None:
+    prints = {
+        prepare(config(folder, **options), BytesTokenizer(), folder / "cache").fingerprint
+        for options in ({}, {"seed": 1}, {"validation_bytes": 2000})
+    }
+    assert len(prints) == 3
+    assert len(list((folder / "cache").iterdir())) == 3
+
+
+def _prepare_at_once(folder: Path, barrier: Barrier, results: "multiprocessing.Queue[str]") -> None:
+    barrier.wait(60)
+    results.put(prepared(folder).fingerprint)
+
+
+def test_processes_that_prepare_at_once_agree_and_leave_one_entry(folder: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(3), context.Queue()
+    processes = [context.Process(target=_prepare_at_once, args=(folder, barrier, results)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    fingerprints = {results.get(timeout=60) for _ in processes}
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert len(fingerprints) == 1
+    assert len(list((folder / "cache").iterdir())) == 1
+    assert prepared(folder).fingerprint in fingerprints
+
+
+def test_the_second_to_finish_takes_what_the_first_made(tmp_path: Path) -> None:
+    """The race, played slowly: while one is at work, another makes the same entry from end to end."""
+
+    def make(documents: Iterator[bytes]) -> str:
+        return token_files(documents, [], StdlibCorpus(), BytesTokenizer(), tmp_path)[0].fingerprint
+
+    def overtaken() -> Iterator[bytes]:
+        yield from DOCUMENTS[:10]
+        others.append(make(iter(DOCUMENTS)))
+        (entry,) = tmp_path.glob("stdlib-*")
+        times.append((entry / "train.tokens").stat().st_mtime_ns)
+        yield from DOCUMENTS[10:]
+
+    others: list[str] = []
+    times: list[int] = []
+    assert make(overtaken()) == others[0]
+    (entry,) = tmp_path.iterdir()
+    assert (entry / "train.tokens").stat().st_mtime_ns == times[0]
+
+
+def test_what_fails_on_the_way_leaves_nothing_and_can_be_tried_again(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield from DOCUMENTS[:20]
+        raise ValueError("the source gave out")
+
+    def make(documents: Iterator[bytes]) -> object:
+        return token_files(documents, [], StdlibCorpus(), BytesTokenizer(), tmp_path)
+
+    with pytest.raises(ValueError, match="the source gave out"):
+        make(broken())
+    assert list(tmp_path.iterdir()) == []
+    make(iter(DOCUMENTS))
+
+
+@pytest.mark.parametrize("name", ["train.tokens", "validation.tokens", "entry.json"])
+def test_a_damaged_entry_is_named_and_made_anew_once_deleted(folder: Path, name: str) -> None:
+    before = prepared(folder).fingerprint
+    (entry,) = (folder / "cache").iterdir()
+    (entry / name).write_bytes((entry / name).read_bytes()[:-7])
+    with pytest.raises(ValueError, match=name) as refusal:
+        prepared(folder)
+    assert f"delete {entry} and run again" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    for path in entry.iterdir():
+        path.unlink()
+    entry.rmdir()
+    assert prepared(folder).fingerprint == before
+
+
+def test_a_cache_that_cannot_be_written_is_told_plainly(folder: Path) -> None:
+    (folder / "file").touch()
+    with pytest.raises(ValueError, match=r"cannot write token files under .*file"):
+        prepare(config(folder), BytesTokenizer(), folder / "file" / "cache")
+
+
+def test_training_resumes_with_the_very_batches_it_would_have_had(folder: Path) -> None:
+    def batches(corpus: TokenCorpus, first: int, last: int) -> np.ndarray:
+        count = corpus.train.windows(64)
+        return np.stack([corpus.train.gather(window_order(7, s, 8, count), 64) for s in range(first, last)])
+
+    for make in (
+        lambda: prepared(folder),
+        lambda: prepare(LexiconCorpus(words=100), BytesTokenizer(), folder / "cache"),
+    ):
+        whole = batches(make(), 0, 120)
+        np.testing.assert_array_equal(batches(make(), 77, 120), whole[77:])
+
+
+def test_the_lexicon_needs_no_files_and_knows_its_entropy(tmp_path: Path) -> None:
+    corpus = prepare(LexiconCorpus(words=100), BytesTokenizer(), tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+    assert corpus.train_tokens is None
+    assert corpus.vocab_size == 256
+    assert corpus.entropy_nats_per_token is not None
+    assert 0.1 < corpus.entropy_nats_per_token < np.log(27)
+
+
+def test_an_unknown_kind_of_corpus_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="use stdlib, text, hub or lexicon"):
+        prepare(CorpusConfig(), BytesTokenizer(), tmp_path)
