@@ -22,7 +22,7 @@ from scaling.corpus.split import digest, signature, split
 from scaling.corpus.tokenizer import train_tokenizer
 from scaling.corpus.tokens import TokenArray, TokenFile, open_tokens, write_tokens
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever the same source would give other token files than before."""
 
 

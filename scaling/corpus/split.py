@@ -18,6 +18,9 @@ BINS = 64
 NEAR_COPY = 0.5
 """Documents are near copies from this Jaccard index on: half of all shingles found in either are in both."""
 
+FEWEST_CLUSTERS = 8
+"""Clusters that make up the validation text, at least, where the corpus has enough small ones."""
+
 _EMPTY = np.uint32(2**32 - 1)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 
@@ -108,9 +111,9 @@ def split(
 ) -> Split:
     """Hold out whole clusters, in the order of their smallest digest, until enough bytes are held out.
 
-    Enough is `validation_bytes`, or `validation_fraction` of the corpus where that is less. A cluster is
-    held out if that brings the bytes held out nearer to it, so that no huge document stands for the whole;
-    where not one does, the smallest cluster is held out.
+    Enough is `validation_bytes`, or `validation_fraction` of the corpus where that is less. So that many
+    documents stand for the whole, clusters above an eighth of it come after all others. A cluster is held
+    out if that brings the bytes held out nearer to what is enough; where none does, the smallest is.
     """
     cluster = clusters(signatures)
     count = int(cluster.max()) + 1
@@ -125,7 +128,7 @@ def split(
     target = min(validation_bytes, validation_fraction * float(sizes.sum()))
     rank: dict[int, int] = {}
     held_bytes = 0.0
-    for candidate in np.argsort(key, kind="stable"):
+    for candidate in np.lexsort((key, cluster_bytes > target / FEWEST_CLUSTERS)):
         if held_bytes + cluster_bytes[candidate] / 2 < target:
             rank[int(candidate)] = len(rank)
             held_bytes += cluster_bytes[candidate]

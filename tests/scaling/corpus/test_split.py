@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.corpus.split import SHINGLE_BYTES, Split, clusters, digest, signature, split
+from scaling.corpus.split import FEWEST_CLUSTERS, SHINGLE_BYTES, Split, clusters, digest, signature, split
 
 
 def prose(seed: int, words: int = 400) -> bytes:
@@ -121,6 +121,14 @@ def test_a_huge_document_is_not_held_out_for_the_whole() -> None:
     documents = [prose(0, words=5000), *(prose(i, words=50) for i in range(1, 60))]
     for seed in range(20):
         assert 0 in divide(documents, fraction=0.1, seed=seed).train
+
+
+def test_many_documents_stand_for_the_corpus_where_there_are_many() -> None:
+    documents = [prose(i, words=400 if i % 2 else 40) for i in range(120)]
+    for seed in range(20):
+        held_out = divide(documents, validation_bytes=3 * 2800, fraction=0.5, seed=seed).validation
+        assert len(held_out) >= FEWEST_CLUSTERS
+        assert max(len(documents[i]) for i in held_out) < 400
 
 
 def test_of_two_documents_the_smaller_is_held_out() -> None:
