@@ -1,0 +1,382 @@
+"""From a file of runs to the one table that every fit reads: columns named, conventions stated, no row lost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.budgets import group_budgets
+from analysis.refusals import BadColumn, BadLoss, BadTable, DuplicateRows, MixedTable
+
+# Role → column names that are understood without being told, compared in lower case. The first is the canonical name.
+_NAMES = {
+    "params": "params params_total n parameters n_params num_params nparams param_count n_parameters num_parameters "
+    "total_params params_non_embedding params_no_embed non_embedding_params model_size",
+    "tokens": "tokens d n_tokens num_tokens training_tokens train_tokens tokens_seen total_tokens",
+    "loss": "loss loss_nats l val_loss validation_loss eval_loss valid_loss test_loss final_loss train_loss",
+    "flops": "flops train_flops_6nd c compute train_flops training_flops total_flops n_flops training_compute "
+    "train_flops_exact",
+    "loss_se": "loss_se loss_se_nats loss_stderr loss_sem loss_standard_error",
+    "cluster": "cluster trunk_id",
+    "budget": "budget budget_flops isoflop_budget compute_budget",
+    "unique_tokens": "unique_tokens u unique",
+}
+ALIASES: dict[str, tuple[str, ...]] = {role: tuple(names.split()) for role, names in _NAMES.items()}
+
+REQUIRED = ("params", "tokens", "loss")
+
+# Columns whose values must agree for one law to describe the rows.
+CONDITIONS = (
+    "corpus_fingerprint",
+    "corpus",
+    "dataset",
+    "data",
+    "tokenizer",
+    "vocab_size",
+    "optimizer",
+    "schedule",
+    "lr_schedule",
+    "config",
+    "configuration",
+    "params_convention",
+    "flops_convention",
+    "budget_convention",
+)
+
+# What tells two runs of the same size and tokens apart without changing what they measure.
+REPLICATES = ("seed", "unique_tokens")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Runs ready to fit.
+
+    Attributes:
+        frame: one row a run, floats: `params`, `tokens`, `loss` (nats/token), `flops`, `budget` (FLOPs; NaN for a run of
+            no budget); where the source has them `loss_se`, `cluster`, `unique_tokens`, `seed`, `run_id`; `row` is the
+            1-based row of the source.
+        convention: for each quantity, in words, which column it is and what is known of how it counts.
+        excluded: rows of the source that are not in `frame`, each with its `row` and the `reason`.
+        budgets_named: whether a column names the budgets; otherwise they were inferred from shared FLOPs.
+        notes: what a reader should know before trusting a fit (budgets that were inferred, replicates, copies).
+        source: where the rows came from.
+    """
+
+    frame: pd.DataFrame
+    convention: dict[str, str]
+    excluded: pd.DataFrame
+    budgets_named: bool
+    notes: tuple[str, ...]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def select(self, keep: pd.Series | np.ndarray) -> "Table":
+        """The same table with only the rows where `keep` is true, for cuts in compute."""
+        return replace(self, frame=self.frame[np.asarray(keep)].reset_index(drop=True))
+
+    def excluded_by_reason(self) -> dict[str, int]:
+        """How many rows were left out, for each reason."""
+        return {str(reason): int(count) for reason, count in self.excluded["reason"].value_counts().items()}
+
+
+def load(
+    source: str | Path | pd.DataFrame,
+    columns: Mapping[str, str] | None = None,
+    where: Mapping[str, str] | None = None,
+    convention: Mapping[str, str] | None = None,
+    budget_tolerance: float = 0.1,
+) -> Table:
+    """Read a table of runs and name its columns.
+
+    Args:
+        source: a CSV, TSV, Parquet or JSON-lines file (also gzipped), a folder with `records.csv`, or a DataFrame.
+        columns: role → column of the source, for roles `params`, `tokens`, `loss`, `flops`, `loss_se`, `cluster`,
+            `budget` and `unique_tokens`. Roles not named are looked up among well-known names, and the choice is stated
+            in `Table.convention`.
+        where: column → value; only rows that match are used, the others are listed in `Table.excluded`.
+        convention: what the caller knows of `params`, `tokens`, `loss` or `flops` and the file does not say, such as
+            `{"params": "without embeddings"}`.
+        budget_tolerance: where no column names the budgets, rows whose FLOPs lie within this fraction share one.
+
+    Raises:
+        BadTable, BadColumn: no such file or format; a column that is missing, ambiguous, not numeric or not positive.
+        BadLoss: a finished run whose loss is not a positive number.
+        MixedTable: rows from different corpora, tokenizers, optimizers, schedules or counting conventions.
+        DuplicateRows: the same parameters and tokens with different losses and nothing that tells the runs apart.
+    """
+    raw, name = (source, "table") if isinstance(source, pd.DataFrame) else (read(Path(source)), str(source))
+    if raw.empty:
+        raise BadTable(f"{name} has no rows; a fit needs one row a run with parameters, tokens and loss")
+    mapping, notes = choose_columns(raw, columns or {})
+    raw = raw.assign(row=np.arange(1, len(raw) + 1))
+    kept, left_out = apply_filters(raw, where or {})
+    kept, left_out = set_aside_unfinished(kept, left_out)
+    if kept.empty:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(left_out).items())
+        raise BadTable(f"{name} has no finished run to fit: {reasons}")
+    refuse_mixed(kept)
+    frame = canonical(kept, mapping)
+    frame, copies = merge_copies(frame)
+    left_out = [*left_out, *([copies] if len(copies) else [])]
+    stated = describe(frame, mapping, dict(convention or {}))
+    if "flops" not in mapping:
+        frame["flops"] = 6.0 * frame["params"] * frame["tokens"]
+    named = budgets_are_named(frame)
+    frame, budget_note = add_budgets(frame, budget_tolerance)
+    if named:
+        stated["budget"] = f"column {mapping['budget']!r}" + budget_convention(kept)
+    excluded = pd.concat(left_out, ignore_index=True) if left_out else pd.DataFrame({"row": [], "reason": []})
+    notes += [*replicate_note(frame), *budget_note]
+    return Table(frame.reset_index(drop=True), stated, excluded, named, tuple(notes), name)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read one file by its ending, or `records.csv` in a folder."""
+    if path.is_dir():
+        if not (path / "records.csv").is_file():
+            raise BadTable(
+                f"{path} holds no records.csv; give a sweep's folder or a CSV, Parquet or JSONL file"
+            )
+        path = path / "records.csv"
+    if not path.is_file():
+        raise BadTable(f"{path} does not exist; give a CSV, Parquet or JSONL file, or a sweep's folder")
+    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    try:
+        if kind in ("csv", "tsv"):
+            return pd.read_csv(path, sep="\t" if kind == "tsv" else ",")
+        if kind in ("jsonl", "ndjson"):
+            return pd.read_json(path, lines=True)
+        if kind == "parquet":
+            return pd.read_parquet(path)
+    except ImportError as error:
+        raise BadTable(
+            f"{path}: Parquet needs pyarrow; install it (pip install pyarrow) or give a CSV"
+        ) from error
+    except (ValueError, UnicodeDecodeError, OSError) as error:  # pandas' parser errors are ValueErrors
+        raise BadTable(f"{path} cannot be read as {kind}: {str(error).splitlines()[0]}") from error
+    raise BadTable(
+        f"{path}: unknown ending {path.suffix!r}; give .csv, .tsv, .parquet, .jsonl or one of these with .gz"
+    )
+
+
+def choose_columns(raw: pd.DataFrame, named: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Role → column, from what the caller named and else from well-known names; and notes on near misses.
+
+    A column that bears the canonical name is taken; of other names two that fit and differ are a refusal, since parameter
+    conventions must not be guessed.
+    """
+    unknown = [role for role in named if role not in ALIASES]
+    if unknown:
+        raise BadColumn(f"no role {unknown[0]!r}: name one of {', '.join(ALIASES)}")
+    by_lower = {str(column).strip().lower(): str(column) for column in raw.columns}
+    listing = ", ".join(map(str, raw.columns))
+    mapping: dict[str, str] = {}
+    notes: list[str] = []
+    for role, aliases in ALIASES.items():
+        if role in named:
+            if named[role] not in raw.columns:
+                raise BadColumn(f"{role}={named[role]}: no such column; the table has {listing}")
+            mapping[role] = named[role]
+            continue
+        found = [by_lower[alias] for alias in aliases if alias in by_lower]
+        # The project's own records hold both counts on purpose; total parameters go with their 6ND FLOPs.
+        ours = {"params": "params_total", "flops": "train_flops_6nd"}.get(role)
+        rivals = [column for column in found[1:] if not raw[column].equals(raw[found[0]])]
+        if not found:
+            continue
+        if rivals and found[0].lower() != aliases[0] and found[0] != ours:
+            raise BadColumn(
+                f"{role} could be {' or '.join(map(repr, [found[0], *rivals]))}, which differ: say {role}=COLUMN"
+            )
+        if rivals:
+            notes.append(
+                f"{role} is column {found[0]!r}; {', '.join(map(repr, rivals))} also there "
+                f"({role}={rivals[0]} to use it)"
+            )
+        mapping[role] = found[0]
+    for role in REQUIRED:
+        if role not in mapping:
+            raise BadColumn(f"no column for {role} among {listing}: say {role}=COLUMN")
+    return mapping, notes
+
+
+def apply_filters(raw: pd.DataFrame, where: Mapping[str, str]) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Keep the rows that match every `column=value`, compared as text or as numbers."""
+    kept, left_out = raw, []
+    for column, value in where.items():
+        if column not in raw.columns:
+            raise BadColumn(
+                f"where.{column}={value}: no such column; the table has {', '.join(map(str, raw.columns))}"
+            )
+        match = kept[column].astype(str) == str(value)
+        if pd.api.types.is_numeric_dtype(kept[column]):
+            match |= kept[column] == pd.to_numeric(value, errors="coerce")
+        if not match.any():
+            there = ", ".join(map(str, kept[column].unique()[:8]))
+            raise BadColumn(f"where.{column}={value}: no row has it; values there: {there}")
+        if not match.all():
+            left_out.append(pd.DataFrame({"row": kept.loc[~match, "row"], "reason": f"not {column}={value}"}))
+        kept = kept[match]
+    return kept, left_out
+
+
+def set_aside_unfinished(
+    raw: pd.DataFrame, left_out: list[pd.DataFrame]
+) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Move rows whose `status` is not `done` to the excluded ones, by status."""
+    if "status" not in raw.columns:
+        return raw, left_out
+    status = raw["status"].fillna("unknown").astype(str)
+    unfinished = raw[status != "done"]
+    if unfinished.empty:
+        return raw, left_out
+    reasons = "status " + status[status != "done"]
+    return raw[status == "done"], [*left_out, pd.DataFrame({"row": unfinished["row"], "reason": reasons})]
+
+
+def refuse_mixed(kept: pd.DataFrame) -> None:
+    """Raise when a condition that one law must share takes several values among the rows."""
+    by_lower = {str(column).lower(): str(column) for column in kept.columns}
+    for name in CONDITIONS:
+        column = by_lower.get(name)
+        if column is None:
+            continue
+        counts = kept[column].fillna("not given").value_counts()
+        # A column with another value in every row names runs, not conditions.
+        if 1 < len(counts) < len(kept):
+            values = ", ".join(f"{value} ({count} rows)" for value, count in counts.head(6).items())
+            more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
+            raise MixedTable(
+                f"column {column!r} holds {len(counts)} values, {values}{more}: one law describes one of them; "
+                f"choose it with where.{column}={counts.index[0]}"
+            )
+
+
+def canonical(kept: pd.DataFrame, mapping: Mapping[str, str]) -> pd.DataFrame:
+    """The rows with canonical columns, numbers checked."""
+    frame = pd.DataFrame({"row": kept["row"]})
+    for role, column in mapping.items():
+        if role == "cluster":
+            frame[role] = kept[column].astype(str)
+            continue
+        values = pd.to_numeric(kept[column], errors="coerce").astype(float)
+        optional = role in ("loss_se", "budget", "unique_tokens")
+        wrong = ~(np.isfinite(values) & (values > 0))
+        if optional:
+            wrong &= kept[column].notna() & ~((role == "loss_se") & (values == 0))
+        if wrong.any():
+            row, value = int(frame.loc[wrong, "row"].iloc[0]), kept.loc[wrong, column].iloc[0]
+            where = f"row {row}" + (f" and {int(wrong.sum()) - 1} more" if wrong.sum() > 1 else "")
+            if role == "loss":
+                raise BadLoss(
+                    f"loss {value!r} in {where} (column {column!r}): a loss must be finite and above 0; "
+                    "remove such runs, or mark them in a column `status` as diverged"
+                )
+            raise BadColumn(
+                f"{role} {value!r} in {where} (column {column!r}): need a number above 0, in plain units"
+            )
+        frame[role] = values
+    for column in ("seed", "run_id"):
+        if column in kept.columns and column not in frame.columns:
+            frame[column] = kept[column]
+    return frame
+
+
+def merge_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep one of rows that are the same in everything; refuse the same size and tokens with different losses."""
+    measured = [column for column in frame.columns if column not in ("row", "run_id")]
+    copy = frame.duplicated(measured, keep="first")
+    copies = pd.DataFrame({"row": frame.loc[copy, "row"], "reason": "exact copy of an earlier row"})
+    frame = frame[~copy]
+    key = ["params", "tokens", *(column for column in REPLICATES if column in frame.columns)]
+    clash = frame.duplicated(key, keep=False)
+    if clash.any():
+        first = frame[clash].iloc[0]
+        same = frame[clash & (frame["params"] == first["params"]) & (frame["tokens"] == first["tokens"])]
+        rows, losses = ", ".join(same["row"].astype(str)), ", ".join(f"{loss:g}" for loss in same["loss"])
+        raise DuplicateRows(
+            f"rows {rows} have the same params ({first['params']:g}) and tokens ({first['tokens']:g}) "
+            f"but losses {losses} ({int(clash.sum())} such rows): keep the one that counts, "
+            "or add a column `seed` that tells replicates apart"
+        )
+    return frame, copies
+
+
+def describe(frame: pd.DataFrame, mapping: Mapping[str, str], told: dict[str, str]) -> dict[str, str]:
+    """Say, for each quantity, which column it is and how it counts as far as is known."""
+    unknown = [key for key in told if key not in ("params", "flops", "loss", "tokens")]
+    if unknown:
+        raise BadColumn(f"convention.{unknown[0]}: no such quantity; say params, tokens, loss or flops")
+    stated = {}
+    for role in REQUIRED:
+        how = told.get(role) or name_says(role, mapping[role]) or "convention not stated"
+        stated[role] = f"column {mapping[role]!r}, {how}"
+    if "flops" not in mapping:
+        stated["flops"] = "6 · params · tokens (no FLOP column given)"
+    else:
+        ratio = frame["flops"] / (6 * frame["params"] * frame["tokens"])
+        low, high = float(ratio.min()), float(ratio.max())
+        how = (
+            "6 · params · tokens to 1 %"
+            if low > 0.99 and high < 1.01
+            else f"{low:.3g} to {high:.3g} times 6 · params · tokens"
+        )
+        extra = told.get("flops")
+        stated["flops"] = f"column {mapping['flops']!r}, {how}" + (f"; {extra}" if extra else "")
+    if "loss_se" in mapping:
+        stated["loss_se"] = f"column {mapping['loss_se']!r}, standard error of each loss"
+    if "cluster" in mapping:
+        stated["cluster"] = f"column {mapping['cluster']!r}: runs that share it count as one for intervals"
+    return stated
+
+
+def name_says(role: str, column: str) -> str:
+    """What a column's own name states of its convention; empty when nothing."""
+    name = column.lower()
+    if role == "params" and any(word in name for word in ("non_emb", "no_emb", "nonemb", "non-emb")):
+        return "without embeddings"
+    if role == "params" and "total" in name:
+        return "total, embeddings included"
+    if role == "loss" and "nats" in name:
+        return "nats/token"
+    return ""
+
+
+def budgets_are_named(frame: pd.DataFrame) -> bool:
+    """Whether the source says which budget its runs belong to."""
+    return "budget" in frame.columns and bool(frame["budget"].notna().any())
+
+
+def budget_convention(kept: pd.DataFrame) -> str:
+    """How the source says that its budgets count FLOPs; empty where it does not."""
+    said = kept["budget_convention"].dropna().unique() if "budget_convention" in kept.columns else []
+    return f", FLOPs counted as {said[0]}" if len(said) else ", convention not stated"
+
+
+def add_budgets(frame: pd.DataFrame, tolerance: float) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Give each row the FLOP budget that it belongs to (NaN: none), inferred from shared FLOPs where no column says."""
+    if budgets_are_named(frame):
+        return frame, ()
+    frame = frame.assign(budget=group_budgets(frame["flops"].to_numpy(), tolerance))
+    count, members = frame["budget"].nunique(), int(frame["budget"].notna().sum())
+    if count == 0:
+        return frame, (f"no IsoFLOP budgets: no 4 runs have FLOPs within {tolerance:.0%} of each other",)
+    spread = frame.groupby("budget")["flops"].agg(lambda flops: flops.max() / flops.min() - 1).max()
+    note = f"{count} budgets inferred from {members} of {len(frame)} runs whose FLOPs agree within {spread:.2g} of each other"
+    return frame, (note,)
+
+
+def replicate_note(frame: pd.DataFrame) -> tuple[str, ...]:
+    """A note when some size and tokens were trained more than once."""
+    again = int(frame.duplicated(["params", "tokens"]).sum())
+    return (f"{again} runs repeat the size and tokens of another (replicates)",) if again else ()
+
+
+def count_reasons(left_out: list[pd.DataFrame]) -> dict[str, int]:
+    """Rows left out so far, for each reason."""
+    reasons = pd.concat(left_out)["reason"].value_counts() if left_out else pd.Series(dtype=int)
+    return {str(reason): int(count) for reason, count in reasons.items()}
