@@ -1,4 +1,4 @@
-"""Why a table, a fit or a question was refused: one exception a reason, each a ValueError whose message says how to mend it."""
+"""Why a table, a fit or a question was refused: one ValueError a reason, whose message says how to mend it."""
 
 
 class Refusal(ValueError):
@@ -14,7 +14,7 @@ class BadColumn(Refusal):
 
 
 class BadValue(Refusal):
-    """A quantity that must be finite and positive (parameters, tokens, FLOPs, a weight) is not, or an option is unknown."""
+    """A quantity that must be finite and positive (parameters, tokens, FLOPs, a weight) is not; an option is unknown."""
 
 
 class BadLoss(Refusal):
