@@ -15,9 +15,9 @@ from scaling.accounting.flops import score_width
 from scaling.accounting.hardware import Device
 from scaling.accounting.layout import Layout
 from scaling.accounting.params import attention_matrices
+from scaling.accounting.recipe import Attention, Precision, TrainingRecipe
 from scaling.accounting.shape import ModelShape
 
-Attention = Literal["flash", "materialised"]
 Kernels = Literal["fused", "eager"]
 
 SUSTAINED_FRACTION = 0.87
@@ -40,7 +40,8 @@ HOP_SECONDS = 5e-6
 KERNEL_SECONDS = 5e-6
 """Least time of one kernel: launch, ramp and tail."""
 
-# Bytes that element-wise kernels move, forward, for each 16-bit feature they touch; backward moves twice as many.
+# Bytes that element-wise kernels move, forward, for each 16-bit feature they touch (float32: twice these); backward
+# moves twice as many.
 # `fused` is what torch.compile or hand-written kernels do, `eager` one kernel an operation, as plain PyTorch.
 NORM_BYTES = {
     "fused": 4,
@@ -60,9 +61,22 @@ BACKWARD_OVER_FORWARD = {"flash": 2.5, "materialised": 2.0}
 """Attention, backward over forward: a flash kernel also recomputes the scores (Dao 2023, arXiv:2307.08691)."""
 
 
+MATMUL_PRECISION: dict[Precision, str] = {
+    "32-true": "fp32",
+    "bf16-mixed": "bf16",
+    "16-mixed": "fp16",
+    "bf16-true": "bf16",
+    "16-true": "fp16",
+    "bf16-master": "bf16",
+    "16-master": "fp16",
+    "fp8-mixed": "fp8",
+}
+"""The matrix units that a recipe's precision uses. Plain float32 means just that: tf32 has to be asked for."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What a device sustains, in FLOP/s and bytes/s."""
+    """What a device sustains under a recipe, in FLOP/s and bytes/s."""
 
     linear: float
     """Matrix products of the blocks, at the training precision."""
@@ -71,17 +85,21 @@ class Rates:
     attention: float
     """Fused attention."""
     memory: float
+    number_bytes: int
+    """Bytes of an activation, and of a weight as products read it."""
 
     @staticmethod
-    def of(device: Device, precision: str) -> Rates:
-        """Sustained rates at a precision; only the blocks' linear layers use fp8."""
-        wide = device.training_precision if precision in ("fp8", "int8") else precision
+    def of(device: Device, recipe: TrainingRecipe) -> Rates:
+        """Sustained rates; only the blocks' linear layers use fp8. Raises ValueError for a precision it lacks."""
+        precision = MATMUL_PRECISION[recipe.precision]
+        wide = device.training_precision if precision == "fp8" else precision
         sustained = device.matmul_fraction * SUSTAINED_FRACTION
         return Rates(
             linear=device.peak(precision) * sustained,
             half=device.peak(wide) * sustained,
             attention=device.peak(wide) * device.attention_fraction,
             memory=device.memory_bytes_per_second * MEMORY_FRACTION,
+            number_bytes=recipe.bytes.compute,
         )
 
 
@@ -151,23 +169,18 @@ def block_seconds(
     shape: ModelShape,
     layout: Layout,
     device: Device,
-    rates: Rates,
-    attention: Attention,
+    recipe: TrainingRecipe,
     kernels: Kernels,
 ) -> BlockSeconds:
     """An average block (of a mixture with dense blocks: the average of both)."""
+    rates = Rates.of(device, recipe)
     tokens = layout.micro_batch * shape.context / layout.context
     tensor = layout.tensor
     projections, expert = _projection_seconds(shape, layout, device, rates, tokens)
-    forward, backward = _attention_seconds(shape, layout, rates, tokens, attention)
-    message = tokens * shape.width * 2
-    keys_and_values = (
-        layout.micro_batch
-        * shape.context
-        * 2
-        * 2
-        * (shape.kv_width if shape.latent is None else shape.latent.kv_rank)
-    )
+    forward, backward = _attention_seconds(shape, layout, rates, tokens, recipe.attention)
+    message = tokens * shape.width * rates.number_bytes
+    cached = 2 * shape.kv_width if shape.latent is None else shape.latent.kv_rank + shape.latent.rope_width
+    keys_and_values = layout.micro_batch * shape.context * cached * rates.number_bytes
     return BlockSeconds(
         matmul=projections,
         attention=forward,
@@ -185,15 +198,16 @@ def head_seconds(shape: ModelShape, layout: Layout, rates: Rates, kernels: Kerne
     tokens = layout.micro_batch * shape.context / layout.context
     columns = shape.vocab_size / layout.tensor
     return HeadSeconds(
-        matmul=3 * product_seconds(tokens, shape.width, columns, rates.half, rates.memory),
-        elementwise=LOGIT_BYTES[kernels] * tokens * columns / rates.memory + 3 * KERNEL_SECONDS,
+        matmul=3 * product_seconds(tokens, shape.width, columns, rates.half, rates),
+        elementwise=LOGIT_BYTES[kernels] * rates.number_bytes / 2 * tokens * columns / rates.memory
+        + 3 * KERNEL_SECONDS,
     )
 
 
-def product_seconds(rows: float, inner: float, columns: float, flop_rate: float, memory_rate: float) -> float:
-    """One 16-bit matrix product: bound by FLOPs or by memory."""
+def product_seconds(rows: float, inner: float, columns: float, flop_rate: float, rates: Rates) -> float:
+    """One matrix product, (rows, inner) by (inner, columns): bound by FLOPs or by memory."""
     compute = 2 * rows * inner * columns / flop_rate
-    traffic = 2 * (rows * inner + inner * columns + rows * columns) / memory_rate
+    traffic = rates.number_bytes * (rows * inner + inner * columns + rows * columns) / rates.memory
     return max(compute, traffic) + KERNEL_SECONDS
 
 
@@ -206,7 +220,7 @@ def _projection_seconds(
     inputs = (attention_matrices(shape) - output_width * width) / width  # columns of all input projections
 
     def product(rows: float, inner: float, columns: float) -> float:
-        return product_seconds(rows, inner, columns, rates.linear, rates.memory)
+        return product_seconds(rows, inner, columns, rates.linear, rates)
 
     def feed_forward(rows: float, hidden: float) -> float:
         gates = 2 if shape.ffn == "swiglu" else 1
@@ -222,7 +236,7 @@ def _projection_seconds(
     mixture = local_experts * feed_forward(routed / local_experts, hidden)
     if shape.shared_experts:
         mixture += feed_forward(tokens, shape.shared_experts * hidden)
-    sent = routed * width * 2 * layout.expert / tensor
+    sent = routed * width * rates.number_bytes * layout.expert / tensor
     all_to_all = 2 * gather_seconds(device, layout.expert, tensor * layout.context, sent)
     share = shape.moe_depth / shape.depth
     dense = feed_forward(tokens, shape.ffn_width)
@@ -262,4 +276,5 @@ def _elementwise_seconds(
         + ((ROTARY_BYTES[kernels] if shape.positions == "rotary" else 0) + (norm if shape.qk_norm else 0))
         * heads
     )
+    bytes_per_token *= rates.number_bytes / 2
     return max(tokens * bytes_per_token / rates.memory, KERNELS_PER_BLOCK[kernels] * KERNEL_SECONDS)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from math import ceil
 from typing import get_args
 
-from scaling.accounting.flops import Recompute, train_flops_per_token
+from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.hardware import Device
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.params import count_params, ffn_weights
+from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import (
     COLLECTIVE_SECONDS,
-    Attention,
+    MATMUL_PRECISION,
     Kernels,
     Rates,
     block_seconds,
@@ -30,7 +31,7 @@ from scaling.accounting.shape import ModelShape
 # Bytes an optimizer step moves for each parameter it holds: clipping the gradient (read for the norm; read and
 # write), then the update (read the gradient, read and write the weight and each state).
 CLIP_BYTES = 12
-UPDATE_BYTES = {"adamw": 28, "adamw8bit": 16, "sgd": 12, "momentum": 20, "muon": 20, "adafactor": 12}
+UPDATE_BYTES = {"adamw": 28, "adamw_8bit": 16, "sgd": 12, "sgd_momentum": 20, "muon": 20, "adafactor": 12}
 MIXED_BYTES = 16
 """Mixed precision: 16-bit gradient read and written as float32, master weight read and written as 16-bit, gradient
 buffer cleared."""
@@ -38,9 +39,6 @@ ACCUMULATE_BYTES = 10
 """Adding one micro-batch's 16-bit gradient into a float32 buffer: read 2 and 4, write 4 a parameter."""
 MUON_ITERATIONS = 5
 """Newton-Schulz steps of Muon, which cost iterations x width / batch tokens of a step's FLOPs (Jordan 2024)."""
-GRADIENT_BYTES = 4
-"""Gradients are reduced in float32, weights gathered in 16 bits (torchtitan's and Megatron's default)."""
-WEIGHT_BYTES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,47 +118,30 @@ def step_time(
     shape: ModelShape,
     layout: Layout,
     device: Device,
+    recipe: TrainingRecipe,
     *,
-    precision: str | None = None,
-    recompute: Recompute = "none",
-    attention: Attention = "flash",
     kernels: Kernels = "fused",
-    optimizer: str = "adamw",
 ) -> StepTime:
     """Time of one optimizer step: `layout.sequences_per_step` sequences of `shape.context` tokens.
 
-    Args:
-        precision: of the matrix products; by default the device's usual one. fp8 applies to the blocks' linear
-            layers, everything else stays in 16 bits.
-        recompute: what backward runs again: nothing, the attention scores (selective), or every block (full).
-        attention: flash, or scores written to memory, with softmax and dropout as kernels of their own.
-        kernels: element-wise work fused (torch.compile, Megatron) or eager.
-        optimizer: one of `UPDATE_BYTES`.
+    fp8 applies to the blocks' linear layers, everything else stays in 16 bits. `kernels` says whether element-wise
+    work is fused (torch.compile, Megatron) or eager.
 
     Raises:
         ValueError: a layout that does not divide the shape, a precision the device lacks, an unknown choice.
     """
     check_layout(shape, layout)
-    precision = precision or device.training_precision
-    for name, value, choices in (
-        ("recompute", recompute, get_args(Recompute)),
-        ("attention", attention, get_args(Attention)),
-        ("kernels", kernels, get_args(Kernels)),
-        ("optimizer", optimizer, tuple(UPDATE_BYTES)),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name}={value!r} is unknown: choose one of {', '.join(choices)}")
-    rates = Rates.of(device, precision)
-    block = block_seconds(shape, layout, device, rates, attention, kernels)
+    if kernels not in get_args(Kernels):
+        raise ValueError(f"kernels={kernels!r} is unknown: choose one of {', '.join(get_args(Kernels))}")
+    rates = Rates.of(device, recipe)
+    block = block_seconds(shape, layout, device, recipe, kernels)
     head = head_seconds(shape, layout, rates, kernels)
     again = {
         "none": 0.0,
-        "selective": block.attention,
-        # A flash kernel's backward has the scores recomputed already; a re-run forward comes on top.
+        # A flash kernel keeps no scores: its backward recomputes them anyway, and is priced so.
+        "selective": block.attention if recipe.attention == "materialised" else 0.0,
         "full": block.forward,
-    }[recompute]
-    if recompute == "selective" and attention == "flash":
-        again = 0.0
+    }[recipe.recompute]
     each = block.forward + block.backward + again
 
     depth = shape.depth + shape.encoder_depth
@@ -173,7 +154,9 @@ def step_time(
     micro_batches = layout.accumulation
     step_tokens = layout.sequences_per_step * shape.context
     exact = train_flops_per_token(shape, "6nd" if shape.encoder_depth else "exact")
-    hardware = exact if shape.encoder_depth else train_flops_per_token(shape, "hardware", recompute=recompute)
+    hardware = (
+        exact if shape.encoder_depth else train_flops_per_token(shape, "hardware", recompute=recipe.recompute)
+    )
     return StepTime(
         matmul_seconds=micro_batches * (3 * blocks * block.matmul + heads * head.matmul),
         attention_seconds=micro_batches * blocks * (block.attention + block.attention_backward),
@@ -185,13 +168,13 @@ def step_time(
         expert_seconds=micro_batches * 2 * blocks * block.expert,
         bubble_seconds=(layout.pipeline - 1) / layout.interleave * depth / layout.pipeline * each,
         pipeline_seconds=micro_batches * _send_seconds(shape, layout, device),
-        data_seconds=_data_seconds(layout, device, params, depth / layout.pipeline, forward, backward),
-        optimizer_seconds=_optimizer_seconds(
-            shape, layout, rates, params, optimizer, precision, exact * step_tokens
+        data_seconds=_data_seconds(
+            layout, device, recipe, params, depth / layout.pipeline, forward, backward
         ),
+        optimizer_seconds=_optimizer_seconds(shape, layout, rates, recipe, params, exact * step_tokens),
         tokens=step_tokens,
         devices=layout.devices,
-        peak_flops=device.peak(precision),
+        peak_flops=device.peak(MATMUL_PRECISION[recipe.precision]),
         model_flops=exact * step_tokens,
         hardware_flops=hardware * step_tokens,
         calibration=device.speed_calibration,
@@ -236,7 +219,13 @@ def _send_seconds(shape: ModelShape, layout: Layout, device: Device) -> float:
 
 
 def _data_seconds(
-    layout: Layout, device: Device, params: float, blocks: float, forward: float, backward: float
+    layout: Layout,
+    device: Device,
+    recipe: TrainingRecipe,
+    params: float,
+    blocks: float,
+    forward: float,
+    backward: float,
 ) -> float:
     """Gradient reduction and weight gathering that the computation of a step does not hide.
 
@@ -254,8 +243,8 @@ def _data_seconds(
     def exposed(communication: float, computation: float) -> float:
         return max(communication - computation, communication / blocks)
 
-    reduce = gather(GRADIENT_BYTES * params)
-    weights = gather(WEIGHT_BYTES * params)
+    reduce = gather(recipe.bytes.gradient * params)
+    weights = gather(recipe.bytes.compute * params)
     if layout.zero_stage == 3:
         each = exposed(weights, forward) + exposed(weights + reduce, backward)
         return layout.accumulation * each
@@ -267,19 +256,13 @@ def _data_seconds(
 
 
 def _optimizer_seconds(
-    shape: ModelShape,
-    layout: Layout,
-    rates: Rates,
-    params: float,
-    optimizer: str,
-    precision: str,
-    flops: float,
+    shape: ModelShape, layout: Layout, rates: Rates, recipe: TrainingRecipe, params: float, flops: float
 ) -> float:
     """The update of the parameters whose states this device holds."""
     held = params / (layout.shard_group if layout.zero_stage else 1)
-    mixed = MIXED_BYTES if precision in ("fp16", "bf16", "fp8") else 0
-    seconds = held * (CLIP_BYTES + UPDATE_BYTES[optimizer] + mixed) / rates.memory
-    if optimizer == "muon":
+    mixed = MIXED_BYTES if recipe.bytes.master or recipe.bytes.autocast else 0
+    seconds = held * (CLIP_BYTES + UPDATE_BYTES[recipe.optimizer] + mixed) / rates.memory
+    if recipe.optimizer == "muon":
         step_tokens = layout.sequences_per_step * shape.context
         seconds += flops / layout.devices * MUON_ITERATIONS * shape.width / step_tokens / rates.half
     return seconds
