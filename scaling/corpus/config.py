@@ -113,6 +113,11 @@ class LexiconCorpus(CorpusConfig):
         _require(2 <= self.words <= 10**6, f"corpus.words={self.words}: must lie in 2 … 1,000,000")
         _require(0 < self.a <= 4, f"corpus.a={self.a}: must lie in 0 < a <= 4")
         _require(
+            self.words ** (1 + self.a) <= 2**56,
+            f"corpus.words={self.words}, a={self.a}: the rarest word would hardly ever come (less than once "
+            "in 2^56 words); lower one of the two",
+        )
+        _require(
             1 <= self.shortest_word <= self.longest_word <= 64,
             f"corpus.shortest_word={self.shortest_word}, longest_word={self.longest_word}: "
             "must satisfy 1 <= shortest <= longest <= 64",

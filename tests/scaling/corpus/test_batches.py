@@ -4,7 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling.corpus.batches import window_order
@@ -14,6 +14,7 @@ def visits(seed: int, steps: int, batch: int, n_windows: int) -> np.ndarray:
     return np.concatenate([window_order(seed, step, batch, n_windows) for step in range(steps)])
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 700), batch=st.integers(1, 97), seed=st.integers(0, 2**64))
 def test_every_epoch_visits_every_window_exactly_once(n: int, batch: int, seed: int) -> None:
     epochs = 3
@@ -22,6 +23,7 @@ def test_every_epoch_visits_every_window_exactly_once(n: int, batch: int, seed: 
         np.testing.assert_array_equal(np.sort(epoch), np.arange(n))
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(1, 10**12),
     seed=st.integers(0, 2**31),

@@ -60,6 +60,7 @@ def test_every_field_is_documented() -> None:
         (HubCorpus, {"limit_bytes": 0}, "corpus.limit_bytes=0"),
         (LexiconCorpus, {"words": 1}, "corpus.words=1"),
         (LexiconCorpus, {"a": 0.0}, "corpus.a=0.0"),
+        (LexiconCorpus, {"words": 100_000, "a": 3.0}, "corpus.words=100000, a=3.0"),
         (LexiconCorpus, {"a": float("nan")}, "corpus.a=nan"),
         (LexiconCorpus, {"shortest_word": 5, "longest_word": 4}, "shortest_word=5, longest_word=4"),
         (LexiconCorpus, {"words": 500, "shortest_word": 1, "longest_word": 2}, "spell only 702 words"),

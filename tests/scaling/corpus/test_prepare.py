@@ -62,6 +62,13 @@ def test_settings_have_entries_of_their_own(folder: Path) -> None:
     assert len(list((folder / "cache").iterdir())) == 3
 
 
+def test_an_edited_file_makes_a_new_entry_though_its_length_is_the_same(folder: Path) -> None:
+    before = prepared(folder).fingerprint
+    path = folder / "text" / "7.txt"
+    path.write_bytes(path.read_bytes().upper())
+    assert prepared(folder).fingerprint != before
+
+
 def _prepare_at_once(folder: Path, barrier: Barrier, results: "multiprocessing.Queue[str]") -> None:
     barrier.wait(60)
     results.put(prepared(folder).fingerprint)

@@ -77,7 +77,7 @@ def test_tiny_documents_match_their_copies_only(document: bytes) -> None:
     assert len(np.unique(found)) == 4
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     sizes=st.lists(st.integers(10, 300), min_size=5, max_size=30),
     copies=st.integers(0, 3),

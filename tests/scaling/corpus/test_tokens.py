@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling.corpus.tokens import TokenArray, TokenFile, open_tokens, token_dtype, write_tokens
 
 
+@settings(deadline=None)
 @given(length=st.integers(0, 300), context=st.integers(1, 40))
 def test_one_pass_predicts_each_token_once(length: int, context: int) -> None:
     tokens = np.arange(length)
