@@ -46,7 +46,7 @@ CONDITIONS = (
 )
 
 # What tells two runs of the same size and tokens apart without changing what they measure.
-REPLICATES = ("seed", "unique_tokens")
+REPLICATES = ("seed", "run_id", "unique_tokens")
 
 
 @dataclass(frozen=True)

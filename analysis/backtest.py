@@ -1,0 +1,248 @@
+"""Would the law have foretold the large runs? Fit below a compute cut, predict above it, and say the error."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import laws
+from analysis.fit import fit
+from analysis.isoflop import valleys
+from analysis.refusals import Refusal, TooFewPoints
+from analysis.table import Table
+
+MIN_HELD = 3  # an error over fewer runs says little
+DEFAULT_SHARES = (0.5, 0.65, 0.8)  # default cuts leave these shares of the runs for fitting
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """The largest compute, predicted from the rest.
+
+    Attributes:
+        cut_flops: runs above it were held back.
+        fitted: how many runs were fitted.
+        runs: the held-back runs: `params`, `tokens`, `flops`, `loss`, `predicted`, `low`, `high`, `error` (predicted / loss − 1).
+        mean_error, bias: mean |error| and mean error.
+        covered: share of held-back losses inside their intervals; NaN where intervals were not estimated.
+        level: probability of the intervals.
+        optimum: where the largest budget has a valley: its own optimum beside those that the smaller budgets foretell, one row a way.
+        law: name of the law.
+    """
+
+    cut_flops: float
+    fitted: int
+    runs: pd.DataFrame
+    mean_error: float
+    bias: float
+    covered: float
+    level: float
+    optimum: pd.DataFrame
+    law: str
+
+
+def predict_above(
+    table: Table, cut_flops: float, law: str = "chinchilla", objective: str = "huber_log", **options: object
+) -> HeldBack:
+    """Fit the runs up to `cut_flops` and predict the rest.
+
+    Raises:
+        TooFewPoints: fewer than 3 runs above the cut; or what `fit` raises for the runs below it.
+    """
+    below = (table.frame["flops"] <= cut_flops).to_numpy()
+    return predict_held(table, below, cut_flops, law, objective, **options)
+
+
+def predict_held(
+    table: Table, fitted: np.ndarray, cut_flops: float, law: str, objective: str, **options: object
+) -> HeldBack:
+    """Fit the rows of a mask and predict the others."""
+    if (~fitted).sum() < MIN_HELD:
+        raise TooFewPoints(
+            f"{(~fitted).sum()} runs above {cut_flops:.3g} FLOPs: predicting fewer than {MIN_HELD} says little"
+        )
+    result = fit(table.select(fitted), law, objective, **options)  # type: ignore[arg-type]
+    held = table.frame[~fitted]
+    needed = {name: held[name].to_numpy() for name in laws.get(law).variables}
+    predicted = result.predict(**needed, runs=True)
+    runs = held[["params", "tokens", "flops", "loss"]].reset_index(drop=True)
+    runs = runs.assign(
+        predicted=predicted["loss"],
+        low=predicted["loss_low"],
+        high=predicted["loss_high"],
+        error=predicted["loss"] / runs["loss"] - 1,
+    )
+    inside = (runs["loss"] >= runs["low"]) & (runs["loss"] <= runs["high"])
+    return HeldBack(
+        cut_flops=cut_flops,
+        fitted=int(fitted.sum()),
+        runs=runs,
+        mean_error=float(runs["error"].abs().mean()),
+        bias=float(runs["error"].mean()),
+        covered=float(inside.mean()) if runs["low"].notna().all() else float("nan"),
+        level=result.level,
+        optimum=pd.DataFrame(),
+        law=law,
+    )
+
+
+def hold_back_largest(
+    table: Table, law: str = "chinchilla", objective: str = "huber_log", **options: object
+) -> HeldBack:
+    """Predict the largest IsoFLOP budget, its losses and its optimum, from the smaller ones.
+
+    Without budgets the tenth of the runs with the most compute takes its place.
+
+    Raises:
+        Refusal: too few runs on either side.
+    """
+    budget = table.frame["budget"]
+    if budget.notna().any():
+        largest = float(budget.max())
+        top = (budget == largest).to_numpy()
+        fitted = ~top & (table.frame["flops"] < table.frame.loc[top, "flops"].min()).to_numpy()
+        # Runs of no budget that spent as much are neither fitted nor predicted.
+        inside = table.select(fitted | top)
+        mask = (inside.frame["budget"] != largest).to_numpy()
+        held = predict_held(
+            inside, mask, float(inside.frame.loc[mask, "flops"].max()), law, objective, **options
+        )
+        return HeldBack(
+            **{**held.__dict__, "optimum": foretold_optimum(inside, mask, largest, law, objective, **options)}
+        )
+    cut = float(table.frame["flops"].quantile(0.9))
+    return predict_above(table, cut, law, objective, **options)
+
+
+def foretold_optimum(
+    table: Table, fitted: np.ndarray, largest: float, law: str, objective: str, **options: object
+) -> pd.DataFrame:
+    """The largest budget's own optimum beside the line through the smaller valleys and the law fitted on their runs."""
+    rows: list[dict[str, float | str]] = []
+    try:
+        own = valleys(table.select(~fitted))
+        for valley in own.valleys:
+            rows.append(
+                {
+                    "from": "its own runs",
+                    "params": valley.params_opt,
+                    "params_low": valley.params_interval[0],
+                    "params_high": valley.params_interval[1],
+                    "loss": valley.loss_opt,
+                }
+            )
+        line = valleys(table.select(fitted)).params_law
+        if line is not None:
+            low, high = line.interval(largest)
+            rows.append(
+                {
+                    "from": "smaller valleys",
+                    "params": float(line.predict(largest)),
+                    "params_low": float(low),
+                    "params_high": float(high),
+                }
+            )
+    except Refusal:
+        pass  # no valleys to compare: the law's optimum below still stands
+    result = fit(table.select(fitted), law, objective, **options)  # type: ignore[arg-type]
+    if result.exponents:
+        best = result.optimal(largest).iloc[0]
+        rows.append(
+            {
+                "from": f"law on smaller budgets",
+                "params": float(best["params"]),
+                "params_low": float(best["params_low"]),
+                "params_high": float(best["params_high"]),
+                "loss": float(best["loss"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def backtest(
+    table: Table,
+    cuts: Sequence[float] | None = None,
+    law: str = "chinchilla",
+    objective: str = "huber_log",
+    **options: object,
+) -> pd.DataFrame:
+    """Error of predicting above each compute cut from below it.
+
+    Args:
+        table: runs.
+        cuts: FLOPs; by default below the largest compute by as much as leaves 50, 65 and 80 % of the runs for fitting.
+        law, objective: as `fit` takes them.
+        options: passed to `fit`.
+
+    Returns:
+        One row a cut: `cut_flops`, `fitted`, `held`, `reach` (largest compute over the cut), `mean_error`, `bias`,
+        `worst_error`, `covered`, and `refused` with the reason where a cut could not be tried.
+    """
+    flops = table.frame["flops"]
+    if cuts is None:
+        cuts = sorted({float(flops.quantile(share, interpolation="lower")) for share in DEFAULT_SHARES})
+    rows: list[dict[str, float | int | str]] = []
+    for cut in cuts:
+        try:
+            held = predict_above(table, cut, law, objective, **options)
+        except Refusal as reason:
+            rows.append(
+                {
+                    "cut_flops": cut,
+                    "fitted": int((flops <= cut).sum()),
+                    "held": int((flops > cut).sum()),
+                    "refused": str(reason),
+                }
+            )
+            continue
+        rows.append(
+            {
+                "cut_flops": cut,
+                "fitted": held.fitted,
+                "held": len(held.runs),
+                "reach": float(flops.max() / cut),
+                "mean_error": held.mean_error,
+                "bias": held.bias,
+                "worst_error": float(held.runs["error"].abs().max()),
+                "covered": held.covered,
+                "refused": "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def choose_law(
+    table: Table, names: Iterable[str], objective: str = "huber_log", cut_flops: float | None = None
+) -> pd.DataFrame:
+    """Laws beside each other by AICc on all runs and by error on the runs above a compute cut.
+
+    Args:
+        table: runs.
+        names: laws to try; one that the table cannot support is listed with the reason.
+        objective: the same for all, since AICc compares only within one.
+        cut_flops: by default the one that leaves 65 % of the runs for fitting.
+
+    Returns:
+        One row a law, best held-out error first: `law`, `parameters`, `aicc`, `delta_aicc`, `held_out_error`, `refused`.
+    """
+    if cut_flops is None:
+        cut_flops = float(table.frame["flops"].quantile(0.65, interpolation="lower"))
+    rows: list[dict[str, float | int | str]] = []
+    for name in names:
+        row: dict[str, float | int | str] = {
+            "law": name,
+            "parameters": len(laws.get(name).parameters),
+            "refused": "",
+        }
+        try:
+            row["aicc"] = fit(table, name, objective, bootstrap=0).aicc
+            row["held_out_error"] = predict_above(table, cut_flops, name, objective, bootstrap=0).mean_error
+        except Refusal as reason:
+            row["refused"] = str(reason)
+        rows.append(row)
+    frame = pd.DataFrame(
+        rows, columns=["law", "parameters", "aicc", "delta_aicc", "held_out_error", "refused"]
+    )
+    frame["delta_aicc"] = frame["aicc"] - frame["aicc"].min()
+    return frame.sort_values("held_out_error", ignore_index=True)

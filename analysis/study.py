@@ -1,0 +1,123 @@
+"""Everything a table of runs can tell, in one call: `analyse(load("runs.csv"))`. Each part is a result or the reason for none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pandas as pd
+
+from analysis.backtest import HeldBack, backtest, hold_back_largest
+from analysis.compare import Comparison, compare
+from analysis.fit import fit
+from analysis.frontier import Envelope, envelope
+from analysis.isoflop import Valleys, valleys
+from analysis.refusals import Refusal
+from analysis.result import FitResult
+from analysis.table import Table
+
+BEYOND = 10  # a study is asked what to train with this many times its largest compute
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A part of a study that its runs cannot support, and why."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a table of runs tells.
+
+    Attributes:
+        table: the runs.
+        level: probability of every interval.
+        target_flops: the budget that the plan is for, 10 times the largest.
+        fit: the parametric law.
+        valleys, akima: the IsoFLOP valleys by parabola and by Akima's spline.
+        envelope: the frontier of training curves.
+        comparison: the approaches side by side at `target_flops`.
+        plan: compute-optimal size, tokens and loss at the largest budget and at `target_flops`, by the fitted law.
+        held_back: the largest budget predicted from the smaller ones.
+        backtest: the error of predicting above each of several compute cuts.
+    """
+
+    table: Table
+    level: float
+    target_flops: float
+    fit: FitResult | Refused
+    valleys: Valleys | Refused
+    akima: Valleys | Refused
+    envelope: Envelope | Refused
+    comparison: Comparison
+    plan: pd.DataFrame | Refused
+    held_back: HeldBack | Refused
+    backtest: pd.DataFrame | Refused
+
+
+def attempt(part: Callable[[], T]) -> T | Refused:
+    """The part, or why the runs cannot support it."""
+    try:
+        return part()
+    except Refusal as reason:
+        return Refused(type(reason).__name__, str(reason))
+
+
+def analyse(
+    table: Table,
+    law: str = "chinchilla",
+    objective: str = "huber_log",
+    weights: str | None = None,
+    level: float = 0.9,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    target_flops: float | None = None,
+    progress: Callable[[str], None] = lambda what: None,
+) -> Study:
+    """Fit a table by all three approaches, test the fit on its own largest runs, and plan for more compute.
+
+    Args:
+        table: runs, from `analysis.table.load`.
+        law, objective, weights, bootstrap, seed: as `analysis.fit.fit` takes them.
+        level: probability of every interval.
+        target_flops: the budget to plan for; by default 10 times the largest in the table.
+        progress: called with a few words before each part.
+    """
+    largest = float(
+        table.frame["budget"].max() if table.frame["budget"].notna().any() else table.frame["flops"].max()
+    )
+    target = target_flops or BEYOND * largest
+    options = {"weights": weights, "level": level, "bootstrap": bootstrap, "seed": seed}
+
+    progress("parametric law")
+    fitted = attempt(lambda: fit(table, law, objective, **options))  # type: ignore[arg-type]
+    progress("IsoFLOP valleys")
+    parabolas = attempt(lambda: valleys(table, "parabola", level))
+    splines = attempt(lambda: valleys(table, "akima", level, seed=seed))
+    progress("training-curve envelope")
+    frontier = attempt(lambda: envelope(table, level))
+    found = [
+        part if not isinstance(part, Refused) else None for part in (frontier, parabolas, splines, fitted)
+    ]
+    progress("held-back largest budget")
+    held = attempt(lambda: hold_back_largest(table, law, objective, **options))
+    progress("backtest")
+    errors = attempt(
+        lambda: backtest(table, None, law, objective, **{**options, "bootstrap": min(bootstrap, 300)})
+    )
+    return Study(
+        table=table,
+        level=level,
+        target_flops=target,
+        fit=fitted,
+        valleys=parabolas,
+        akima=splines,
+        envelope=frontier,
+        comparison=compare(target, *found),
+        plan=attempt(lambda: fitted.optimal([largest, target])) if isinstance(fitted, FitResult) else fitted,
+        held_back=held,
+        backtest=errors,
+    )
