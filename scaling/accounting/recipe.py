@@ -1,0 +1,90 @@
+"""How a model is trained, as far as bytes depend on it: optimizer, precision, recomputation, kernels."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from scaling.accounting.flops import Recompute
+
+Optimizer = Literal["adamw", "adamw_8bit", "sgd", "sgd_momentum", "muon", "adafactor"]
+Precision = Literal[
+    "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "bf16-master", "16-master", "fp8-mixed"
+]
+Attention = Literal["flash", "materialised"]
+Runtime = Literal["torch_cpu", "torch", "megatron"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionBytes:
+    """Bytes of one number of each kind."""
+
+    weight: int
+    """A stored weight."""
+    gradient: int
+    """A stored gradient."""
+    master: int
+    """The float32 copy of a weight that the optimizer updates; 0 where the weight itself is updated."""
+    state: int
+    """One optimizer moment."""
+    compute: int
+    """An activation, and the copy of a weight that products use."""
+    autocast: bool = False
+    """Products cast float32 inputs on the fly; the residual stream stays float32 unless weights arrive cast."""
+
+
+PRECISIONS: dict[Precision, PrecisionBytes] = {
+    "32-true": PrecisionBytes(weight=4, gradient=4, master=0, state=4, compute=4),
+    # Lightning's names: float32 weights, 16-bit products.
+    "bf16-mixed": PrecisionBytes(weight=4, gradient=4, master=0, state=4, compute=2, autocast=True),
+    "16-mixed": PrecisionBytes(weight=4, gradient=4, master=0, state=4, compute=2, autocast=True),
+    "bf16-true": PrecisionBytes(weight=2, gradient=2, master=0, state=2, compute=2),
+    "16-true": PrecisionBytes(weight=2, gradient=2, master=0, state=2, compute=2),
+    # Micikevicius et al. 2018 (arXiv:1710.03740): 16-bit weights and a float32 copy that is updated.
+    "bf16-master": PrecisionBytes(weight=2, gradient=2, master=4, state=4, compute=2),
+    "16-master": PrecisionBytes(weight=2, gradient=2, master=4, state=4, compute=2),
+    # 8-bit products of 16-bit activations, which are what backward keeps (torchao float8, as torchtitan uses it).
+    "fp8-mixed": PrecisionBytes(weight=4, gradient=4, master=0, state=4, compute=2, autocast=True),
+}
+"""Bytes by precision; `-true` computes in what it stores, `-mixed` casts, `-master` keeps two copies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecipe:
+    """Everything but shape and layout that a training step's memory depends on."""
+
+    optimizer: Optimizer = "adamw"
+    precision: Precision = "32-true"
+    recompute: Recompute = "none"
+    attention: Attention = "flash"
+    """flash keeps one statistic a query, materialised keeps the T×T weights."""
+    runtime: Runtime = "torch"
+    """torch_cpu: eager kernels, exact live bytes; torch: fused kernels and a caching allocator on an accelerator;
+    megatron: Megatron-LM's kernels, in-place loss and float32 gradients."""
+    dropout: bool = False
+    """Dropout masks are kept for backward."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("optimizer", Optimizer),
+            ("precision", Precision),
+            ("recompute", Recompute),
+            ("attention", Attention),
+            ("runtime", Runtime),
+        ):
+            if getattr(self, name) not in get_args(allowed):
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(get_args(allowed))}"
+                )
+
+    @property
+    def bytes(self) -> PrecisionBytes:
+        """Bytes a number; Megatron accumulates gradients in float32 whatever the weights' precision."""
+        table = PRECISIONS[self.precision]
+        if self.runtime == "megatron" and table.gradient < 4:
+            return PrecisionBytes(
+                weight=table.weight,
+                gradient=4,
+                master=table.master,
+                state=table.state,
+                compute=table.compute,
+            )
+        return table
