@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 from scaling.accounting.layout import Layout
 from scaling.accounting.published import published_shape
 from scaling.accounting.shape import ModelShape, decoder_shape
-from scaling.ladder import ffn_width, head_width, shape_for
+from scaling.ladder import ffn_width, head_width
+from scaling.layouts import accumulation_for
 from scaling.overrides import field_help, parse
+from scaling.sizing import shape_of_size
 
 T = TypeVar("T")
 
@@ -190,7 +192,7 @@ def build_shape(keys: ModelKeys) -> ModelShape:
                 f"model.params lets the ladder choose the shape: leave out {', '.join(f'model.{k}' for k in given)}"
             )
         like = ModelShape(width=64, depth=2, heads=1, kv_heads=1, head_width=64, ffn_width=64, **common)
-        return shape_for(keys.params, like)
+        return shape_of_size(keys.params, like)
     missing = [name for name in ("width", "depth") if name not in given]
     if missing:
         raise ValueError(
@@ -240,11 +242,6 @@ def build_layout(keys: LayoutKeys, shape: ModelShape, devices: int | None, batch
     if "accumulation" in given:
         return layout
     return replace(layout, accumulation=accumulation_for(shape, layout, batch_tokens))
-
-
-def accumulation_for(shape: ModelShape, layout: Layout, batch_tokens: float) -> int:
-    """Micro-batches a replica computes to come nearest to a batch; at least one."""
-    return max(1, round(batch_tokens / (shape.context * layout.data * layout.micro_batch)))
 
 
 def help_rows(schema: type, prefix: str = "") -> list[tuple[str, str, str]]:

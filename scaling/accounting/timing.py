@@ -14,7 +14,6 @@ from typing import get_args
 from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.hardware import Device
 from scaling.accounting.layout import Layout, check_layout
-from scaling.accounting.params import count_params, ffn_weights
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import (
     COLLECTIVE_SECONDS,
@@ -27,6 +26,7 @@ from scaling.accounting.roofline import (
     head_seconds,
 )
 from scaling.accounting.shape import ModelShape
+from scaling.accounting.states import device_params
 
 # Bytes an optimizer step moves for each parameter it holds: clipping the gradient (read for the norm; read and
 # write), then the update (read the gradient, read and write the weight and each state).
@@ -146,7 +146,7 @@ def step_time(
 
     depth = shape.depth + shape.encoder_depth
     blocks, heads = _slowest_stage(depth, layout.pipeline, each, head.total)
-    params = params_on_device(shape, layout)
+    params = device_params(shape, layout).total
     accumulate = ACCUMULATE_BYTES * params / rates.memory if layout.accumulation > 1 else 0.0
     forward = blocks * block.forward + heads * head.total / 3
     backward = blocks * (block.backward + again) + heads * head.total * 2 / 3
@@ -186,18 +186,6 @@ def calibration(estimate: StepTime, measured_tokens_per_second: float) -> float:
     if not measured_tokens_per_second > 0:
         raise ValueError(f"measured_tokens_per_second={measured_tokens_per_second!r} must be positive")
     return measured_tokens_per_second / (estimate.tokens_per_second / estimate.calibration)
-
-
-def params_on_device(shape: ModelShape, layout: Layout) -> float:
-    """Parameters that one device computes with (the fullest stage), before ZeRO shards them."""
-    counts = count_params(shape)
-    tables = counts.embedding + counts.positions + counts.head
-    expert = ffn_weights(shape, shape.expert_width or shape.ffn_width)
-    routed = shape.moe_depth * shape.experts * expert
-    blocks = counts.total - tables - routed + routed / layout.expert
-    edge = tables if layout.pipeline == 1 else max(counts.embedding + counts.positions, counts.head)
-    depth = shape.depth + shape.encoder_depth
-    return (blocks * ceil(depth / layout.pipeline) / depth + edge) / layout.tensor
 
 
 def _slowest_stage(depth: int, stages: int, block: float, head: float) -> tuple[int, int]:

@@ -1,0 +1,233 @@
+"""Which layouts fit: every way to spread a job over a number of devices, its memory and its speed, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from scaling.accounting.flops import Recompute
+from scaling.accounting.hardware import Device
+from scaling.accounting.layout import Layout, check_layout
+from scaling.accounting.memory import MemoryEstimate, training_memory
+from scaling.accounting.recipe import TrainingRecipe
+from scaling.accounting.roofline import Kernels
+from scaling.accounting.shape import ModelShape
+from scaling.accounting.timing import StepTime, step_time
+
+NEARLY_BEST = 1.03
+"""Layouts whose step takes at most this much longer than the fastest count as equally fast; of these the one with the
+least memory is best, since it leaves room."""
+MAX_MICRO_BATCH = 64
+MAX_PIPELINE = 64
+LONG_CONTEXT = 32_768
+"""Context parallelism is considered for sequences longer than this."""
+MOST_OF_BATCH = 1.25
+"""A layout may exceed the batch asked for by this factor, where one sequence a replica is more than the batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One layout with the recipe it runs under, its memory a device and its step time."""
+
+    layout: Layout
+    recipe: TrainingRecipe
+    memory: MemoryEstimate
+    step: StepTime
+    memory_limit_bytes: float
+
+    @property
+    def fits(self) -> bool:
+        return self.memory.peak_memory_bytes <= self.memory_limit_bytes
+
+    @property
+    def seconds_per_token(self) -> float:
+        """Wall-clock of a token of the whole job: what makes one layout better than another."""
+        return self.step.seconds / self.step.tokens
+
+
+def evaluate(
+    shape: ModelShape, layout: Layout, recipe: TrainingRecipe, device: Device, kernels: Kernels
+) -> Candidate:
+    """Memory and step time of one layout."""
+    return Candidate(
+        layout=layout,
+        recipe=recipe,
+        memory=training_memory(shape, recipe, layout),
+        step=step_time(shape, layout, device, recipe, kernels=kernels),
+        memory_limit_bytes=device.memory_bytes,
+    )
+
+
+def layouts(shape: ModelShape, device: Device, devices: int, batch_tokens: float) -> Iterator[Layout]:
+    """Every sensible layout of `devices` devices, those that split the model least first, with micro-batch 1.
+
+    Tensor parallelism stays inside a node; context parallelism is tried for long sequences only; experts are spread as
+    widely as data parallelism allows.
+    """
+    long_context = (1, 2, 4, 8, 16) if shape.context > LONG_CONTEXT else (1,)
+    degrees = [
+        (tensor, pipeline, context)
+        for tensor in _powers_of_two(min(device.node_devices, shape.heads, devices))
+        for pipeline in _powers_of_two(min(shape.depth, MAX_PIPELINE, devices // tensor))
+        for context in long_context
+        if devices % (tensor * pipeline * context) == 0
+    ]
+    for tensor, pipeline, context in sorted(degrees, key=lambda d: (d[0] * d[1] * d[2], d[1], d[2])):
+        data = devices // (tensor * pipeline * context)
+        if data > 1 and data * shape.context > MOST_OF_BATCH * batch_tokens:
+            continue  # the batch has fewer sequences than there are replicas
+        expert = max((e for e in _powers_of_two(data) if data % e == 0 and shape.experts % e == 0), default=1)
+        zero_stages = [0, 1, 2, 3] if pipeline == 1 else [0, 1]
+        for zero_stage in zero_stages if data * context > 1 else [0]:
+            layout = Layout(
+                data=data,
+                zero_stage=zero_stage,
+                tensor=tensor,
+                sequence=tensor > 1,
+                pipeline=pipeline,
+                context=context,
+                expert=expert if shape.experts else 1,
+            )
+            try:
+                check_layout(shape, layout)
+            except ValueError:
+                continue  # heads, experts or feed-forward width do not divide: not a layout of this shape
+            yield layout
+
+
+def candidates(
+    shape: ModelShape,
+    recipe: TrainingRecipe,
+    device: Device,
+    devices: int,
+    batch_tokens: float,
+    *,
+    kernels: Kernels = "fused",
+    recomputes: tuple[Recompute, ...] | None = None,
+    split_no_further: bool = False,
+) -> list[Candidate]:
+    """Layouts of `devices` devices, each with the recomputation and micro-batch that serve it best; best first.
+
+    Those that fit come before those that do not, the fast before the slow; what does not fit is ordered by memory.
+
+    Args:
+        recomputes: the modes to choose from; by default all that save memory.
+        split_no_further: stop at the least model parallelism that fits without recomputation, which is nearly always
+            the fastest, in place of looking at all of it.
+    """
+    modes = recomputes or _useful_recomputes(recipe)
+    found: list[Candidate] = []
+    enough: int | None = None
+    for layout in layouts(shape, device, devices, batch_tokens):
+        split = layout.tensor * layout.pipeline * layout.context
+        if enough is not None and split > enough:
+            break
+        best = _best_of_layout(shape, layout, recipe, device, batch_tokens, kernels, modes)
+        found.append(best)
+        if split_no_further and best.fits and best.recipe.recompute == modes[0]:
+            enough = split
+    fitting = [c for c in found if c.fits]
+    rest = sorted((c for c in found if not c.fits), key=lambda c: c.memory.peak_memory_bytes)
+    return _best_first(fitting) + rest
+
+
+def best_candidate(
+    shape: ModelShape,
+    recipe: TrainingRecipe,
+    device: Device,
+    devices: int,
+    batch_tokens: float,
+    *,
+    kernels: Kernels = "fused",
+    recomputes: tuple[Recompute, ...] | None = None,
+) -> Candidate | None:
+    """The best layout of a number of devices, fitting or not; None where the devices cannot be used at all."""
+    found = candidates(
+        shape, recipe, device, devices, batch_tokens,
+        kernels=kernels, recomputes=recomputes, split_no_further=True,
+    )  # fmt: skip
+    return found[0] if found else None
+
+
+def fewest_devices(
+    shape: ModelShape,
+    recipe: TrainingRecipe,
+    device: Device,
+    batch_tokens: float,
+    *,
+    kernels: Kernels = "fused",
+    recomputes: tuple[Recompute, ...] | None = None,
+    at_least: int = 1,
+    at_most: int = 2**17,
+) -> Candidate | None:
+    """The best layout of the smallest power of two of devices on which the model fits; None where none does."""
+    devices = at_least
+    while devices <= at_most:
+        best = best_candidate(
+            shape, recipe, device, devices, batch_tokens, kernels=kernels, recomputes=recomputes
+        )
+        if best is not None and best.fits:
+            return best
+        devices *= 2
+    return None
+
+
+def accumulation_for(shape: ModelShape, layout: Layout, batch_tokens: float) -> int:
+    """Micro-batches a replica computes to come nearest to a batch; at least one."""
+    return max(1, round(batch_tokens / (shape.context * layout.data * layout.micro_batch)))
+
+
+def _best_of_layout(
+    shape: ModelShape,
+    layout: Layout,
+    recipe: TrainingRecipe,
+    device: Device,
+    batch_tokens: float,
+    kernels: Kernels,
+    modes: tuple[Recompute, ...],
+) -> Candidate:
+    """Over recomputation and micro-batch: the best that fits, or what comes nearest to fitting."""
+    fitting: list[Candidate] = []
+    smallest: Candidate | None = None
+    for mode in modes:
+        chosen = replace(recipe, recompute=mode)
+        micro_batch = 1
+        while micro_batch <= MAX_MICRO_BATCH:
+            tried = replace(layout, micro_batch=micro_batch)
+            tried = replace(tried, accumulation=accumulation_for(shape, tried, batch_tokens))
+            candidate = evaluate(shape, tried, chosen, device, kernels)
+            if smallest is None or candidate.memory.peak_memory_bytes < smallest.memory.peak_memory_bytes:
+                smallest = candidate
+            if not candidate.fits:
+                break
+            fitting.append(candidate)
+            micro_batch *= 2
+            if micro_batch * layout.data * shape.context > MOST_OF_BATCH * batch_tokens:
+                break
+        if fitting:
+            break  # running less again is faster; more is only worth it where nothing fits
+    assert smallest is not None
+    return _best_first(fitting)[0] if fitting else smallest
+
+
+def _best_first(fitting: list[Candidate]) -> list[Candidate]:
+    """By speed; among the nearly fastest, the one with most memory left comes first."""
+    if not fitting:
+        return []
+    ordered = sorted(fitting, key=lambda c: c.seconds_per_token)
+    limit = NEARLY_BEST * ordered[0].seconds_per_token
+    nearly = [c for c in ordered if c.seconds_per_token <= limit]
+    best = min(nearly, key=lambda c: c.memory.peak_memory_bytes)
+    return [best, *(c for c in ordered if c is not best)]
+
+
+def _useful_recomputes(recipe: TrainingRecipe) -> tuple[Recompute, ...]:
+    """Modes from least to most recomputation; selective saves nothing where a flash kernel keeps no scores."""
+    return tuple(
+        mode for mode in get_args(Recompute) if not (mode == "selective" and recipe.attention == "flash")
+    )
+
+
+def _powers_of_two(limit: int) -> list[int]:
+    return [2**k for k in range(max(1, limit).bit_length())]
