@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from scaling.accounting.cost import CARBON_KG_PER_KWH, GOODPUT, POWER_USAGE_EFFECTIVENESS, REALISED
 from scaling.accounting.layout import Layout
 from scaling.accounting.published import published_shape
 from scaling.accounting.shape import ModelShape, decoder_shape
@@ -99,9 +100,12 @@ class RecipeKeys:
     hardware: str = "a100-80gb"
     """A device of the catalogue, or a YAML file of your own device."""
     precision: str | None = None
-    """Of matrix products: bf16, fp16, fp32, tf32 or fp8; by default the device's usual one."""
+    """32-true; bf16-mixed, 16-mixed or fp8-mixed (float32 weights); bf16-master, 16-master (Megatron); bf16-true,
+    16-true. By default mixed in the device's usual 16 bits."""
     optimizer: str = "adamw"
-    """Optimizer, for its states and its traffic: adamw, adamw8bit, sgd, momentum, muon or adafactor."""
+    """adamw, adamw_8bit, sgd, sgd_momentum, muon or adafactor."""
+    runtime: str | None = None
+    """torch (accelerators), torch_cpu (eager, exact live bytes) or megatron; by default torch, on cpu torch_cpu."""
     recompute: str = "auto"
     """What backward runs again: none, selective (attention), full (every block), or auto: the least that fits."""
     attention: str = "flash"
@@ -112,14 +116,16 @@ class RecipeKeys:
     """Tokens an optimizer step; by default a published rule of the run's FLOPs."""
     price: float | None = None
     """US dollars a device-hour; by default the catalogue's dated example."""
-    goodput: float = 0.9
+    goodput: float = GOODPUT
     """Share of wall-clock time spent in steps."""
-    pue: float = 1.1
+    realised: float = REALISED
+    """Speed of your run over that of well-tuned code, which the step time is."""
+    pue: float = POWER_USAGE_EFFECTIVENESS
     """Power usage effectiveness: energy of the site over that of its devices."""
-    carbon_kg_per_kwh: float = 0.385
+    carbon_kg_per_kwh: float = CARBON_KG_PER_KWH
     """Carbon intensity of the grid."""
     measured_tokens_per_second: float | None = None
-    """Speed you measured for this very job, all devices together: calibrates the estimate."""
+    """Speed you measured for this very job, all devices together: replaces the estimated one (and realised)."""
 
 
 @dataclass(kw_only=True)

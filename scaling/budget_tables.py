@@ -1,0 +1,269 @@
+"""Budgets as rich tables: two or three narrow columns, so that they read the same at 80 columns and at 200."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from scaling.accounting.cost import RunCost
+from scaling.accounting.estimate import CONVENTIONS, Budget
+from scaling.accounting.hardware import CATALOGUE
+from scaling.accounting.history import HISTORY, TOKENS_PER_PARAM
+from scaling.accounting.layout import Layout
+from scaling.accounting.shape import ModelShape
+from scaling.layouts import Candidate
+from scaling.rules_of_thumb import RULES
+
+GIB = 2**30
+CONVENTION_TITLES = {
+    "6nd": "6ND, every parameter",
+    "6nd_non_embedding": "6ND, non-embedding",
+    "exact": "exact, head and attention",
+    "exact_causal": "exact, causal half only",
+    "hardware": "hardware, with recomputation",
+}
+
+
+def human(value: float, digits: int = 3) -> str:
+    """6738415616 → 6.74B."""
+    for limit, suffix in ((1e15, ""), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if limit <= value < 1000 * limit and suffix:
+            return f"{value / limit:.{digits}g}{suffix}" if value / limit < 1000 else f"{value:.{digits}g}"
+    return f"{value:.{digits}g}"
+
+
+def gib(value: float) -> str:
+    """Bytes in binary gigabytes; small ones in MiB."""
+    return f"{value / GIB:,.1f} GiB" if value >= GIB / 10 else f"{value / 2**20:,.1f} MiB"
+
+
+def duration(seconds: float) -> str:
+    """The unit that reads best."""
+    for limit, unit in (
+        (86_400 * 365.25, "years"),
+        (86_400, "days"),
+        (3600, "hours"),
+        (60, "minutes"),
+        (1, "s"),
+    ):
+        if seconds >= 2 * limit or unit == "s" and seconds >= 0.1:
+            return (
+                f"{seconds / limit:,.3g} {unit}"
+                if seconds / limit < 1000
+                else f"{seconds / limit:,.0f} {unit}"
+            )
+    return f"{seconds * 1e3:.3g} ms"
+
+
+def money(value: float) -> str:
+    return f"${value:,.0f}" if value >= 100 else f"${value:,.2f}"
+
+
+def sketch(shape: ModelShape) -> str:
+    """A shape in one line."""
+    heads = f"{shape.heads} heads" + (f" ({shape.kv_heads} kv)" if shape.kv_heads != shape.heads else "")
+    experts = f", {shape.experts} experts ({shape.experts_active} active)" if shape.experts else ""
+    return (
+        f"width {shape.width:,}, depth {shape.depth}, {heads}, ffn {shape.ffn_width:,} {shape.ffn}{experts}, "
+        f"vocabulary {shape.vocab_size:,}, context {shape.context:,}"
+    )
+
+
+def table(title: str, columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[str]]) -> Table:
+    """A plain table; columns are (heading, justify)."""
+    result = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False)
+    for heading, justify in columns:
+        result.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def budget_report(budget: Budget, name: str, remedies: list[str], wide: bool) -> RenderableType:
+    """Everything that `scaling budget` prints for a model."""
+    left = [parameters_table(budget), flops_table(budget)]
+    right = [memory_table(budget), time_table(budget)]
+    head = Text.assemble((name, "bold"), "  ", sketch(budget.shape))
+    setting = Text(
+        f"{human(budget.tokens)} tokens ({budget.tokens / budget.params.total:,.3g} a parameter) on "
+        f"{budget.layout.devices:,} x {budget.device.title}, {budget.recipe.precision}, {budget.recipe.optimizer}",
+        style="dim",
+    )
+    body: list[RenderableType]
+    if wide:
+        grid = Table.grid(padding=(0, 3))
+        grid.add_row(Group(*left, cost_table(budget.cost)), Group(*right))
+        body = [grid]
+    else:
+        body = [*left, *right, cost_table(budget.cost)]
+    return Group(head, setting, *body, verdict(budget, remedies), rules_line(budget))
+
+
+def parameters_table(budget: Budget) -> Table:
+    params = budget.params
+    parts = {
+        "embedding": params.embedding,
+        "positions": params.positions,
+        "attention": params.attention,
+        "feed-forward": params.ffn,
+        "norms": params.norms,
+        "head" + (" (tied)" if budget.shape.tied_head else ""): params.head,
+    }
+    rows = [
+        [name, f"{count:,}", f"{count / params.total:.1%}"]
+        for name, count in parts.items()
+        if count or name.startswith("head")
+    ]
+    rows.append(["[bold]total[/]", f"[bold]{params.total:,}[/]", "100%"])
+    rows.append(["non-embedding", f"{params.non_embedding:,}", f"{params.non_embedding / params.total:.1%}"])
+    if params.active != params.total:
+        rows.append(["active a token", f"{params.active:,}", f"{params.active / params.total:.1%}"])
+    return table("Parameters", [("component", "left"), ("count", "right"), ("share", "right")], rows)
+
+
+def flops_table(budget: Budget) -> Table:
+    rows = []
+    for convention in CONVENTIONS:
+        flops = budget.train_flops_by(convention)
+        if convention == "hardware" and budget.recipe.recompute == "none":
+            continue
+        rows.append([CONVENTION_TITLES[convention], f"{flops:.3e}", f"{flops / 8.64e19:,.4g}"])
+    return table("Training FLOPs", [("convention", "left"), ("FLOPs", "right"), ("PF-days", "right")], rows)
+
+
+def memory_table(budget: Budget) -> Table:
+    memory, binding = budget.memory, budget.memory.binding
+    rows = [
+        [name.replace("_", " "), gib(size)]
+        for name, size in sorted(binding.components.items(), key=lambda item: -item[1])
+    ]
+    if memory.allocator_slack_bytes:
+        rows.append(["allocator slack", gib(memory.allocator_slack_bytes)])
+    rows.append(["[bold]peak[/]", f"[bold]{gib(memory.peak_memory_bytes)}[/]"])
+    rows.append([f"of {budget.device.name}", gib(budget.device.memory_bytes)])
+    return table(
+        f"Memory a device, at its peak: {binding.name}", [("component", "left"), ("bytes", "right")], rows
+    )
+
+
+def time_table(budget: Budget) -> Table:
+    step = budget.step
+    rows = [
+        [name, duration(seconds), f"{seconds / step.seconds:.0%}"]
+        for name, seconds in step.parts.items()
+        if seconds > 0.0005 * step.seconds
+    ]
+    rows.append(["[bold]step[/]", f"[bold]{duration(step.seconds)}[/]", f"MFU {step.mfu:.0%}"])
+    rows.append(["tokens a second", f"{step.tokens_per_second:,.0f}", f"HFU {step.hfu:.0%}"])
+    layout = f"{budget.layout}, micro-batch {budget.layout.micro_batch} x {budget.layout.accumulation}"
+    return table(
+        f"Step of {human(step.tokens)} tokens: {layout}, recompute {budget.recipe.recompute}",
+        [("part", "left"), ("time", "right"), ("", "right")],
+        rows,
+    )
+
+
+def cost_table(cost: RunCost) -> Table:
+    rows = [
+        ["wall-clock", duration(cost.seconds)],
+        [
+            "device-hours",
+            f"{cost.device_hours:,.4g}" if cost.device_hours < 1e4 else f"{cost.device_hours:,.0f}",
+        ],
+        ["price", "not known" if cost.price_usd is None else money(cost.price_usd)],
+    ]
+    hourly = "" if cost.usd_per_device_hour is None else f"${cost.usd_per_device_hour:g}/h, "
+    rows.append(["  at", hourly + cost.price_note])
+    rows.append(["energy", "not known" if cost.energy_kwh is None else f"{cost.energy_kwh:,.4g} kWh"])
+    if cost.co2e_kg is not None:
+        rows.append(
+            ["CO2e", f"{cost.co2e_kg:,.4g} kg" if cost.co2e_kg < 1e4 else f"{cost.co2e_kg / 1e3:,.4g} t"]
+        )
+    return table("Run", [("quantity", "left"), ("estimate", "right")], rows)
+
+
+def verdict(budget: Budget, remedies: list[str]) -> Text:
+    """Does it fit, and if not, what would make it fit."""
+    if budget.fits:
+        share = budget.memory.peak_memory_bytes / budget.device.memory_bytes
+        return Text(f"Fits: the peak takes {share:.0%} of a device's memory.", style="green")
+    over = budget.memory.peak_memory_bytes / budget.device.memory_bytes
+    lines = [f"Does not fit: the peak is {over:.2f} times a device's memory; most of it is "
+             f"{budget.memory.binding_component.replace('_', ' ')}. What would make it fit:"]  # fmt: skip
+    lines += [f"  - {remedy}" for remedy in remedies] or ["  - nothing tried here: hardware with more memory"]
+    return Text("\n".join(lines), style="yellow")
+
+
+def rules_line(budget: Budget) -> Text:
+    """The rules of thumb beside the detailed answer."""
+    lines = ["Rules of thumb, for comparison:"]
+    lines += [f"  - {rule.title}: {rule.say(budget.params.total, budget.tokens)}" for rule in RULES]
+    return Text("\n".join(lines), style="dim")
+
+
+def layouts_table(found: list[Candidate], tokens: float, title: str, limit: int = 12) -> Table:
+    """Layouts best first: fitting ones by speed, then those that do not fit by memory."""
+    rows = []
+    for candidate in found[:limit]:
+        rows.append(
+            [
+                str(candidate.layout),
+                f"{candidate.layout.micro_batch}x{candidate.layout.accumulation}",
+                candidate.recipe.recompute,
+                gib(candidate.memory.peak_memory_bytes),
+                "yes" if candidate.fits else "no",
+                f"{candidate.step.mfu:.0%}",
+                duration(candidate.seconds_per_token * tokens),
+            ]
+        )
+    heads = [("layout", "left"), ("micro", "right"), ("recompute", "left"), ("memory", "right"), ("fits", "left"),
+             ("MFU", "right"), ("time", "right")]  # fmt: skip
+    return table(title, heads, rows)
+
+
+def history_table() -> Table:
+    rows = [
+        [
+            model.name,
+            str(model.year),
+            human(model.params),
+            human(model.tokens),
+            f"{model.train_pf_days:,.3g}" if model.train_pf_days < 1000 else f"{model.train_pf_days:,.0f}",
+            f"{model.tokens_per_param:,.3g}"
+            if model.tokens_per_param < 1000
+            else f"{model.tokens_per_param:,.0f}",
+            model.verdict,
+        ]
+        for model in HISTORY
+    ]
+    heads = [("model", "left"), ("year", "left"), ("params", "right"), ("tokens", "right"), ("PF-days", "right"),
+             ("tokens/param", "right"), (f"beside {TOKENS_PER_PARAM:.0f}", "left")]  # fmt: skip
+    return table("Training compute of well-known models", heads, rows)
+
+
+def hardware_table() -> Table:
+    rows = [
+        [
+            device.name,
+            f"{device.peak(device.training_precision) / 1e12:,.4g} {device.training_precision}",
+            gib(device.memory_bytes),
+            f"{device.memory_bytes_per_second / 1e9:,.0f}",
+            "-" if device.power_watts is None else f"{device.power_watts:g}",
+            "-" if device.price is None else f"{device.price.usd_per_device_hour:.2f} ({device.price.date})",
+        ]
+        for device in CATALOGUE.values()
+    ]
+    heads = [("hardware", "left"), ("peak TFLOP/s", "right"), ("memory", "right"), ("GB/s", "right"),
+             ("W", "right"), ("example $/h", "right")]  # fmt: skip
+    return table("Hardware (dense peaks; sources in scaling/accounting/hardware.py)", heads, rows)
+
+
+def layout_line(layout: Layout) -> str:
+    return f"{layout}, micro-batch {layout.micro_batch}, accumulation {layout.accumulation}"
+
+
+def console() -> Console:
+    return Console(highlight=False)

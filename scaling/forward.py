@@ -1,0 +1,223 @@
+"""From the keys of `scaling budget` to an estimate: fills in what the user left open, the same way everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, log2
+from typing import cast, get_args
+
+from scaling.accounting.estimate import Budget, Prices, estimate
+from scaling.accounting.flops import Recompute, train_flops_per_token
+from scaling.accounting.hardware import Device, get_device
+from scaling.accounting.history import TOKENS_PER_PARAM
+from scaling.accounting.params import count_params
+from scaling.accounting.recipe import Attention, Optimizer, Precision, Runtime, TrainingRecipe
+from scaling.accounting.roofline import Kernels
+from scaling.accounting.shape import ModelShape
+from scaling.accounting.timing import calibration
+from scaling.budget_keys import BudgetKeys, RecipeKeys, build_layout, build_shape, layout_is_given
+from scaling.layouts import Candidate, best_candidate, candidates, fewest_devices
+
+BATCH_SCALE, BATCH_EXPONENT = 0.2920, 0.3271
+"""Batch in tokens by training compute, B = 0.2920 C^0.3271 (DeepSeek LLM, arXiv:2401.02954, equation 1)."""
+MAX_DEVICES = 2**17
+"""Most devices that are tried: the largest published training clusters hold about as many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is trained, how and where, with nothing left open but the layout."""
+
+    device: Device
+    recipe: TrainingRecipe
+    recomputes: tuple[Recompute, ...] | None
+    """Modes to choose from; None: the least that fits."""
+    kernels: Kernels
+    prices: Prices
+
+
+def default_batch_tokens(train_flops: float, context: int) -> float:
+    """The rule's batch for a run's compute, in whole sequences (at least one)."""
+    return max(1, round(BATCH_SCALE * train_flops**BATCH_EXPONENT / context)) * context
+
+
+def build_job(keys: RecipeKeys) -> Job:
+    """Device, recipe and prices that the keys describe. Raises ValueError naming key, value and remedy."""
+    device = get_device(keys.hardware)
+    usual = {"bf16": "bf16-mixed", "fp16": "16-mixed"}.get(device.training_precision, "32-true")
+    if device.name.startswith(("apple", "cpu")):
+        usual = "32-true"
+    for name in ("kernels", "recompute"):
+        choices = get_args(Kernels) if name == "kernels" else ("auto", *get_args(Recompute))
+        if getattr(keys, name) not in choices:
+            raise ValueError(f"{name}={getattr(keys, name)} is unknown: choose one of {', '.join(choices)}")
+    recompute = None if keys.recompute == "auto" else cast(Recompute, keys.recompute)
+    recipe = TrainingRecipe(
+        optimizer=cast(Optimizer, keys.optimizer),
+        precision=cast(Precision, keys.precision or usual),
+        recompute=recompute or "none",
+        attention=cast(Attention, keys.attention),
+        runtime=cast(Runtime, keys.runtime or ("torch_cpu" if device.name == "cpu" else "torch")),
+    )
+    if keys.batch_tokens is not None and not keys.batch_tokens > 0:
+        raise ValueError(f"batch_tokens={keys.batch_tokens:g} must be positive")
+    return Job(
+        device=device,
+        recipe=recipe,
+        recomputes=None if recompute is None else (recompute,),
+        kernels=cast(Kernels, keys.kernels),
+        prices=Prices(
+            usd_per_device_hour=keys.price,
+            goodput=keys.goodput,
+            realised=keys.realised,
+            power_usage_effectiveness=keys.pue,
+            carbon_kg_per_kwh=keys.carbon_kg_per_kwh,
+        ),
+    )
+
+
+def run_budget(keys: BudgetKeys) -> Budget:
+    """The budget that `scaling budget key=value …` prints.
+
+    Raises ValueError, in one line, naming key, value and remedy.
+    """
+    shape = build_shape(keys.model)
+    job = build_job(keys)
+    tokens = keys.tokens if keys.tokens is not None else TOKENS_PER_PARAM * count_params(shape).total
+    if not tokens > 0:
+        raise ValueError(f"tokens={tokens:g} must be positive: how many tokens to train on")
+    batch_tokens = keys.batch_tokens or default_batch_tokens(
+        tokens * train_flops_per_token(shape, "6nd"), shape.context
+    )
+    if layout_is_given(keys.layout):
+        if keys.days is not None:
+            raise ValueError(
+                f"days={keys.days:g} chooses the number of devices: leave out layout.*, or give devices instead"
+            )
+        layout = build_layout(keys.layout, shape, keys.devices, batch_tokens)
+        recipe = job.recipe
+    else:
+        chosen = choose_layout(shape, job, tokens, batch_tokens, devices=keys.devices, days=keys.days)
+        layout, recipe = chosen.layout, chosen.recipe
+    budget = estimate(shape, tokens, layout, job.device, recipe, kernels=job.kernels, prices=job.prices)
+    if keys.measured_tokens_per_second is None:
+        return budget
+    factor = calibration(budget.step, keys.measured_tokens_per_second)
+    measured = replace(job.device, speed_calibration=factor)
+    prices = replace(job.prices, realised=1.0)
+    return estimate(shape, tokens, layout, measured, recipe, kernels=job.kernels, prices=prices)
+
+
+def choose_layout(
+    shape: ModelShape,
+    job: Job,
+    tokens: float,
+    batch_tokens: float,
+    *,
+    devices: int | None = None,
+    days: float | None = None,
+) -> Candidate:
+    """The best layout on `devices` (by default one), or on the fewest that finish within `days`.
+
+    On a given number of devices it may be one that does not fit: the answer then says by how much.
+
+    Raises ValueError when the devices cannot split the job, or no number of them meets the deadline.
+    """
+    if devices is not None and devices < 1:
+        raise ValueError(f"devices={devices} must be at least 1")
+    if days is None or devices is not None:
+        best = _on(shape, job, devices or 1, batch_tokens)
+        if best is None:
+            raise ValueError(
+                f"devices={devices}: no layout splits {shape.heads} heads, {shape.depth} blocks and a batch of "
+                f"{batch_tokens:,.0f} tokens over them; take a power of two, or raise batch_tokens"
+            )
+        if days is not None and days_of(best, job, tokens) > days:
+            raise ValueError(
+                f"days={days:g} cannot be met on devices={devices}: the run takes {days_of(best, job, tokens):,.1f} "
+                "days; give more days or devices, or leave out devices to have them chosen"
+            )
+        return best
+    if not days > 0:
+        raise ValueError(f"days={days:g} must be positive")
+    smallest = fewest_devices(
+        shape, job.recipe, job.device, batch_tokens,
+        kernels=job.kernels, recomputes=job.recomputes, at_most=MAX_DEVICES,
+    )  # fmt: skip
+    if smallest is None:
+        raise ValueError(f"no layout fits this model on {job.device.name}: take hardware with more memory")
+    chosen = smallest
+    quickest = days_of(chosen, job, tokens)
+    while days_of(chosen, job, tokens) > days:
+        # More devices never help by more than their number, so skip what cannot be enough.
+        factor = 2 ** max(1, ceil(log2(days_of(chosen, job, tokens) / days)))
+        more = _on(shape, job, chosen.layout.devices * factor, batch_tokens)
+        if more is None or not more.fits or chosen.layout.devices * factor > MAX_DEVICES:
+            raise ValueError(
+                f"days={days:g} cannot be met with a batch of {batch_tokens:,.0f} tokens: {chosen.layout.devices} "
+                f"{job.device.name} take {quickest:,.1f} days and more cannot share it; raise days or batch_tokens"
+            )
+        chosen = more
+        quickest = min(quickest, days_of(chosen, job, tokens))
+    return chosen
+
+
+def days_of(candidate: Candidate, job: Job, tokens: float) -> float:
+    """Wall-clock days of a run under a layout."""
+    return job.prices.cost(job.device, candidate.layout.devices, candidate.seconds_per_token * tokens).days
+
+
+def fits_table(keys: BudgetKeys) -> tuple[ModelShape, Job, float, list[Candidate]]:
+    """(shape, job, tokens, layouts of `devices` devices best first) for `scaling budget fits`."""
+    shape = build_shape(keys.model)
+    job = build_job(keys)
+    tokens = keys.tokens if keys.tokens is not None else TOKENS_PER_PARAM * count_params(shape).total
+    batch_tokens = keys.batch_tokens or default_batch_tokens(
+        tokens * train_flops_per_token(shape, "6nd"), shape.context
+    )
+    devices = keys.devices or 1
+    found = candidates(
+        shape, job.recipe, job.device, devices, batch_tokens, kernels=job.kernels, recomputes=job.recomputes
+    )
+    if not found:
+        raise ValueError(
+            f"devices={devices}: no layout splits {shape.heads} heads, {shape.depth} blocks and a batch of "
+            f"{batch_tokens:,.0f} tokens over them; take a power of two, or raise batch_tokens"
+        )
+    return shape, job, batch_tokens, found
+
+
+def what_would_fit(shape: ModelShape, job: Job, batch_tokens: float, devices: int) -> list[str]:
+    """What would make a model fit that does not fit on `devices` devices: each remedy tried, in one line each."""
+    remedies = []
+    for title, change in (
+        ("recomputing every block (recompute=full)", {"recompute": "full"}),
+        ("8-bit optimizer states (optimizer=adamw_8bit)", {"optimizer": "adamw_8bit"}),
+        ("pure 16-bit training (precision=bf16-true)", {"precision": "bf16-true"}),
+    ):
+        if all(getattr(job.recipe, key) == value for key, value in change.items()):
+            continue
+        if "bf16-true" in change.values() and "bf16" not in job.device.peak_flops:
+            continue
+        recipe = replace(job.recipe, **change)  # type: ignore[arg-type]
+        modes = (recipe.recompute,) if "recompute" in change else job.recomputes
+        best = best_candidate(
+            shape, recipe, job.device, devices, batch_tokens, kernels=job.kernels, recomputes=modes
+        )
+        if best is not None and best.fits:
+            remedies.append(f"{title}: {best.memory.peak_memory_bytes / 2**30:,.1f} GiB a device")
+    more = fewest_devices(
+        shape, job.recipe, job.device, batch_tokens,
+        kernels=job.kernels, recomputes=job.recomputes, at_least=2 ** ceil(log2(devices + 1)), at_most=MAX_DEVICES,
+    )  # fmt: skip
+    if more is not None:
+        remedies.append(
+            f"devices={more.layout.devices} as {more.layout}: {more.memory.peak_memory_bytes / 2**30:,.1f} GiB a device"
+        )
+    return remedies
+
+
+def _on(shape: ModelShape, job: Job, devices: int, batch_tokens: float) -> Candidate | None:
+    return best_candidate(
+        shape, job.recipe, job.device, devices, batch_tokens, kernels=job.kernels, recomputes=job.recomputes
+    )
