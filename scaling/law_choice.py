@@ -1,0 +1,105 @@
+"""Which law answers a budget question: a published one by name, or a fit of one's own with its bootstrap draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from analysis import laws
+from analysis.result import FitResult
+from analysis.uncertainty import interval
+
+DEFAULT_LAW = "besiroglu2024"
+DATA_LIMITED_LAW = "muennighoff2023"
+NON_EMBEDDING = ("kaplan", "kaplan_n")
+"""Laws whose N leaves out embeddings."""
+FIT_FILES = ("fit.json", "law.json")
+"""Where a folder of runs keeps its fitted law."""
+
+
+@dataclass(frozen=True)
+class ChosenLaw:
+    """A law with its estimate and, where it was fitted, the draws that carry its uncertainty."""
+
+    name: str
+    law: laws.Law
+    theta: np.ndarray
+    """Shape (p,)."""
+    draws: np.ndarray
+    """Shape (B, p); no rows where nothing is known of the uncertainty."""
+    level: float
+    freedom: float | None
+    clusters: int | None
+    source: str
+
+    @property
+    def non_embedding(self) -> bool:
+        return self.law.name in NON_EMBEDDING
+
+    def spread(self, values: np.ndarray) -> tuple[float, float] | None:
+        """Interval of a quantity from its value under each draw; None where there are no draws."""
+        if not len(values):
+            return None
+        low, high = interval(values[:, None], self.level, self.freedom, self.clusters)[:, 0]
+        return float(low), float(high)
+
+
+def choose_law(name: str) -> ChosenLaw:
+    """A published law (a study such as hoffmann2022, or a law with one study), a fit's JSON file, or its folder.
+
+    Raises ValueError naming the studies known, or the file that was looked for.
+    """
+    path = Path(name)
+    if path.is_dir() or path.suffix == ".json" or "/" in name:
+        return _own_fit(path)
+    for law in laws.LAWS.values():
+        for study, values in law.published.items():
+            only = len(law.published) == 1 and name == law.name
+            if name == study or only or name == f"{law.name}/{study}":
+                return _published(law, study, values)
+    if name in laws.LAWS and laws.LAWS[name].published:
+        law = laws.LAWS[name]
+        study = list(law.published)[-1]  # the latest
+        return _published(law, study, law.published[study])
+    known = [study for law in laws.LAWS.values() for study in law.published]
+    near = get_close_matches(name, known, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)},"
+    raise ValueError(
+        f"law={name}: no such published law; {hint} or give a folder of runs or a fit's JSON file"
+    )
+
+
+def _published(law: laws.Law, study: str, values: object) -> ChosenLaw:
+    return ChosenLaw(
+        name=study,
+        law=law,
+        theta=law.coordinates(values),  # type: ignore[arg-type]
+        draws=np.empty((0, len(law.parameters))),
+        level=0.9,
+        freedom=None,
+        clusters=None,
+        source=law.source,
+    )
+
+
+def _own_fit(path: Path) -> ChosenLaw:
+    files = [path] if path.suffix == ".json" else [path / name for name in FIT_FILES]
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise ValueError(
+            f"law={path}: no {' or '.join(str(f) for f in files)}; fit the runs first: scaling fit {path}"
+        )
+    result = FitResult.from_json(found.read_text())
+    return ChosenLaw(
+        name=str(path),
+        law=laws.get(result.law),
+        theta=result.theta,
+        draws=result.draws,
+        level=result.level,
+        freedom=result.clusters - len(result.theta),
+        clusters=result.clusters,
+        source=f"fitted to {len(result.points)} runs",
+    )
