@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,9 +13,8 @@ from scaling.accounting.cost import RunCost
 from scaling.accounting.estimate import CONVENTIONS, Budget
 from scaling.accounting.hardware import CATALOGUE
 from scaling.accounting.history import HISTORY, TOKENS_PER_PARAM
-from scaling.accounting.layout import Layout
 from scaling.accounting.shape import ModelShape
-from scaling.layouts import Candidate
+from scaling.forward import FitsReport
 from scaling.rules_of_thumb import RULES
 
 GIB = 2**30
@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
         (60, "minutes"),
         (1, "s"),
     ):
-        if seconds >= 2 * limit or unit == "s" and seconds >= 0.1:
+        if seconds >= 2 * limit or (unit == "s" and seconds >= 0.1):
             return (
                 f"{seconds / limit:,.3g} {unit}"
                 if seconds / limit < 1000
@@ -74,7 +74,14 @@ def sketch(shape: ModelShape) -> str:
 
 def table(title: str, columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[str]]) -> Table:
     """A plain table; columns are (heading, justify)."""
-    result = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False)
+    result = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for heading, justify in columns:
         result.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
@@ -145,7 +152,7 @@ def memory_table(budget: Budget) -> Table:
     rows.append(["[bold]peak[/]", f"[bold]{gib(memory.peak_memory_bytes)}[/]"])
     rows.append([f"of {budget.device.name}", gib(budget.device.memory_bytes)])
     return table(
-        f"Memory a device, at its peak: {binding.name}", [("component", "left"), ("bytes", "right")], rows
+        f"Memory a device at the peak ({binding.name})", [("component", "left"), ("bytes", "right")], rows
     )
 
 
@@ -158,9 +165,11 @@ def time_table(budget: Budget) -> Table:
     ]
     rows.append(["[bold]step[/]", f"[bold]{duration(step.seconds)}[/]", f"MFU {step.mfu:.0%}"])
     rows.append(["tokens a second", f"{step.tokens_per_second:,.0f}", f"HFU {step.hfu:.0%}"])
-    layout = f"{budget.layout}, micro-batch {budget.layout.micro_batch} x {budget.layout.accumulation}"
+    rows.append(["layout", str(budget.layout), ""])
+    rows.append(["micro-batch", f"{budget.layout.micro_batch} x {budget.layout.accumulation}", ""])
+    rows.append(["recompute", budget.recipe.recompute, ""])
     return table(
-        f"Step of {human(step.tokens)} tokens: {layout}, recompute {budget.recipe.recompute}",
+        f"Step of {human(step.tokens)} tokens",
         [("part", "left"), ("time", "right"), ("", "right")],
         rows,
     )
@@ -204,24 +213,42 @@ def rules_line(budget: Budget) -> Text:
     return Text("\n".join(lines), style="dim")
 
 
-def layouts_table(found: list[Candidate], tokens: float, title: str, limit: int = 12) -> Table:
+def fits_lines(report: FitsReport, limit: int = 15) -> RenderableType:
     """Layouts best first: fitting ones by speed, then those that do not fit by memory."""
-    rows = []
-    for candidate in found[:limit]:
-        rows.append(
-            [
-                str(candidate.layout),
-                f"{candidate.layout.micro_batch}x{candidate.layout.accumulation}",
-                candidate.recipe.recompute,
-                gib(candidate.memory.peak_memory_bytes),
-                "yes" if candidate.fits else "no",
-                f"{candidate.step.mfu:.0%}",
-                duration(candidate.seconds_per_token * tokens),
-            ]
+    rows = [
+        [
+            str(candidate.layout),
+            f"{candidate.layout.micro_batch} x {candidate.layout.accumulation}",
+            candidate.recipe.recompute,
+            f"{candidate.memory.peak_memory_bytes / GIB:,.1f}",
+            "[green]yes[/]" if candidate.fits else "[yellow]no[/]",
+            f"{candidate.step.mfu:.0%}",
+            duration(days * 86_400),
+        ]
+        for candidate, days in list(zip(report.found, report.days, strict=True))[:limit]
+    ]
+    heads = [("layout", "left"), ("batch", "right"), ("recompute", "left"), ("GiB", "right"), ("fits", "left"),
+             ("MFU", "right"), ("run", "right")]  # fmt: skip
+    title = (
+        f"{report.devices:,} x {report.device.title}, {human(report.tokens)} tokens, "
+        f"batch {human(report.batch_tokens)}"
+    )
+    lines: list[RenderableType] = [Text(sketch(report.shape)), table(title, heads, rows)]
+    fitting = sum(candidate.fits for candidate in report.found)
+    lines.append(
+        Text(
+            f"{fitting} of {len(report.found)} layouts fit in {gib(report.device.memory_bytes)} a device"
+            + (f"; the best {limit} are shown." if len(report.found) > limit else "."),
+            style="dim",
         )
-    heads = [("layout", "left"), ("micro", "right"), ("recompute", "left"), ("memory", "right"), ("fits", "left"),
-             ("MFU", "right"), ("time", "right")]  # fmt: skip
-    return table(title, heads, rows)
+    )
+    if report.remedies:
+        lines.append(
+            Text(
+                "\n".join(["What would make it fit:", *(f"  - {r}" for r in report.remedies)]), style="yellow"
+            )
+        )
+    return Group(*lines)
 
 
 def history_table() -> Table:
@@ -259,10 +286,6 @@ def hardware_table() -> Table:
     heads = [("hardware", "left"), ("peak TFLOP/s", "right"), ("memory", "right"), ("GB/s", "right"),
              ("W", "right"), ("example $/h", "right")]  # fmt: skip
     return table("Hardware (dense peaks; sources in scaling/accounting/hardware.py)", heads, rows)
-
-
-def layout_line(layout: Layout) -> str:
-    return f"{layout}, micro-batch {layout.micro_batch}, accumulation {layout.accumulation}"
 
 
 def console() -> Console:

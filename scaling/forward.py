@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import ceil, log2
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
+from scaling.accounting.cost import SECONDS_PER_DAY
 from scaling.accounting.estimate import Budget, Prices, estimate
 from scaling.accounting.flops import Recompute, train_flops_per_token
 from scaling.accounting.hardware import Device, get_device
@@ -116,10 +117,12 @@ def choose_layout(
     *,
     devices: int | None = None,
     days: float | None = None,
+    as_soon_as_possible: bool = False,
 ) -> Candidate:
     """The best layout on `devices` (by default one), or on the fewest that finish within `days`.
 
-    On a given number of devices it may be one that does not fit: the answer then says by how much.
+    On a given number of devices it may be one that does not fit: the answer then says by how much. With
+    `as_soon_as_possible` a deadline that cannot be met is missed by as little as possible, in place of refused.
 
     Raises ValueError when the devices cannot split the job, or no number of them meets the deadline.
     """
@@ -128,10 +131,7 @@ def choose_layout(
     if days is None or devices is not None:
         best = _on(shape, job, devices or 1, batch_tokens)
         if best is None:
-            raise ValueError(
-                f"devices={devices}: no layout splits {shape.heads} heads, {shape.depth} blocks and a batch of "
-                f"{batch_tokens:,.0f} tokens over them; take a power of two, or raise batch_tokens"
-            )
+            raise ValueError(_cannot_split(shape, devices or 1, batch_tokens))
         if days is not None and days_of(best, job, tokens) > days:
             raise ValueError(
                 f"days={days:g} cannot be met on devices={devices}: the run takes {days_of(best, job, tokens):,.1f} "
@@ -140,26 +140,35 @@ def choose_layout(
         return best
     if not days > 0:
         raise ValueError(f"days={days:g} must be positive")
-    smallest = fewest_devices(
-        shape, job.recipe, job.device, batch_tokens,
-        kernels=job.kernels, recomputes=job.recomputes, at_most=MAX_DEVICES,
-    )  # fmt: skip
-    if smallest is None:
-        raise ValueError(f"no layout fits this model on {job.device.name}: take hardware with more memory")
-    chosen = smallest
-    quickest = days_of(chosen, job, tokens)
-    while days_of(chosen, job, tokens) > days:
-        # More devices never help by more than their number, so skip what cannot be enough.
-        factor = 2 ** max(1, ceil(log2(days_of(chosen, job, tokens) / days)))
-        more = _on(shape, job, chosen.layout.devices * factor, batch_tokens)
-        if more is None or not more.fits or chosen.layout.devices * factor > MAX_DEVICES:
-            raise ValueError(
-                f"days={days:g} cannot be met with a batch of {batch_tokens:,.0f} tokens: {chosen.layout.devices} "
-                f"{job.device.name} take {quickest:,.1f} days and more cannot share it; raise days or batch_tokens"
-            )
+    # No fewer devices than would do it at their peak.
+    busy = tokens * train_flops_per_token(shape, "6nd") / job.device.peak(job.device.training_precision)
+    at_least = max(1, ceil(busy / job.prices.goodput / job.prices.realised / (days * SECONDS_PER_DAY)))
+    chosen: Candidate | None = None
+    while at_least <= MAX_DEVICES:
+        more = fewest_devices(
+            shape, job.recipe, job.device, batch_tokens,
+            kernels=job.kernels, recomputes=job.recomputes, at_least=at_least, at_most=MAX_DEVICES,
+        )  # fmt: skip
+        if more is None or (chosen is not None and more.seconds_per_token >= chosen.seconds_per_token):
+            break
         chosen = more
-        quickest = min(quickest, days_of(chosen, job, tokens))
-    return chosen
+        if days_of(chosen, job, tokens) <= days:
+            return chosen
+        at_least = 2 * chosen.layout.devices
+    if chosen is None:
+        chosen = fewest_devices(
+            shape, job.recipe, job.device, batch_tokens,
+            kernels=job.kernels, recomputes=job.recomputes, at_most=MAX_DEVICES,
+        )  # fmt: skip
+    if chosen is None:
+        raise ValueError(f"no layout fits this model on {job.device.name}: take hardware with more memory")
+    if as_soon_as_possible:
+        return chosen
+    raise ValueError(
+        f"days={days:g} cannot be met with a batch of {batch_tokens:,.0f} tokens: {chosen.layout.devices:,} "
+        f"{job.device.name} take {days_of(chosen, job, tokens):,.1f} days, and more cannot share that batch; "
+        "raise days or batch_tokens"
+    )
 
 
 def days_of(candidate: Candidate, job: Job, tokens: float) -> float:
@@ -167,10 +176,55 @@ def days_of(candidate: Candidate, job: Job, tokens: float) -> float:
     return job.prices.cost(job.device, candidate.layout.devices, candidate.seconds_per_token * tokens).days
 
 
-def fits_table(keys: BudgetKeys) -> tuple[ModelShape, Job, float, list[Candidate]]:
-    """(shape, job, tokens, layouts of `devices` devices best first) for `scaling budget fits`."""
+@dataclass(frozen=True, kw_only=True)
+class FitsReport:
+    """The layouts of a number of devices, best first, and what would help where none fits."""
+
+    shape: ModelShape
+    device: Device
+    devices: int
+    tokens: float
+    batch_tokens: float
+    found: list[Candidate]
+    days: list[float]
+    """Wall-clock of the run under each layout."""
+    remedies: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """One record a layout."""
+        return {
+            "hardware": self.device.name,
+            "devices": self.devices,
+            "tokens": self.tokens,
+            "batch_tokens": self.batch_tokens,
+            "layouts": [
+                {
+                    **asdict(candidate.layout),
+                    "recompute": candidate.recipe.recompute,
+                    "peak_memory_bytes": candidate.memory.peak_memory_bytes,
+                    "fits": candidate.fits,
+                    "step_seconds": candidate.step.seconds,
+                    "mfu": candidate.step.mfu,
+                    "days": days,
+                }
+                for candidate, days in zip(self.found, self.days, strict=True)
+            ],
+            "remedies": self.remedies,
+        }
+
+
+def fits_report(keys: BudgetKeys) -> FitsReport:
+    """What `scaling budget fits` prints. Raises ValueError, in one line, naming key, value and remedy."""
     shape = build_shape(keys.model)
     job = build_job(keys)
+    for name in ("tokens", "devices"):
+        value = getattr(keys, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}={value:g} must be positive")
+    if layout_is_given(keys.layout):
+        raise ValueError(
+            "fits looks at every layout: leave out layout.*, or ask `scaling budget` for one layout"
+        )
     tokens = keys.tokens if keys.tokens is not None else TOKENS_PER_PARAM * count_params(shape).total
     batch_tokens = keys.batch_tokens or default_batch_tokens(
         tokens * train_flops_per_token(shape, "6nd"), shape.context
@@ -180,11 +234,24 @@ def fits_table(keys: BudgetKeys) -> tuple[ModelShape, Job, float, list[Candidate
         shape, job.recipe, job.device, devices, batch_tokens, kernels=job.kernels, recomputes=job.recomputes
     )
     if not found:
-        raise ValueError(
-            f"devices={devices}: no layout splits {shape.heads} heads, {shape.depth} blocks and a batch of "
-            f"{batch_tokens:,.0f} tokens over them; take a power of two, or raise batch_tokens"
-        )
-    return shape, job, batch_tokens, found
+        raise ValueError(_cannot_split(shape, devices, batch_tokens))
+    return FitsReport(
+        shape=shape,
+        device=job.device,
+        devices=devices,
+        tokens=tokens,
+        batch_tokens=batch_tokens,
+        found=found,
+        days=[days_of(candidate, job, tokens) for candidate in found],
+        remedies=[] if found[0].fits else what_would_fit(shape, job, batch_tokens, devices),
+    )
+
+
+def _cannot_split(shape: ModelShape, devices: int, batch_tokens: float) -> str:
+    return (
+        f"devices={devices}: no layout splits {shape.heads} heads, {shape.depth} blocks and a batch of "
+        f"{batch_tokens:,.0f} tokens over them; take a power of two, or raise batch_tokens"
+    )
 
 
 def what_would_fit(shape: ModelShape, job: Job, batch_tokens: float, devices: int) -> list[str]:

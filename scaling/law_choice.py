@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from analysis import laws
-from analysis.result import FitResult
-from analysis.uncertainty import interval
 
 DEFAULT_LAW = "besiroglu2024"
 DATA_LIMITED_LAW = "muennighoff2023"
@@ -43,6 +41,8 @@ class ChosenLaw:
         """Interval of a quantity from its value under each draw; None where there are no draws."""
         if not len(values):
             return None
+        from analysis.uncertainty import interval  # scipy.stats is slow to import
+
         low, high = interval(values[:, None], self.level, self.freedom, self.clusters)[:, 0]
         return float(low), float(high)
 
@@ -92,6 +92,8 @@ def _own_fit(path: Path) -> ChosenLaw:
         raise ValueError(
             f"law={path}: no {' or '.join(str(f) for f in files)}; fit the runs first: scaling fit {path}"
         )
+    from analysis.result import FitResult  # so is pandas
+
     result = FitResult.from_json(found.read_text())
     return ChosenLaw(
         name=str(path),

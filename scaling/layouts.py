@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import ceil, inf
 from typing import get_args
 
 from scaling.accounting.flops import Recompute
@@ -13,11 +14,14 @@ from scaling.accounting.memory import MemoryEstimate, training_memory
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.shape import ModelShape
+from scaling.accounting.states import model_states
 from scaling.accounting.timing import StepTime, step_time
 
 NEARLY_BEST = 1.03
 """Layouts whose step takes at most this much longer than the fastest count as equally fast; of these the one with the
 least memory is best, since it leaves room."""
+WORTH_DOUBLING = 1.01
+"""A larger micro-batch is tried while doubling it gains at least this much speed."""
 MAX_MICRO_BATCH = 64
 MAX_PIPELINE = 64
 LONG_CONTEXT = 32_768
@@ -59,11 +63,14 @@ def evaluate(
     )
 
 
-def layouts(shape: ModelShape, device: Device, devices: int, batch_tokens: float) -> Iterator[Layout]:
+def layouts(
+    shape: ModelShape, device: Device, devices: int, batch_tokens: float, *, only_promising: bool = False
+) -> Iterator[Layout]:
     """Every sensible layout of `devices` devices, those that split the model least first, with micro-batch 1.
 
     Tensor parallelism stays inside a node; context parallelism is tried for long sequences only; experts are spread as
-    widely as data parallelism allows.
+    widely as data parallelism allows. The promising ones shard model states as far as they go, and cut the model into
+    stages only where tensor parallelism has used up the node.
     """
     long_context = (1, 2, 4, 8, 16) if shape.context > LONG_CONTEXT else (1,)
     degrees = [
@@ -73,12 +80,17 @@ def layouts(shape: ModelShape, device: Device, devices: int, batch_tokens: float
         for context in long_context
         if devices % (tensor * pipeline * context) == 0
     ]
+    most = max(tensor for tensor, _, _ in degrees) if degrees else 1
     for tensor, pipeline, context in sorted(degrees, key=lambda d: (d[0] * d[1] * d[2], d[1], d[2])):
+        if only_promising and pipeline > 1 and tensor < most:
+            continue
         data = devices // (tensor * pipeline * context)
         if data > 1 and data * shape.context > MOST_OF_BATCH * batch_tokens:
             continue  # the batch has fewer sequences than there are replicas
         expert = max((e for e in _powers_of_two(data) if data % e == 0 and shape.experts % e == 0), default=1)
         zero_stages = [0, 1, 2, 3] if pipeline == 1 else [0, 1]
+        if only_promising:
+            zero_stages = zero_stages[-1:]
         for zero_stage in zero_stages if data * context > 1 else [0]:
             layout = Layout(
                 data=data,
@@ -105,7 +117,7 @@ def candidates(
     *,
     kernels: Kernels = "fused",
     recomputes: tuple[Recompute, ...] | None = None,
-    split_no_further: bool = False,
+    only_promising: bool = False,
 ) -> list[Candidate]:
     """Layouts of `devices` devices, each with the recomputation and micro-batch that serve it best; best first.
 
@@ -113,19 +125,19 @@ def candidates(
 
     Args:
         recomputes: the modes to choose from; by default all that save memory.
-        split_no_further: stop at the least model parallelism that fits without recomputation, which is nearly always
-            the fastest, in place of looking at all of it.
+        only_promising: leave out layouts that are hardly ever best, and stop at the least model parallelism that fits
+            without recomputation.
     """
     modes = recomputes or _useful_recomputes(recipe)
     found: list[Candidate] = []
     enough: int | None = None
-    for layout in layouts(shape, device, devices, batch_tokens):
+    for layout in layouts(shape, device, devices, batch_tokens, only_promising=only_promising):
         split = layout.tensor * layout.pipeline * layout.context
         if enough is not None and split > enough:
             break
         best = _best_of_layout(shape, layout, recipe, device, batch_tokens, kernels, modes)
         found.append(best)
-        if split_no_further and best.fits and best.recipe.recompute == modes[0]:
+        if only_promising and best.fits and best.recipe.recompute == modes[0]:
             enough = split
     fitting = [c for c in found if c.fits]
     rest = sorted((c for c in found if not c.fits), key=lambda c: c.memory.peak_memory_bytes)
@@ -145,7 +157,7 @@ def best_candidate(
     """The best layout of a number of devices, fitting or not; None where the devices cannot be used at all."""
     found = candidates(
         shape, recipe, device, devices, batch_tokens,
-        kernels=kernels, recomputes=recomputes, split_no_further=True,
+        kernels=kernels, recomputes=recomputes, only_promising=True,
     )  # fmt: skip
     return found[0] if found else None
 
@@ -162,7 +174,11 @@ def fewest_devices(
     at_most: int = 2**17,
 ) -> Candidate | None:
     """The best layout of the smallest power of two of devices on which the model fits; None where none does."""
-    devices = at_least
+    # Even sharded over all of them, weights, gradients and optimizer states have to fit.
+    least = ceil(model_states(shape, recipe, Layout()).total / device.memory_bytes)
+    devices = 1
+    while devices < max(at_least, least):
+        devices *= 2
     while devices <= at_most:
         best = best_candidate(
             shape, recipe, device, devices, batch_tokens, kernels=kernels, recomputes=recomputes
@@ -201,7 +217,10 @@ def _best_of_layout(
                 smallest = candidate
             if not candidate.fits:
                 break
+            gain = fitting[-1].seconds_per_token / candidate.seconds_per_token if fitting else inf
             fitting.append(candidate)
+            if gain < WORTH_DOUBLING:
+                break
             micro_batch *= 2
             if micro_batch * layout.data * shape.context > MOST_OF_BATCH * batch_tokens:
                 break

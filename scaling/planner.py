@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from analysis import allocate
-from scaling.accounting.cost import SECONDS_PER_DAY, SECONDS_PER_HOUR, hourly_price
+from scaling.accounting.cost import SECONDS_PER_HOUR, hourly_price
 from scaling.accounting.estimate import Budget, estimate
 from scaling.accounting.flops import PF_DAY_FLOPS
 from scaling.accounting.params import count_params
@@ -27,12 +27,11 @@ DEFAULT_DAYS = 30.0
 """Deadline aimed at where neither devices nor days are given."""
 ROUNDS = 8
 """Rounds of budget → compute → model → speed → compute; two or three are enough unless the layout flips."""
-CLOSE = 2e-3
-"""The rounds stop when the cost is this near to the budget; tokens then make up the rest exactly."""
-FIRST_MFU = 0.4
+CLOSE = 0.02
+"""The rounds stop when the cost is this near to the budget; tokens then make up the rest exactly, which moves them
+from the optimum by as little."""
+FIRST_MFU = 0.5
 """Utilisation assumed in the first round."""
-EXTRAPOLATION = 10.0
-"""A law is trusted this far beyond the compute it was fitted on; further, the plan says so."""
 
 
 @dataclass(kw_only=True)
@@ -52,7 +51,7 @@ class SolveKeys(RecipeKeys):
     days: float | None = None
     """With devices and nothing else, the budget; otherwise a deadline."""
     law: str = DEFAULT_LAW
-    """Scaling law: a published one (hoffmann2022, besiroglu2024, kaplan2020, muennighoff2023), runs/NAME, or a fit's JSON."""
+    """A published law (hoffmann2022, besiroglu2024, kaplan2020, muennighoff2023), runs/NAME, or a fit's JSON file."""
     tokens: float | None = None
     """Fix the training tokens."""
     params: float | None = None
@@ -186,7 +185,10 @@ def _plan(
         days = DEFAULT_DAYS
     if device_hours is not None and keys.devices is not None:
         days = None  # the hours and the devices fix the days, checked against a deadline in _what_is_given
-    chosen = choose_layout(shape, job, tokens, batch, devices=keys.devices, days=days)
+    chosen = choose_layout(
+        shape, job, tokens, batch,
+        devices=keys.devices, days=days, as_soon_as_possible=keys.days is None,
+    )  # fmt: skip
     if not chosen.fits:
         raise ValueError(
             f"devices={keys.devices}: the optimum of {count_params(shape).total:,} parameters needs "
@@ -256,18 +258,18 @@ def split_compute(law: ChosenLaw, flops: float, keys: SolveKeys) -> Split:
         )
     else:
         best = allocate.optimal(law.law, theta, np.array([flops]), unique_tokens=unique)
-    params, tokens = best.params[:, 0], best.tokens[:, 0]
-    if keys.unique_tokens is not None and unique is None and tokens[0] > keys.unique_tokens:
+    best_params, best_tokens = best.params[:, 0], best.tokens[:, 0]
+    if keys.unique_tokens is not None and unique is None and best_tokens[0] > keys.unique_tokens:
         raise ValueError(
-            f"law={law.name} does not know what repeated data are worth, and its optimum of {tokens[0]:.3g} tokens "
-            f"exceeds unique_tokens={keys.unique_tokens:.3g}: use law={DATA_LIMITED_LAW}, or tokens=…"
+            f"law={law.name} does not know what repeated data are worth, and its optimum of {best_tokens[0]:.3g} "
+            f"tokens exceeds unique_tokens={keys.unique_tokens:.3g}: use law={DATA_LIMITED_LAW}, or tokens=…"
         )
     return Split(
-        params=float(params[0]),
-        tokens=float(tokens[0]),
+        params=float(best_params[0]),
+        tokens=float(best_tokens[0]),
         inference_flops=float(best.inference_flops[0, 0]),
-        params_draws=params[1:],
-        tokens_draws=tokens[1:],
+        params_draws=best_params[1:],
+        tokens_draws=best_tokens[1:],
     )
 
 
@@ -366,6 +368,3 @@ def _notes(keys: SolveKeys, law: ChosenLaw, tokens: float) -> tuple[str, ...]:
     if law.law.name == "kaplan":
         notes.append("this law counts non-embedding parameters, and so does its 6ND")
     return tuple(notes)
-
-
-__all__ = ["DEFAULT_DAYS", "SECONDS_PER_DAY", "Plan", "SolveKeys", "solve_keys", "split_compute"]

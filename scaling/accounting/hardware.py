@@ -8,7 +8,7 @@ examples of the day they are dated: give your own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,10 @@ class Device:
                 f"{self.name} has no {precision} matrix units: choose one of {', '.join(self.peak_flops)}"
             )
         return self.peak_flops[precision]
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure and its source, for programs."""
+        return {**asdict(self), "peak_flops": dict(self.peak_flops)}
 
     @property
     def training_precision(self) -> str:

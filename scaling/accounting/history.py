@@ -5,7 +5,8 @@ Parameters and tokens are those their papers print, so that compute reproduces t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from scaling.accounting.flops import pf_days
 
@@ -48,6 +49,16 @@ class HistoricModel:
         if ratio < 1 / NEAR:
             return "under-trained"
         return "over-trained" if ratio > NEAR else "about optimal"
+
+    def to_json(self) -> dict[str, Any]:
+        """Published and derived figures, for programs."""
+        return {
+            **asdict(self),
+            "train_flops": self.train_flops,
+            "train_pf_days": self.train_pf_days,
+            "tokens_per_param": self.tokens_per_param,
+            "verdict": self.verdict,
+        }
 
 
 _D1 = "GPT-3, arXiv:2005.14165, table D.1"

@@ -1,0 +1,65 @@
+"""A plan as rich tables."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from scaling.budget_tables import cost_table, gib, human, sketch, table
+from scaling.planner import Plan
+
+
+def plan_report(plan: Plan, written: str | None) -> RenderableType:
+    """What `scaling budget solve` prints."""
+    budget, law = plan.budget, plan.law
+
+    def interval(name: str) -> str:
+        ends = plan.intervals[name]
+        if ends is None:
+            return "not estimated"
+        return " to ".join(f"{end:.4g}" if name == "loss_nats" else human(end) for end in ends)
+
+    heads = [("quantity", "left"), ("plan", "right"), (f"{law.level:.0%} interval", "right")]
+    what = table(
+        "What to train",
+        heads,
+        [
+            ["parameters", f"{budget.params.total:,}", interval("params")],
+            ["tokens", human(budget.tokens, 4), interval("tokens")],
+            ["tokens a parameter", f"{budget.tokens / budget.params.total:,.4g}", ""],
+            ["training FLOPs (6ND)", f"{budget.train_flops:.4g}", ""],
+            ["  in PF-days", f"{budget.train_pf_days:,.4g}", ""],
+            *([["serving FLOPs", f"{plan.inference_flops:.4g}", ""]] if plan.inference_flops else []),
+            ["loss, nats a token", f"{plan.loss_nats:.4f}", interval("loss_nats")],
+        ],
+    )
+    how = table(
+        f"How, on {budget.layout.devices:,} x {budget.device.title}",
+        [("quantity", "left"), ("plan", "right")],
+        [
+            ["layout", str(budget.layout)],
+            [
+                "micro-batch x accumulation",
+                f"{budget.layout.micro_batch} x {budget.layout.accumulation} sequences",
+            ],
+            ["batch", f"{budget.step.tokens:,} tokens"],
+            ["steps", f"{budget.steps:,}"],
+            ["recompute", budget.recipe.recompute],
+            [
+                "memory a device",
+                f"{gib(budget.memory.peak_memory_bytes)} of {gib(budget.device.memory_bytes)}",
+            ],
+            ["MFU of tuned code", f"{budget.step.mfu:.0%}"],
+        ],
+    )
+    notes = [f"law: {law.law.formula} ({law.name}; {law.source})", *plan.notes]
+    if written is not None:
+        notes.append(f"written: {written}")
+    return Group(
+        Text.assemble(("Budget ", "bold"), plan.asked),
+        Text(sketch(budget.shape)),
+        what,
+        how,
+        cost_table(budget.cost),
+        Text("\n".join(notes), style="dim"),
+    )
