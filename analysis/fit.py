@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import laws, objectives
+from analysis import hyperparameters, laws, objectives, schedule  # noqa: F401 (both register laws)
 from analysis.refusals import (
     BadColumn,
     BadLoss,
@@ -15,7 +15,7 @@ from analysis.refusals import (
     NoSpread,
     TooFewPoints,
 )
-from analysis.result import Certificate, FitResult
+from analysis.result import Certificate, FitResult, column_values
 from analysis.solver import Problem, Solution, minimise, spread_starts
 from analysis.uncertainty import refit, resample_weights
 
@@ -110,7 +110,7 @@ def fit(
 
 def problem_of(points: pd.DataFrame, law: laws.Law, objective: objectives.Objective) -> Problem:
     """The points of a fit as the solver wants them."""
-    x = {name: points[name].to_numpy(dtype=float) for name in law.variables}
+    x = {name: column_values(points, name) for name in law.variables}
     scale = points["scale"].to_numpy() if "scale" in points else None
     return Problem.build(law, x, np.log(points[law.target].to_numpy(dtype=float)), objective, scale)
 
@@ -135,10 +135,17 @@ def _points(
             f"law {law.name!r} needs columns {', '.join(needed)}; missing {', '.join(missing)} "
             f"(the table has {', '.join(map(str, frame.columns))})"
         )
+    curves = [name for name in needed if len(frame) and isinstance(frame[name].iloc[0], np.ndarray | list)]
+    plain = [name for name in needed if name not in curves]
     points = pd.DataFrame(
-        {name: pd.to_numeric(frame[name], errors="coerce").to_numpy(float) for name in needed}
+        {
+            name: list(frame[name])
+            if name in curves
+            else pd.to_numeric(frame[name], errors="coerce").to_numpy(float)
+            for name in needed
+        }
     )
-    for name in needed:
+    for name in plain:
         column = points[name].to_numpy()
         bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
         if len(bad):
@@ -148,11 +155,12 @@ def _points(
                 + (f" ({len(bad)} such rows)" if len(bad) > 1 else "")
                 + ": leave such runs out of the table and say so"
             )
-    _refuse_conflicts(frame, points, law)
+    if not curves:
+        _refuse_conflicts(frame, points, law)
     n, p = len(points), len(law.parameters)
     if n <= p:
         raise TooFewPoints(f"law {law.name!r} has {p} parameters: it needs at least {p + 1} runs; got {n}")
-    for name in law.variables:
+    for name in (name for name in plain if name != law.target):
         ratio = float(points[name].max() / points[name].min())
         if name != "unique_tokens" and ratio < MIN_SPREAD:
             raise NoSpread(

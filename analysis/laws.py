@@ -110,7 +110,9 @@ def log_sum_of_powers(theta: np.ndarray, design: np.ndarray) -> tuple[np.ndarray
     return np.log(total) + top[:, 0], gradient
 
 
-LAWS: dict[str, Law] = {}
+LAWS: dict[
+    str, Law
+] = {}  # also filled by analysis.hyperparameters and analysis.schedule when they are imported
 
 
 def register(law: Law) -> Law:
@@ -279,7 +281,7 @@ def gadre_design(x: Variables) -> np.ndarray:
 
 
 def gadre_log_optimum(theta: np.ndarray, log_nd: np.ndarray) -> np.ndarray:
-    """A·N^-2η + B·D^-2η is least on N·D = C/6 where the two are equal, so N_opt ∝ C^½ (Gadre et al. 2024, section 2)."""
+    """A·N^-2η + B·D^-2η is least on N·D = C/6 where the two are equal, so N_opt ∝ C^½ (Gadre et al. 2024, sec. 2)."""
     _, log_a, log_b, eta = theta.T[:, :, None]
     return 0.5 * log_nd + (log_a - log_b) / (4 * eta)
 

@@ -14,7 +14,7 @@ class BadColumn(Refusal):
 
 
 class BadValue(Refusal):
-    """A quantity that must be finite and positive (parameters, tokens, FLOPs, a weight) is not; an option is unknown."""
+    """A quantity that must be finite and positive (parameters, tokens, a weight) is not, or an option is unknown."""
 
 
 class BadLoss(Refusal):

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 FORMAT = 1  # version of the JSON that a fit writes
 
 
+def column_values(points: pd.DataFrame, name: str) -> np.ndarray:
+    """A column as floats, shape (n,), or (n, K) where each row holds an array."""
+    column = points[name]
+    return (
+        np.stack([np.asarray(row, dtype=float) for row in column])
+        if column.dtype == object
+        else column.to_numpy(float)
+    )
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What the solver can prove about the optimum that it reports.
@@ -151,7 +161,7 @@ class FitResult:
         return float(minus_two_log_likelihood + 2 * k + 2 * k * (k + 1) / (n - k - 1))
 
     def _variables(self) -> dict[str, np.ndarray]:
-        return {name: self.points[name].to_numpy() for name in self._law.variables}
+        return {name: column_values(self.points, name) for name in self._law.variables}
 
     # --- questions --------------------------------------------------------------------------------------------------
 
@@ -183,17 +193,20 @@ class FitResult:
         for name, array in x.items():
             if not (np.isfinite(array) & (array > 0)).all():
                 raise BadValue(f"{name} must be finite and positive; got {array[~(array > 0)][:1]}")
+        return pd.DataFrame(x).assign(**self.predict_columns(x, runs=runs))
+
+    def predict_columns(self, x: laws.Variables, *, runs: bool = False) -> dict[str, np.ndarray]:
+        """The target predicted from the law's own columns, with `_low` and `_high`, each of shape (m,)."""
         target = self._law.target
-        frame = pd.DataFrame(x)
-        frame[target] = np.exp(self._law.predict(self.theta[None], x)[0][0])
-        low = high = np.full(len(frame), np.nan)
+        estimate = np.exp(self._law.predict(self.theta[None], x)[0][0])
+        low = high = np.full(len(estimate), np.nan)
         if len(self.draws):
             log_draws = self._law.predict(self.draws, x)[0]
             if runs:
                 scatter = self.residuals * np.sqrt(len(self.points) / (len(self.points) - len(self.theta)))
                 log_draws = log_draws + np.random.default_rng(self.seed).choice(scatter, size=log_draws.shape)
             low, high = np.exp(self._interval(log_draws))
-        return frame.assign(**{f"{target}_low": low, f"{target}_high": high})
+        return {target: estimate, f"{target}_low": low, f"{target}_high": high}
 
     def optimal(self, flops: Any, *, unique_tokens: float | None = None) -> pd.DataFrame:
         """Compute-optimal size, tokens and loss at each budget C in FLOPs, each with its interval at `level`."""
@@ -276,7 +289,7 @@ class FitResult:
         target = self._law.target
         observed = self.points[target].to_numpy()
         predicted = observed / np.exp(self.residuals)
-        shade = np.log10(self.points[self._law.variables[0]].to_numpy())
+        shade = np.log10(column_values(self.points, self._law.variables[0]))
         dots = ax.scatter(
             predicted, observed, c=shade, cmap="viridis", s=18, edgecolor="black", linewidth=0.3
         )
@@ -313,7 +326,7 @@ class FitResult:
                 "clusters": self.clusters,
                 "flops_per_param_token": self.flops_per_param_token,
                 "theta": self.theta.tolist(),
-                "points": {str(k): self.points[k].tolist() for k in self.points.columns},
+                "points": {str(k): column_values(self.points, k).tolist() for k in self.points.columns},
                 "draws": {
                     "shape": list(self.draws.shape),
                     "encoding": "base64 of little-endian float64, row by row, in the coordinates of theta",

@@ -212,7 +212,7 @@ FROM_NEAR = (1.0,)  # for a start at the optimum of almost the same problem
 def minimise(
     problem: Problem, starts: np.ndarray, weights: np.ndarray, *, stages: tuple[float, ...] = FROM_AFAR
 ) -> Solution:
-    """Descend from every start (S, p) under its own weights (S, n), or one row for all, through δ·stage for each stage."""
+    """Descend from every start (S, p) under its own weights (S, n), or one row for all, through each stage of δ."""
     weights = np.broadcast_to(weights, (len(starts), len(problem.log_loss)))
     blocks = [
         _minimise_block(problem, starts[i : i + BLOCK], weights[i : i + BLOCK], stages)
@@ -309,7 +309,7 @@ def _minimise_block(
 def _newton(
     problem: Problem, theta: np.ndarray, weights: np.ndarray, delta: float, *, tolerance: float, limit: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Damped Newton at one δ until the predicted decrease is below tolerance × value; finished problems leave the batch."""
+    """Damped Newton at one δ until the promised decrease is below tolerance × value; finished problems leave."""
     count = len(theta)
     result, decrement, spent = theta.copy(), np.full(count, np.inf), np.zeros(count, dtype=int)
     alive = np.arange(count)

@@ -32,8 +32,9 @@ def interval(
     """Percentile interval of each column of `draws` (B, …), shape (2, …): lower ends, upper ends.
 
     With `freedom` degrees of freedom left among `clusters` units the percentiles are widened so that a normal mean
-    would get its Student interval (the expanded percentile interval of Hesterberg 2015, doi:10.1080/00031305.2015.1089789,
-    section 5.2): resampling n units understates the spread by √((n-p)/n), and a normal quantile is short of Student's.
+    would get its Student interval (the expanded percentile interval of Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789, section 5.2): resampling n units understates the
+    spread by √((n-p)/n), and a normal quantile is short of Student's.
     """
     tail = 0.5 * (1 - level)
     if freedom is not None and clusters is not None:
