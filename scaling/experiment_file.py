@@ -31,13 +31,13 @@ def experiment_text(plan: Plan, name: str) -> str:
         "# @package _global_",
         f"# {plan.asked}: {budget.params.total:,} parameters on {budget.tokens:.4g} tokens, by {plan.law.name}.",
         f"# Expected on {layout.devices} x {budget.device.title}: {budget.cost.days:.3g} days,",
-        f"# {budget.memory.peak_memory_bytes / 2**30:.1f} GiB a device, loss {plan.loss_nats:.4f} nats a token.",
+        f"# {budget.memory.peak_memory_bytes / 2**30:.3g} GiB a device, loss {plan.loss_nats:.4f} nats a token.",
         "defaults:",
         f"  - override /tokenizer: {tokenizer}",
         "  - override /optim: adamw",
         "",
         f"name: {name}",
-        f"tokens: {budget.tokens:.12g}",
+        f"tokens: {round(budget.tokens)}",
         "model:",
         *(
             f"  {key}: {str(getattr(shape, key)).lower()}"

@@ -134,7 +134,7 @@ def choose_layout(
             raise ValueError(_cannot_split(shape, devices or 1, batch_tokens))
         if days is not None and days_of(best, job, tokens) > days:
             raise ValueError(
-                f"days={days:g} cannot be met on devices={devices}: the run takes {days_of(best, job, tokens):,.1f} "
+                f"days={days:g} cannot be met on devices={devices}: the run takes {days_of(best, job, tokens):,.3g} "
                 "days; give more days or devices, or leave out devices to have them chosen"
             )
         return best
@@ -166,7 +166,7 @@ def choose_layout(
         return chosen
     raise ValueError(
         f"days={days:g} cannot be met with a batch of {batch_tokens:,.0f} tokens: {chosen.layout.devices:,} "
-        f"{job.device.name} take {days_of(chosen, job, tokens):,.1f} days, and more cannot share that batch; "
+        f"{job.device.name} take {days_of(chosen, job, tokens):,.3g} days, and more cannot share that batch; "
         "raise days or batch_tokens"
     )
 

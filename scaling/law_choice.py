@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis import laws
 
+if TYPE_CHECKING:
+    from analysis.result import FitResult
+
 DEFAULT_LAW = "besiroglu2024"
 DATA_LIMITED_LAW = "muennighoff2023"
+PUBLISHED_FLOPS = (1e18, 1e22)
+"""Training compute that the published studies cover, to the decade (Hoffmann et al. 2022, figure 4)."""
 NON_EMBEDDING = ("kaplan", "kaplan_n")
 """Laws whose N leaves out embeddings."""
 FIT_FILES = ("fit.json", "law.json")
@@ -32,6 +38,8 @@ class ChosenLaw:
     freedom: float | None
     clusters: int | None
     source: str
+    fitted_flops: tuple[float, float]
+    """Training compute of the runs behind it, least and most."""
 
     @property
     def non_embedding(self) -> bool:
@@ -55,20 +63,22 @@ def choose_law(name: str) -> ChosenLaw:
     path = Path(name)
     if path.is_dir() or path.suffix == ".json" or "/" in name:
         return _own_fit(path)
-    for law in laws.LAWS.values():
-        for study, values in law.published.items():
-            only = len(law.published) == 1 and name == law.name
-            if name == study or only or name == f"{law.name}/{study}":
-                return _published(law, study, values)
-    if name in laws.LAWS and laws.LAWS[name].published:
-        law = laws.LAWS[name]
-        study = list(law.published)[-1]  # the latest
-        return _published(law, study, law.published[study])
-    known = [study for law in laws.LAWS.values() for study in law.published]
+    # Only a law of both parameters and tokens has a split to choose.
+    studies = {
+        study: law
+        for law in laws.LAWS.values()
+        if {"params", "tokens"} <= set(law.variables)
+        for study in law.published
+    }
+    latest = {law.name: study for study, law in studies.items()}
+    study = latest.get(name, name)
+    if study in studies:
+        return _published(studies[study], study, studies[study].published[study])
+    known = [*studies, *latest]
     near = get_close_matches(name, known, n=2)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)},"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(studies)}"
     raise ValueError(
-        f"law={name}: no such published law; {hint} or give a folder of runs or a fit's JSON file"
+        f"law={name}: no such published law; {hint}; or give a folder of runs or a fit's JSON file"
     )
 
 
@@ -82,6 +92,7 @@ def _published(law: laws.Law, study: str, values: object) -> ChosenLaw:
         freedom=None,
         clusters=None,
         source=law.source,
+        fitted_flops=PUBLISHED_FLOPS,
     )
 
 
@@ -104,4 +115,13 @@ def _own_fit(path: Path) -> ChosenLaw:
         freedom=result.clusters - len(result.theta),
         clusters=result.clusters,
         source=f"fitted to {len(result.points)} runs",
+        fitted_flops=_fitted_flops(result),
     )
+
+
+def _fitted_flops(result: FitResult) -> tuple[float, float]:
+    """Least and most training compute of the runs of a fit; without limits where it does not read both N and D."""
+    if not {"params", "tokens"} <= set(result.points.columns):
+        return 0.0, float("inf")
+    flops = result.flops_per_param_token * result.points["params"] * result.points["tokens"]
+    return float(flops.min()), float(flops.max())

@@ -30,6 +30,8 @@ ROUNDS = 8
 CLOSE = 0.02
 """The rounds stop when the cost is this near to the budget; tokens then make up the rest exactly, which moves them
 from the optimum by as little."""
+FAR = 10.0
+"""Further than this factor outside the compute a law was fitted on, the plan says so."""
 FIRST_MFU = 0.5
 """Utilisation assumed in the first round."""
 
@@ -209,7 +211,7 @@ def _plan(
             "tokens": law.spread(split.tokens_draws),
             "loss_nats": law.spread(_loss(law, law.draws, params, tokens, keys.unique_tokens)),
         },
-        notes=_notes(keys, law, tokens),
+        notes=_notes(keys, law, params, tokens),
     )
 
 
@@ -357,11 +359,18 @@ def _any_size(keys: ModelKeys) -> ModelKeys:
     return replace(keys, width=64, depth=2)
 
 
-def _notes(keys: SolveKeys, law: ChosenLaw, tokens: float) -> tuple[str, ...]:
+def _notes(keys: SolveKeys, law: ChosenLaw, params: float, tokens: float) -> tuple[str, ...]:
     notes = []
+    least, most = law.fitted_flops
+    flops = 6 * params * tokens
+    if flops > FAR * most or flops < least / FAR:
+        notes.append(
+            f"far outside the law's own runs ({least:.0e} to {most:.0e} FLOPs): take the split, and the loss even "
+            "more, as an extrapolation; a fit of your own runs (law=runs/NAME) knows better"
+        )
     if not len(law.draws):
         notes.append(
-            f"intervals not estimated: {law.name} publishes no joint uncertainty of its coefficients"
+            f"intervals not estimated: {law.name} comes without a joint uncertainty of its coefficients"
         )
     if keys.unique_tokens is not None and tokens > keys.unique_tokens:
         notes.append(f"data repeat {tokens / keys.unique_tokens:.2g} times")
