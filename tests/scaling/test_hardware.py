@@ -1,0 +1,96 @@
+"""The catalogue holds dense peaks with sources; user devices come from YAML; ill input names the remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from scaling.accounting.hardware import CATALOGUE, get_device
+
+ASKED_FOR = [
+    "v100", "a100-40gb", "a100-80gb", "h100-pcie", "h100-sxm", "h200", "b200", "mi250x", "mi300x", "tpu-v4",
+    "tpu-v5e", "tpu-v5p", "rtx3090", "rtx4090", "apple-m1", "cpu",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ASKED_FOR)
+def test_every_device_asked_for_is_there_with_its_sources(name: str) -> None:
+    device = get_device(name)
+    assert device.source
+    assert device.matmul_source
+    assert device.attention_source
+    assert device.power_watts is not None or "power not published" in device.source
+    assert device.price is None or (device.price.source and len(device.price.date) == len("2025-01"))
+
+
+@pytest.mark.parametrize(
+    ("name", "dense_tflops", "memory_gb", "memory_tb_per_second"),
+    [  # Bekman, ML Engineering, compute/accelerator (2025)
+        ("a100-80gb", 312, 80, 2.0),
+        ("h100-sxm", 989, 80, 3.35),
+        ("h200", 989, 141, 4.8),
+        ("b200", 2250, 180, 8.0),
+        ("mi300x", 1300, 192, 5.3),
+    ],
+)
+def test_figures_agree_with_an_independent_table_of_dense_peaks(
+    name: str, dense_tflops: float, memory_gb: float, memory_tb_per_second: float
+) -> None:
+    device = get_device(name)
+    assert device.peak("bf16") / 1e12 == pytest.approx(dense_tflops, rel=0.01)
+    # A vendor's GB lies between 1e9 and 2^30 bytes a unit; the driver's figure may be a little off either.
+    assert 0.99 * memory_gb * 1e9 <= device.memory_bytes <= 1.01 * memory_gb * 2**30
+    assert device.memory_bytes_per_second / 1e12 == pytest.approx(memory_tb_per_second, rel=0.03)
+
+
+def test_wider_numbers_are_never_faster() -> None:
+    for device in CATALOGUE.values():
+        peaks = device.peak_flops
+        for wide, narrow in (("fp32", "tf32"), ("fp32", "fp16"), ("fp32", "bf16"), ("bf16", "fp8")):
+            if wide in peaks and narrow in peaks:
+                assert peaks[wide] <= peaks[narrow], device.name
+        assert device.link_bytes_per_second < device.memory_bytes_per_second
+
+
+def test_a_device_of_ones_own_starts_from_another(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "like: a100-80gb\npower_watts: 300\npeak_flops: {bf16: 250e12}\n"
+        "price: {usd_per_device_hour: 1.1, date: 2026-01, source: our contract}\n"
+    )
+    device = get_device(str(file))
+    assert device.name == "mine"
+    assert device.power_watts == 300
+    assert device.peak("bf16") == 250e12
+    assert device.memory_bytes == get_device("a100-80gb").memory_bytes
+    assert device.price is not None
+    assert device.price.usd_per_device_hour == 1.1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("like: a100-80gb\npowr_watts: 3\n", "did you mean power_watts"),
+        ("peak_flops: {bf16: 1e12}\n", "missing memory_bytes"),
+        ("like: a100-80gb\nmemory_bytes: lots\n", "memory_bytes='lots'"),
+        ("like: a100-80gb\nmemory_bytes: -1\n", "memory_bytes=-1.0 must be positive"),
+        ("like: a100-80gb\npeak_flops: {bf17: 1e12}\n", "unknown precision bf17"),
+        ("- a\n- b\n", "expected `key: value` lines"),
+        ("a: [\n", "not YAML"),
+    ],
+)
+def test_ill_device_files_are_refused_with_a_remedy(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=".") as refused:
+        get_device(str(file))
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_unknown_devices_and_precisions_name_the_nearest() -> None:
+    with pytest.raises(ValueError, match="did you mean a100"):
+        get_device("a101")
+    with pytest.raises(ValueError, match="no such file"):
+        get_device("nowhere.yaml")
+    with pytest.raises(ValueError, match="no bf16 matrix units"):
+        get_device("v100").peak("bf16")
