@@ -21,6 +21,7 @@ from scaling.accounting.shape import ModelShape
 from scaling.budget_keys import ModelKeys, RecipeKeys, build_shape
 from scaling.forward import Job, build_job, choose_layout, default_batch_tokens
 from scaling.law_choice import DATA_LIMITED_LAW, DEFAULT_LAW, ChosenLaw, choose_law
+from scaling.layouts import Candidate
 from scaling.sizing import shape_of_size
 
 DEFAULT_DAYS = 30.0
@@ -191,11 +192,23 @@ def _plan(
         shape, job, tokens, batch,
         devices=keys.devices, days=days, as_soon_as_possible=keys.days is None,
     )  # fmt: skip
+    squeezed = ""
     if not chosen.fits:
-        raise ValueError(
-            f"devices={keys.devices}: the optimum of {count_params(shape).total:,} parameters needs "
-            f"{chosen.memory.peak_memory_bytes / 2**30:,.1f} GiB a device of {job.device.name}, which has "
-            f"{job.device.memory_bytes / 2**30:,.1f}; give more devices, or leave devices out to have them chosen"
+        optimum = count_params(shape).total
+        if keys.params is not None or keys.tokens is not None:
+            raise ValueError(
+                f"devices={keys.devices}: a model of {optimum:,} parameters needs "
+                f"{chosen.memory.peak_memory_bytes / 2**30:,.1f} GiB a device of {job.device.name}, which has "
+                f"{job.device.memory_bytes / 2**30:,.1f}; give more devices, or leave devices out to have them chosen"
+            )
+        assert keys.devices is not None, "devices are only too few where they were given"
+        compute = params * tokens
+        shape, chosen = _largest_that_fits(shape, job, keys.devices, batch)
+        params = _law_params(shape, law)
+        tokens = compute / params
+        squeezed = (
+            f"the law's optimum of {human_count(optimum)} parameters does not fit on {keys.devices:,} "
+            f"{job.device.name}: this is about the largest that does, trained on more tokens instead"
         )
     budget = estimate(
         shape, tokens, chosen.layout, job.device, chosen.recipe, kernels=job.kernels, prices=job.prices
@@ -211,8 +224,41 @@ def _plan(
             "tokens": law.spread(split.tokens_draws),
             "loss_nats": law.spread(_loss(law, law.draws, params, tokens, keys.unique_tokens)),
         },
-        notes=_notes(keys, law, params, tokens),
+        notes=(*([squeezed] if squeezed else []), *_notes(keys, law, params, tokens)),
     )
+
+
+def _largest_that_fits(
+    too_large: ModelShape, job: Job, devices: int, batch_tokens: float
+) -> tuple[ModelShape, Candidate]:
+    """The largest decoder like one that does not fit which does fit on the devices, to about 1 %."""
+
+    def attempt(params: float) -> tuple[ModelShape, Candidate]:
+        shape = shape_of_size(params, too_large)
+        return shape, choose_layout(shape, job, 1.0, batch_tokens, devices=devices)
+
+    high = float(count_params(too_large).total)
+    low = high / 2
+    best = attempt(low)
+    while not best[1].fits:  # ends in the refusal of shape_of_size where nothing fits
+        low, high = low / 2, low
+        best = attempt(low)
+    while high / low > 1.01:
+        middle = (low * high) ** 0.5
+        tried = attempt(middle)
+        if tried[1].fits:
+            low, best = middle, tried
+        else:
+            high = middle
+    return best
+
+
+def human_count(value: float) -> str:
+    """7.01e9 → 7.01B."""
+    for limit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{suffix}"
+    return f"{value:.3g}"
 
 
 def _with_tokens(plan: Plan, job: Job, tokens: float) -> Plan:

@@ -81,7 +81,7 @@ def test_a_device_of_ones_own_starts_from_another(tmp_path: Path) -> None:
 def test_ill_device_files_are_refused_with_a_remedy(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(text)
-    with pytest.raises(ValueError, match=".") as refused:
+    with pytest.raises(ValueError) as refused:
         get_device(str(file))
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -39,7 +40,9 @@ def test_model_cards_within_a_factor_of_1_3_in_the_median() -> None:
     assert [model for model, factor in factors.items() if factor > 1.3] == ["llama-3.1-8b"]
 
 
-@pytest.mark.parametrize("row", [r for r in benchmark.read("run_hours.csv") if r["tco2e"]], ids=lambda r: r["model"])
+@pytest.mark.parametrize(
+    "row", [r for r in benchmark.read("run_hours.csv") if r["tco2e"]], ids=lambda r: r["model"]
+)
 def test_carbon_of_model_cards_follows_from_their_hours(row: dict[str, str]) -> None:
     cost = run_cost(get_device(row["hardware"]), 1, float(row["device_hours"]) * 3600, goodput=1.0)
     assert cost.device_hours == pytest.approx(float(row["device_hours"]))
@@ -89,7 +92,7 @@ def test_more_devices_are_faster_and_less_efficient() -> None:
         return step_time(LLAMA, layout, A100, MIXED)
 
     steps = [on(2**k) for k in range(11)]
-    assert all(b.seconds < a.seconds for a, b in zip(steps, steps[1:], strict=False))
+    assert all(b.seconds < a.seconds for a, b in pairwise(steps))
     assert steps[-1].mfu <= steps[0].mfu * 1.05
 
 
