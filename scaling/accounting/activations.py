@@ -6,7 +6,7 @@ lies between is whole on each device, or split too under sequence parallelism (K
 arXiv:2205.05198, whose 34·s·b·h + 5·a·s²·b a block follows from the list below).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
@@ -54,6 +54,11 @@ class Tensors:
         return 4 if self.recipe.bytes.autocast and self.layout.zero_stage < 3 else self.compute
 
     @property
+    def rotates_in_float32(self) -> bool:
+        """Angles in float32 make queries and keys so, until the attention core casts them back."""
+        return self.composite and self.residual > self.compute and self.shape.positions == "rotary"
+
+    @property
     def composite(self) -> bool:
         """Kernels as PyTorch composes them on a CPU, rather than fused ones."""
         return self.recipe.runtime == "torch_cpu"
@@ -61,10 +66,19 @@ class Tensors:
     def weight_gradient(self, weights: float) -> float:
         """Bytes that backward adds for the gradient of so many weights.
 
-        Megatron adds it to a buffer that is always there; what ZeRO shards is counted as communication.
+        Megatron adds it to a buffer that is always there; what ZeRO shards is counted as communication. Autocast
+        keeps its casts of weights from the first micro-batch on, and the 16-bit gradients of those casts until
+        the end of each later backward.
         """
-        buffered = self.recipe.runtime == "megatron" or self.layout.zero_stage >= 2
-        return 0 if buffered else weights * self.recipe.bytes.gradient
+        if self.recipe.runtime == "megatron" or self.layout.zero_stage >= 2:
+            return 0
+        bytes_each = self.compute if self.grows_by_casts else self.recipe.bytes.gradient
+        return weights * bytes_each
+
+    @property
+    def grows_by_casts(self) -> bool:
+        """A later micro-batch of autocast collects gradients of cast weights before it adds them up."""
+        return self.recipe.bytes.autocast and self.layout.zero_stage < 3 and self.layout.accumulation > 1
 
     def split(self, count: int) -> float:
         """A width or count divided over the tensor-parallel devices; one that is smaller is repeated."""
@@ -112,7 +126,7 @@ def block_ops(t: Tensors, *, mixture: bool) -> list[Op]:
         ops.append(norm(t, "ffn_norm", "x1", "n2", shape.width, t.outer_tokens, t.residual))
     source = "n1" if shared_norm else "n2"
     ops += mixture_ops(t, source) if mixture else dense_ffn_ops(t, source)
-    ops.append(residual_add(t, "ffn_add", ("x1", "f"), "y"))
+    ops.append(replace(residual_add(t, "ffn_add", ("x1", "f"), "y"), holds=("x", source)))
     return ops
 
 
@@ -153,7 +167,8 @@ def attention_ops(t: Tensors) -> list[Op]:
         ops.append(Op(name="layout", component="attention", reads=("o",), makes=copied))
         core_out = "c"
     partial = "partial_a" if t.gathers else "a"
-    ops.append(linear(t, "out", core_out, partial, t.tokens, output_width, shape.width, index=3))
+    out = linear(t, "out", core_out, partial, t.tokens, output_width, shape.width, index=3)
+    ops.append(replace(out, holds=("n1", "q", "k", "v")))
     return ops + scatter(t, "attention_scatter", partial, "a")
 
 
@@ -186,14 +201,17 @@ def core_ops(t: Tensors, output_width: float) -> list[Op]:
     """Scores, softmax and weighted values: "q", "k", "v" to "o"."""
     made = {"o": t.tokens * output_width * t.compute}
     if t.recipe.attention == "flash":
+        statistics = t.tokens * t.heads * STATISTIC_BYTES
+        casts = t.tokens * (t.query_width + t.kv_width) * t.compute if t.rotates_in_float32 else 0
         return [
             Op(
                 name="core",
                 component="attention",
                 reads=("q", "k", "v"),
                 makes=made,
-                keeps=("q", "k", "v", "o"),
-                extra=t.tokens * t.heads * STATISTIC_BYTES,
+                keeps=("v", "o") if casts else ("q", "k", "v", "o"),
+                extra=statistics + casts,
+                backward_workspace=casts,
                 core=True,
                 stored_by_policy=True,
             )
@@ -448,12 +466,12 @@ def linear(
 def rotate(t: Tensors, source: str, made: str, width: float) -> Op:
     """Rotary positions; the angles are kept once for the whole model, the input not at all."""
     size = t.tokens * width
-    working = 4 if t.residual == 4 else t.compute
+    working = 4 if t.rotates_in_float32 else t.compute
     return Op(
         name=f"rotate_{made}",
         component="attention",
         reads=(source,),
-        makes={made: size * t.compute},
+        makes={made: size * working},
         forward_workspace=size * working,
         backward_workspace=size * working,
     )

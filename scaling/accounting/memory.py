@@ -112,7 +112,7 @@ def training_memory(
 def _passes(t: Tensors, part: str) -> Passes:
     """The tape of one part of the model, followed forward and backward."""
     stream = stream_bytes(t)
-    fresh = t.layout.accumulation == 1
+    fresh = t.layout.accumulation == 1 or t.grows_by_casts
     if part == "tail":
         return run(tail_ops(t), {"x": stream}, output="loss", fresh_gradients=fresh)
     ops = block_ops(t, mixture=part == "mixture")
@@ -170,7 +170,7 @@ def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, sta
     }
     if table.autocast and not sharded:
         always["weight_casts"] = table.compute * (
-            params.hidden + params.experts + (params.ends if last else 0)
+            params.hidden + params.experts + (shape.vocab_size / layout.tensor * shape.width if last else 0)
         )
     if sharded:
         always["communication"] = table.compute * (GATHERED_BLOCKS * params.block + params.ends)
@@ -204,7 +204,7 @@ def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, sta
     # Tied and accumulated: the head's gradient waits for the embedding's before both are added to the old one.
     matrix = table.gradient * shape.vocab_size / layout.tensor * shape.width
     tied_here = shape.tied_head and layout.pipeline == 1 and not buffered and not sharded
-    waiting = matrix if tied_here and not fresh else 0.0
+    waiting = matrix if tied_here and not fresh and not t.grows_by_casts else 0.0
     block_gradients = 0.0
     if sharded:
         # Gradients of the block under way, as computed and as the float32 copy that is reduced.
@@ -241,6 +241,8 @@ def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, sta
     every_gradient = states.gradients if growing else 0.0
     if first:
         copies = 2 if tied_here else (0 if fresh else 1)
+        if t.grows_by_casts:
+            waiting += tail_gradients + gradients_of_blocks + (matrix if tied_here else 0)
         embedding = copies * matrix + waiting if not (buffered or sharded) else 0.0
         if sharded:
             embedding = (table.compute + REDUCE_BYTES) * params.ends
@@ -272,5 +274,11 @@ def optimizer_workspace(shape: ModelShape, recipe: TrainingRecipe, layout: Layou
     """Bytes an optimizer needs while it updates: none for fused AdamW, Muon's iteration on the largest matrix."""
     if recipe.optimizer != "muon":
         return 0.0
-    largest = shape.width * max(shape.ffn_width, shape.attention_width) / layout.tensor
-    return largest * 12
+    weight = recipe.bytes.master or recipe.bytes.weight
+    sides = (shape.attention_width, shape.kv_width, shape.ffn_width, shape.expert_width or 1)
+    workspaces = []
+    for side in sides:
+        short, long = sorted((shape.width, side))
+        # The update, two 16-bit iterates, and two products of the short side (Jordan 2024).
+        workspaces.append((weight + 4) * short * long + 4 * short * short)
+    return max(workspaces) / layout.tensor

@@ -21,6 +21,8 @@ class Op:
     """New tensors and their bytes; their gradients have the same size."""
     keeps: tuple[str, ...] = ()
     """Tensors (read or made) that its backward needs."""
+    holds: tuple[str, ...] = ()
+    """Tensors that the program still names while it runs, so that forward cannot release them earlier."""
     extra: float = 0
     """Kept bytes that have no name of their own: statistics, masks, casts of inputs."""
     weight_gradient: float = 0
@@ -136,7 +138,7 @@ def _forward_peak(
     keep_extras: set[str],
     output: str,
 ) -> float:
-    last_read = {name: index for index, op in enumerate(ops) for name in op.reads}
+    last_read = {name: index for index, op in enumerate(ops) for name in op.reads + op.holds}
     alive, live, peak = set(inputs), float(sum(inputs.values())), float(sum(inputs.values()))
     for index, op in enumerate(ops):
         live += sum(op.makes.values())
