@@ -9,8 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scaling.accounting.cost import RunCost
 from scaling.accounting.estimate import CONVENTIONS, Budget
+from scaling.accounting.flops import pf_days
 from scaling.accounting.hardware import CATALOGUE
 from scaling.accounting.history import HISTORY, TOKENS_PER_PARAM
 from scaling.accounting.shape import ModelShape
@@ -72,21 +72,19 @@ def sketch(shape: ModelShape) -> str:
     )
 
 
-def table(title: str, columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[str]]) -> Table:
-    """A plain table; columns are (heading, justify)."""
-    result = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        header_style="dim",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+def number(value: float) -> str:
+    """Four digits, and whole thousands with commas: 0.02151, 936.2, 16,732."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def table(title: str, columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[str]]) -> Group:
+    """A plain table under its title; columns are (heading, justify)."""
+    result = Table(header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading, justify in columns:
         result.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
         result.add_row(*row)
-    return result
+    return Group(Text(title, style="bold"), result, Text())
 
 
 def budget_report(budget: Budget, name: str, remedies: list[str], wide: bool) -> RenderableType:
@@ -95,21 +93,21 @@ def budget_report(budget: Budget, name: str, remedies: list[str], wide: bool) ->
     right = [memory_table(budget), time_table(budget)]
     head = Text.assemble((name, "bold"), "  ", sketch(budget.shape))
     setting = Text(
-        f"{human(budget.tokens)} tokens ({budget.tokens / budget.params.total:,.3g} a parameter) on "
+        f"{human(budget.tokens)} tokens ({number(budget.tokens / budget.params.total)} a parameter) on "
         f"{budget.layout.devices:,} x {budget.device.title}, {budget.recipe.precision}, {budget.recipe.optimizer}",
         style="dim",
     )
     body: list[RenderableType]
     if wide:
-        grid = Table.grid(padding=(0, 3))
-        grid.add_row(Group(*left, cost_table(budget.cost)), Group(*right))
-        body = [grid]
+        grid = Table.grid(padding=(0, 6, 0, 0))
+        grid.add_row(Group(*left), Group(*right))
+        body = [grid, cost_table(budget)]
     else:
-        body = [*left, *right, cost_table(budget.cost)]
-    return Group(head, setting, *body, verdict(budget, remedies), rules_line(budget))
+        body = [*left, *right, cost_table(budget)]
+    return Group(head, setting, Text(), *body, verdict(budget, remedies), rules_line(budget))
 
 
-def parameters_table(budget: Budget) -> Table:
+def parameters_table(budget: Budget) -> Group:
     params = budget.params
     parts = {
         "embedding": params.embedding,
@@ -131,17 +129,17 @@ def parameters_table(budget: Budget) -> Table:
     return table("Parameters", [("component", "left"), ("count", "right"), ("share", "right")], rows)
 
 
-def flops_table(budget: Budget) -> Table:
+def flops_table(budget: Budget) -> Group:
     rows = []
     for convention in CONVENTIONS:
         flops = budget.train_flops_by(convention)
         if convention == "hardware" and budget.recipe.recompute == "none":
             continue
-        rows.append([CONVENTION_TITLES[convention], f"{flops:.3e}", f"{flops / 8.64e19:,.4g}"])
+        rows.append([CONVENTION_TITLES[convention], f"{flops:.3e}", number(pf_days(flops))])
     return table("Training FLOPs", [("convention", "left"), ("FLOPs", "right"), ("PF-days", "right")], rows)
 
 
-def memory_table(budget: Budget) -> Table:
+def memory_table(budget: Budget) -> Group:
     memory, binding = budget.memory, budget.memory.binding
     rows = [
         [name.replace("_", " "), gib(size)]
@@ -156,7 +154,7 @@ def memory_table(budget: Budget) -> Table:
     )
 
 
-def time_table(budget: Budget) -> Table:
+def time_table(budget: Budget) -> Group:
     step = budget.step
     rows = [
         [name, duration(seconds), f"{seconds / step.seconds:.0%}"]
@@ -175,23 +173,21 @@ def time_table(budget: Budget) -> Table:
     )
 
 
-def cost_table(cost: RunCost) -> Table:
+def cost_table(budget: Budget) -> Group:
+    cost, prices = budget.cost, budget.prices
+    hourly = "" if cost.usd_per_device_hour is None else f"${cost.usd_per_device_hour:g}/h, "
     rows = [
         ["wall-clock", duration(cost.seconds)],
-        [
-            "device-hours",
-            f"{cost.device_hours:,.4g}" if cost.device_hours < 1e4 else f"{cost.device_hours:,.0f}",
-        ],
+        ["  assuming", f"{prices.realised:g} of the speed of tuned code, goodput {prices.goodput:g}"],
+        ["device-hours", number(cost.device_hours)],
         ["price", "not known" if cost.price_usd is None else money(cost.price_usd)],
+        ["  at", hourly + cost.price_note],
+        ["energy", "not known" if cost.energy_kwh is None else f"{number(cost.energy_kwh)} kWh"],
     ]
-    hourly = "" if cost.usd_per_device_hour is None else f"${cost.usd_per_device_hour:g}/h, "
-    rows.append(["  at", hourly + cost.price_note])
-    rows.append(["energy", "not known" if cost.energy_kwh is None else f"{cost.energy_kwh:,.4g} kWh"])
     if cost.co2e_kg is not None:
-        rows.append(
-            ["CO2e", f"{cost.co2e_kg:,.4g} kg" if cost.co2e_kg < 1e4 else f"{cost.co2e_kg / 1e3:,.4g} t"]
-        )
-    return table("Run", [("quantity", "left"), ("estimate", "right")], rows)
+        tonnes = cost.co2e_kg >= 1e4
+        rows.append(["CO2e", f"{number(cost.co2e_kg / 1e3)} t" if tonnes else f"{number(cost.co2e_kg)} kg"])
+    return table("The run", [("quantity", "left"), ("estimate", "left")], rows)
 
 
 def verdict(budget: Budget, remedies: list[str]) -> Text:
@@ -251,7 +247,7 @@ def fits_lines(report: FitsReport, limit: int = 15) -> RenderableType:
     return Group(*lines)
 
 
-def history_table() -> Table:
+def history_table() -> Group:
     rows = [
         [
             model.name,
@@ -271,7 +267,7 @@ def history_table() -> Table:
     return table("Training compute of well-known models", heads, rows)
 
 
-def hardware_table() -> Table:
+def hardware_table() -> Group:
     rows = [
         [
             device.name,

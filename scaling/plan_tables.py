@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from scaling.budget_tables import cost_table, gib, human, sketch, table
+from scaling.budget_tables import cost_table, gib, human, number, sketch, table
 from scaling.planner import Plan
 
 
@@ -26,9 +26,9 @@ def plan_report(plan: Plan, written: str | None) -> RenderableType:
         [
             ["parameters", f"{budget.params.total:,}", interval("params")],
             ["tokens", human(budget.tokens, 4), interval("tokens")],
-            ["tokens a parameter", f"{budget.tokens / budget.params.total:,.4g}", ""],
+            ["tokens a parameter", number(budget.tokens / budget.params.total), ""],
             ["training FLOPs (6ND)", f"{budget.train_flops:.4g}", ""],
-            ["  in PF-days", f"{budget.train_pf_days:,.4g}", ""],
+            ["  in PF-days", number(budget.train_pf_days), ""],
             *([["serving FLOPs", f"{plan.inference_flops:.4g}", ""]] if plan.inference_flops else []),
             ["loss, nats a token", f"{plan.loss_nats:.4f}", interval("loss_nats")],
         ],
@@ -54,12 +54,15 @@ def plan_report(plan: Plan, written: str | None) -> RenderableType:
     )
     notes = [f"law: {law.law.formula} ({law.name}; {law.source})", *plan.notes]
     if written is not None:
-        notes.append(f"written: {written}")
+        notes.append(
+            f"written: experiment/{written}.yaml; run it with: scaling train --config-dir . experiment={written}"
+        )
     return Group(
         Text.assemble(("Budget ", "bold"), plan.asked),
         Text(sketch(budget.shape)),
+        Text(),
         what,
         how,
-        cost_table(budget.cost),
+        cost_table(budget),
         Text("\n".join(notes), style="dim"),
     )

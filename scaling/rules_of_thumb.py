@@ -28,7 +28,8 @@ class Rule:
     """Format of the quantity, with its unit."""
 
     def say(self, params: float, tokens: float) -> str:
-        return self.form.format(self.value(params, tokens))
+        value = self.value(params, tokens)
+        return self.form.format(round(value) if value >= 1000 else float(f"{value:.4g}"))
 
 
 def store_bytes(params: float) -> float:
@@ -52,11 +53,11 @@ RULES = (
     Rule(
         title="1 PF-day = 8 V100 for a day at full rate",
         value=lambda n, d: device_days(6 * n * d, V100_PER_PF_DAY),
-        form="{:,.4g} V100-days",
+        form="{:,.6g} V100-days",
     ),
     Rule(
         title="1 PF-day = 2 A100 for a day at full rate",
         value=lambda n, d: device_days(6 * n * d, A100_PER_PF_DAY),
-        form="{:,.4g} A100-days",
+        form="{:,.6g} A100-days",
     ),
 )

@@ -68,6 +68,7 @@ class Budget:
     params: ParamCounts
     memory: MemoryEstimate
     step: StepTime
+    prices: Prices
     cost: RunCost
 
     @property
@@ -132,6 +133,8 @@ class Budget:
             "tokens_per_second": step.tokens_per_second,
             "mfu": step.mfu,
             "hfu": step.hfu,
+            "realised": self.prices.realised,
+            "goodput": self.prices.goodput,
             "days": cost.days,
             "device_hours": cost.device_hours,
             "price_usd": cost.price_usd,
@@ -158,6 +161,7 @@ def estimate(
     if not tokens > 0:
         raise ValueError(f"tokens={tokens:g} must be positive")
     step = step_time(shape, layout, device, recipe, kernels=kernels)
+    prices = prices or Prices()
     return Budget(
         shape=shape,
         tokens=tokens,
@@ -167,5 +171,6 @@ def estimate(
         params=count_params(shape),
         memory=training_memory(shape, recipe, layout),
         step=step,
-        cost=(prices or Prices()).cost(device, layout.devices, step.seconds * tokens / step.tokens),
+        prices=prices,
+        cost=prices.cost(device, layout.devices, step.seconds * tokens / step.tokens),
     )
