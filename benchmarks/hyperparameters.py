@@ -36,13 +36,17 @@ def study_config(experiment: str, overrides: list[str]) -> SweepConfig:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="smallest size only")
     parser.add_argument("--experiment", default="quickstart")
     parser.add_argument("--factors", type=float, nargs="+", default=[0.5, 1.0, 2.0])
     parser.add_argument("--what", nargs="+", default=["lr", "batch"], choices=["lr", "batch", "ratio"])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[0, 1, 2], help="0 smallest, 1 middle, 2 largest")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[0, 1, 2], help="0 smallest, 1 middle, 2 largest"
+    )
     parser.add_argument("--out", type=Path, help="CSV to write")
     parser.add_argument("overrides", nargs="*", help="key=value, as for scaling sweep")
     arguments = parser.parse_args()
@@ -59,7 +63,8 @@ def main() -> int:
         for params in chosen:
             at_size = [run for run in runs if run.params_total == params]
             run = min(
-                at_size, key=lambda r: abs(r.params_total / expected_params(config.design, r.budget_flops) - 1)
+                at_size,
+                key=lambda r: abs(r.params_total / expected_params(config.design, r.budget_flops) - 1),
             )
             shape = run.shape
             base = replace(

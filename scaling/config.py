@@ -5,7 +5,7 @@ checked in `__post_init__`, which runs in `load` before anything trains. The tex
 Corpus and tokenizer keys are declared in `scaling.corpus.config`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -395,12 +395,25 @@ def register() -> None:
         store.store(group=group or None, name=name, node=schema)
 
 
-def load(config: DictConfig | dict[str, Any]) -> TrainConfig:
+def load(config: DictConfig) -> TrainConfig:
     """The typed config behind a composed one; runs every check.
 
     Raises:
         ValueError: one line, naming key, value and remedy.
     """
-    result = OmegaConf.to_object(config if isinstance(config, DictConfig) else OmegaConf.create(config))
+    result = OmegaConf.to_object(config)
     assert isinstance(result, TrainConfig)
+    _refuse_added_keys(result, "")
     return result
+
+
+def _refuse_added_keys(node: Any, prefix: str) -> None:
+    # `+key=value` adds to a config what its dataclass does not declare; nothing would ever read it.
+    declared = {item.name for item in fields(node)}
+    for key, value in vars(node).items():
+        _require(
+            key in declared,
+            f"+{prefix}{key}={value}: no such key; keys there: {', '.join(sorted(declared))}",
+        )
+        if is_dataclass(value):
+            _refuse_added_keys(value, f"{prefix}{key}.")

@@ -5,15 +5,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra_plugins import scaling_simulator
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.config import SCHEMAS, SweepConfig, TrainConfig, register
 from scaling.overrides import field_help
+
+
+T = TypeVar("T")
+TRACEBACK = "SCALING_TRACEBACK"  # set from the user's HYDRA_FULL_ERROR, which is then ours to set
 
 
 def run(app: Callable[[], Any]) -> None:
@@ -30,18 +36,35 @@ def run(app: Callable[[], Any]) -> None:
         words = line.split(" ")
         if len(words) > 2 and words[1] in ("train", "sweep"):
             os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+    if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
+        os.environ[TRACEBACK] = "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra itself prints and exits, over many lines
     try:
         app()
     except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
-        if wants_traceback:
+        if os.environ.get(TRACEBACK):
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+
+
+def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
+    """Wrap a task so that a user's mistake ends it in one line, without Hydra's own line above it."""
+
+    @wraps(task)
+    def wrapped(config: DictConfig) -> T:
+        try:
+            return task(config)
+        except (ValueError, OSError) as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            raise SystemExit(2) from error
+
+    return wrapped
 
 
 def one_line(error: BaseException) -> str:

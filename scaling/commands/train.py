@@ -7,6 +7,7 @@ from scaling import hydra_app
 
 
 @hydra.main(version_base="1.3", config_path="pkg://scaling.conf", config_name="train")
+@hydra_app.job
 def train(config: DictConfig) -> float | None:
     """Train the configured job; returns the last run's validation loss, for sweepers that optimise it."""
     from scaling.config import load
