@@ -90,7 +90,7 @@ def _move_into_place(made: Path, folder: Path) -> None:
 def _make(
     workshop: Path, documents: Iterable[bytes], corpus: CorpusConfig, tokenizer: TokenizerConfig
 ) -> None:
-    """Write the entry into `workshop / "entry"`. Memory holds one document at a time."""
+    """Write the entry into `workshop / "entry"`. Memory holds a document and 64 hashes of each."""
     shelf = workshop / "documents"
     sizes, digests, signatures = [], [], []
     with shelf.open("wb") as writing:

@@ -28,12 +28,13 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         _require(
-            self.validation_bytes >= 1,
-            f"corpus.validation_bytes={self.validation_bytes}: at least one byte must be held out",
+            self.validation_bytes >= 64,
+            f"corpus.validation_bytes={self.validation_bytes}: must be at least 64, and as many windows of "
+            "the context as make a small standard error",
         )
         _require(
-            0 < self.validation_fraction < 1,
-            f"corpus.validation_fraction={self.validation_fraction}: must lie between 0 and 1",
+            0 < self.validation_fraction <= 0.5,
+            f"corpus.validation_fraction={self.validation_fraction}: must lie in 0 < fraction <= 0.5",
         )
         _require(0 <= self.seed < 2**63, f"corpus.seed={self.seed}: must lie in 0 … 2**63 - 1")
 

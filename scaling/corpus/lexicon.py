@@ -1,8 +1,8 @@
 """Corpus `lexicon`: an endless synthetic language whose entropy is known exactly.
 
 Words are distinct random strings of the letters a … z. Text is words drawn independently, the word of rank
-k with probability proportional to k^-(1 + a), a space after each. Which word stands where is all there is
-to learn, and since spaces mark where words end, a character's irreducible loss is
+k with probability proportional to k^-(1 + a), a space after each. There is nothing to learn but the words
+and how often each comes. Spaces show where words end, so that a character's irreducible loss is
 
     H(word) / mean length,    H = -sum p_k ln p_k,    mean length = sum p_k (letters_k + 1)
 
@@ -27,7 +27,6 @@ from numpy.typing import ArrayLike, NDArray
 from scaling.corpus.config import LexiconCorpus
 from scaling.corpus.tokens import check_indices
 
-SPACE = ord(" ")
 _FIRST_LETTER, _LETTERS = ord("a"), 26
 _WORDS, _TRAIN, _VALIDATION = 0, 1, 2  # Philox streams: each is the second word of a key
 _ONE = 1 << 64

@@ -52,8 +52,8 @@ def test_every_field_is_documented() -> None:
 @pytest.mark.parametrize(
     ("kind", "wrong", "told"),
     [
-        (StdlibCorpus, {"validation_bytes": 0}, "corpus.validation_bytes=0"),
-        (StdlibCorpus, {"validation_fraction": 1.0}, "corpus.validation_fraction=1.0"),
+        (StdlibCorpus, {"validation_bytes": 63}, "corpus.validation_bytes=63"),
+        (StdlibCorpus, {"validation_fraction": 0.51}, "corpus.validation_fraction=0.51"),
         (StdlibCorpus, {"validation_fraction": 0.0}, "corpus.validation_fraction=0.0"),
         (StdlibCorpus, {"seed": -1}, "corpus.seed=-1"),
         (TextCorpus, {"document_bytes": 8}, "corpus.document_bytes=8"),

@@ -53,6 +53,15 @@ def test_validation_text_is_cut_to_the_length_asked_for(folder: Path) -> None:
     assert corpus.validation.windows(1) == 999
 
 
+def test_the_least_and_the_most_that_may_be_held_out_leave_two_usable_sides(folder: Path) -> None:
+    least = prepare(config(folder, validation_bytes=64), BytesTokenizer(), folder / "cache")
+    assert least.validation.windows(1) == 63
+    most = TextCorpus(paths=[str(folder / "text")], validation_bytes=10**9, validation_fraction=0.5)
+    halved = prepare(most, BytesTokenizer(), folder / "cache")
+    assert halved.train_tokens is not None
+    assert halved.train_tokens == pytest.approx(halved.validation.windows(1), rel=0.1)
+
+
 def test_settings_have_entries_of_their_own(folder: Path) -> None:
     prints = {
         prepare(config(folder, **options), BytesTokenizer(), folder / "cache").fingerprint
