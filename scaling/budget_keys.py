@@ -107,7 +107,8 @@ class RecipeKeys:
     runtime: str | None = None
     """torch (accelerators), torch_cpu (eager, exact live bytes) or megatron; by default torch, on cpu torch_cpu."""
     recompute: str = "auto"
-    """What backward runs again: none, selective (attention), full (every block), or auto: the least that fits."""
+    """What backward runs again: none, selective (attention), selective_ops (every second product and all element-wise
+    work), full (every block), or auto: the least that fits."""
     attention: str = "flash"
     """flash, or materialised (scores written to memory)."""
     kernels: str = "fused"

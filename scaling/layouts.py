@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import ceil, inf
+from functools import cached_property
+from math import ceil
 from typing import get_args
 
 from scaling.accounting.flops import Recompute
@@ -34,33 +35,26 @@ MOST_OF_BATCH = 1.25
 class Candidate:
     """One layout with the recipe it runs under, its memory a device and its step time."""
 
+    shape: ModelShape
     layout: Layout
     recipe: TrainingRecipe
+    device: Device
+    kernels: Kernels
     memory: MemoryEstimate
-    step: StepTime
-    memory_limit_bytes: float
 
     @property
     def fits(self) -> bool:
-        return self.memory.peak_memory_bytes <= self.memory_limit_bytes
+        return self.memory.peak_memory_bytes <= self.device.memory_bytes
+
+    @cached_property
+    def step(self) -> StepTime:
+        """Computed when first asked for: a search drops most candidates for their memory alone."""
+        return step_time(self.shape, self.layout, self.device, self.recipe, kernels=self.kernels)
 
     @property
     def seconds_per_token(self) -> float:
-        """Wall-clock of a token of the whole job: what makes one layout better than another."""
+        """Step time over tokens of the whole job: what makes one layout better than another."""
         return self.step.seconds / self.step.tokens
-
-
-def evaluate(
-    shape: ModelShape, layout: Layout, recipe: TrainingRecipe, device: Device, kernels: Kernels
-) -> Candidate:
-    """Memory and step time of one layout."""
-    return Candidate(
-        layout=layout,
-        recipe=recipe,
-        memory=training_memory(shape, recipe, layout),
-        step=step_time(shape, layout, device, recipe, kernels=kernels),
-        memory_limit_bytes=device.memory_bytes,
-    )
 
 
 def layouts(
@@ -128,7 +122,7 @@ def candidates(
         only_promising: leave out layouts that are hardly ever best, and stop at the least model parallelism that fits
             without recomputation.
     """
-    modes = recomputes or _useful_recomputes(recipe)
+    modes = recomputes or _useful_recomputes(shape, recipe)
     found: list[Candidate] = []
     enough: int | None = None
     for layout in layouts(shape, device, devices, batch_tokens, only_promising=only_promising):
@@ -204,30 +198,45 @@ def _best_of_layout(
     modes: tuple[Recompute, ...],
 ) -> Candidate:
     """Over recomputation and micro-batch: the best that fits, or what comes nearest to fitting."""
-    fitting: list[Candidate] = []
-    smallest: Candidate | None = None
-    for mode in modes:
+
+    def attempt(mode: Recompute, micro_batch: int) -> Candidate:
+        tried = replace(layout, micro_batch=micro_batch)
+        tried = replace(tried, accumulation=accumulation_for(shape, tried, batch_tokens))
         chosen = replace(recipe, recompute=mode)
-        micro_batch = 1
-        while micro_batch <= MAX_MICRO_BATCH:
-            tried = replace(layout, micro_batch=micro_batch)
-            tried = replace(tried, accumulation=accumulation_for(shape, tried, batch_tokens))
-            candidate = evaluate(shape, tried, chosen, device, kernels)
-            if smallest is None or candidate.memory.peak_memory_bytes < smallest.memory.peak_memory_bytes:
-                smallest = candidate
-            if not candidate.fits:
-                break
-            gain = fitting[-1].seconds_per_token / candidate.seconds_per_token if fitting else inf
-            fitting.append(candidate)
-            if gain < WORTH_DOUBLING:
-                break
-            micro_batch *= 2
-            if micro_batch * layout.data * shape.context > MOST_OF_BATCH * batch_tokens:
-                break
-        if fitting:
-            break  # running less again is faster; more is only worth it where nothing fits
-    assert smallest is not None
-    return _best_first(fitting)[0] if fitting else smallest
+        return Candidate(
+            shape=shape,
+            layout=tried,
+            recipe=chosen,
+            device=device,
+            kernels=kernels,
+            memory=training_memory(shape, chosen, tried),
+        )
+
+    # Running less again is faster, so the least that fits is taken; where even the most does not, nothing does.
+    first = attempt(modes[0], 1)
+    if not first.fits and len(modes) > 1:
+        most = attempt(modes[-1], 1)
+        if not most.fits:
+            return min(first, most, key=lambda c: c.memory.peak_memory_bytes)
+        between = (attempt(mode, 1) for mode in modes[1:-1])
+        first = next((candidate for candidate in between if candidate.fits), most)
+    if not first.fits:
+        return first
+    fitting = [first]
+    micro_batch = 2
+    while (
+        micro_batch <= MAX_MICRO_BATCH
+        and micro_batch * layout.data * shape.context <= MOST_OF_BATCH * batch_tokens
+    ):
+        larger = attempt(first.recipe.recompute, micro_batch)
+        if not larger.fits:
+            break
+        gain = fitting[-1].seconds_per_token / larger.seconds_per_token
+        fitting.append(larger)
+        if gain < WORTH_DOUBLING:
+            break
+        micro_batch *= 2
+    return _best_first(fitting)[0]
 
 
 def _best_first(fitting: list[Candidate]) -> list[Candidate]:
@@ -241,11 +250,14 @@ def _best_first(fitting: list[Candidate]) -> list[Candidate]:
     return [best, *(c for c in ordered if c is not best)]
 
 
-def _useful_recomputes(recipe: TrainingRecipe) -> tuple[Recompute, ...]:
-    """Modes from least to most recomputation; selective saves nothing where a flash kernel keeps no scores."""
-    return tuple(
-        mode for mode in get_args(Recompute) if not (mode == "selective" and recipe.attention == "flash")
-    )
+def _useful_recomputes(shape: ModelShape, recipe: TrainingRecipe) -> tuple[Recompute, ...]:
+    """Modes from least to most recomputation that save something and are defined for the shape."""
+    useless = set()
+    if recipe.attention == "flash":
+        useless.add("selective")  # a flash kernel keeps no scores to begin with
+    if shape.experts or shape.latent is not None:
+        useless.add("selective_ops")
+    return tuple(mode for mode in get_args(Recompute) if mode not in useless)
 
 
 def _powers_of_two(limit: int) -> list[int]:

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from math import ceil
 from typing import get_args
 
-from scaling.accounting.flops import train_flops_per_token
+from scaling.accounting.flops import (
+    forward_flops_per_token,
+    recomputed_flops_per_token,
+    train_flops_per_token,
+)
 from scaling.accounting.hardware import Device
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import (
     COLLECTIVE_SECONDS,
     MATMUL_PRECISION,
+    BlockSeconds,
     Kernels,
     Rates,
     block_seconds,
@@ -138,6 +143,7 @@ def step_time(
     head = head_seconds(shape, layout, rates, kernels)
     again = {
         "none": 0.0,
+        "selective_ops": _again_by_policy(shape, block) if recipe.recompute == "selective_ops" else 0.0,
         # A flash kernel keeps no scores: its backward recomputes them anyway, and is priced so.
         "selective": block.attention if recipe.attention == "materialised" else 0.0,
         "full": block.forward,
@@ -186,6 +192,14 @@ def calibration(estimate: StepTime, measured_tokens_per_second: float) -> float:
     if not measured_tokens_per_second > 0:
         raise ValueError(f"measured_tokens_per_second={measured_tokens_per_second!r} must be positive")
     return measured_tokens_per_second / (estimate.tokens_per_second / estimate.calibration)
+
+
+def _again_by_policy(shape: ModelShape, block: BlockSeconds) -> float:
+    """What `selective_ops` runs again: the products it does not store, and all element-wise work and collectives."""
+    forward = forward_flops_per_token(shape)
+    products = forward.total - forward.head - forward.attention_scores
+    share = recomputed_flops_per_token(shape, "selective_ops") / products
+    return share * block.matmul + block.elementwise + block.collectives
 
 
 def _slowest_stage(depth: int, stages: int, block: float, head: float) -> tuple[int, int]:

@@ -59,7 +59,7 @@ def test_carbon_of_model_cards_follows_from_their_hours(row: dict[str, str]) -> 
     pipeline=st.sampled_from([1, 2, 4, 8]),
     micro_batch=st.integers(1, 4),
     accumulation=st.integers(1, 32),
-    recompute=st.sampled_from(["none", "selective", "full"]),
+    recompute=st.sampled_from(["none", "selective", "selective_ops", "full"]),
     attention=st.sampled_from(["flash", "materialised"]),
 )
 @settings(max_examples=150, deadline=None)
