@@ -217,7 +217,7 @@ def _money(run: object) -> float:
 
 
 def round_trips(count: int = 100, seed: int = 0) -> tuple[list[float], int, float]:
-    """(errors of the inverse fed to the forward model, plans that are feasible, seconds of one core for all inverses)."""
+    """(errors of the inverse fed to the forward model, plans that are feasible, seconds of one core to solve all)."""
     source = random.Random(seed)
     budgets = [random_budget(source) for _ in range(count)]
     solve_keys(SolveKeys(flops=1e20))  # imports

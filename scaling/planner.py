@@ -207,7 +207,7 @@ def _plan(
         params = _law_params(shape, law)
         tokens = compute / params
         squeezed = (
-            f"the law's optimum of {human_count(optimum)} parameters does not fit on {keys.devices:,} "
+            f"the law's optimum of {optimum:,} parameters does not fit on {keys.devices:,} "
             f"{job.device.name}: this is about the largest that does, trained on more tokens instead"
         )
     budget = estimate(
@@ -251,14 +251,6 @@ def _largest_that_fits(
         else:
             high = middle
     return best
-
-
-def human_count(value: float) -> str:
-    """7.01e9 → 7.01B."""
-    for limit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g}{suffix}"
-    return f"{value:.3g}"
 
 
 def _with_tokens(plan: Plan, job: Job, tokens: float) -> Plan:
