@@ -1,4 +1,4 @@
-"""Everything a table of runs can tell, in one call: `analyse(load("runs.csv"))`. Each part is a result or the reason for none."""
+"""Everything a table of runs can tell, in one call: each part is a result, or the reason why there is none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,16 +6,23 @@ from typing import TypeVar
 
 import pandas as pd
 
-from analysis.backtest import HeldBack, backtest, hold_back_largest
+from analysis.backtest import HeldBack, backtest, choose_law, hold_back_largest
 from analysis.compare import Comparison, compare
 from analysis.fit import fit
 from analysis.frontier import Envelope, envelope
 from analysis.isoflop import Valleys, valleys
+from analysis.outliers import Outliers, outliers
 from analysis.refusals import Refusal
 from analysis.result import FitResult
 from analysis.table import Table
 
 BEYOND = 10  # a study is asked what to train with this many times its largest compute
+
+RIVALS = (
+    "chinchilla",
+    "kaplan",
+    "gadre",
+)  # laws of parameters and tokens alone, tried beside the one that was asked for
 
 T = TypeVar("T")
 
@@ -43,6 +50,8 @@ class Study:
         plan: compute-optimal size, tokens and loss at the largest budget and at `target_flops`, by the fitted law.
         held_back: the largest budget predicted from the smaller ones.
         backtest: the error of predicting above each of several compute cuts.
+        outliers: runs far from the law, and the fit without them.
+        laws: the laws that read the same columns, by AICc and by error on held-back compute.
     """
 
     table: Table
@@ -56,6 +65,8 @@ class Study:
     plan: pd.DataFrame | Refused
     held_back: HeldBack | Refused
     backtest: pd.DataFrame | Refused
+    outliers: Outliers | Refused
+    laws: pd.DataFrame | Refused
 
 
 def attempt(part: Callable[[], T]) -> T | Refused:
@@ -120,4 +131,8 @@ def analyse(
         plan=attempt(lambda: fitted.optimal([largest, target])) if isinstance(fitted, FitResult) else fitted,
         held_back=held,
         backtest=errors,
+        outliers=attempt(lambda: outliers(table, fitted, **options))
+        if isinstance(fitted, FitResult)
+        else fitted,
+        laws=attempt(lambda: choose_law(table, [name for name in RIVALS if name != law] + [law], objective)),
     )
