@@ -1,0 +1,342 @@
+"""Figures as the papers draw them. Each function takes `ax=` and returns it; `write_figures` leaves a study's as PNG and SVG.
+
+Colours: viridis for an ordered quantity, Okabe and Ito's palette for approaches; both are safe for colour-blind readers.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from analysis.frontier import Envelope
+from analysis.isoflop import Valleys
+from analysis.present import compute, count
+from analysis.result import FitResult
+from analysis.study import Refused, Study
+
+# Okabe & Ito (2008), "Color Universal Design": one colour an approach.
+COLOURS = {"envelope": "#009E73", "valleys": "#0072B2", "law": "#D55E00"}
+STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "svg.hashsalt": "scaling",  # the same study, the same file
+    "lines.linewidth": 1.8,
+}
+FORMATS = ("png", "svg")
+DPI = 160
+
+
+def axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
+    """The given axes, or those of a new pyplot figure (shown by a notebook at once)."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    with matplotlib.rc_context(STYLE):
+        return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def log_axis(ax: Axes, which: str, show: Callable[[float], str] = count) -> None:
+    """A logarithmic axis whose ticks read 300k, 1M, 3M where a decade or two are shown, and decades beyond."""
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    (ax.set_xscale if which == "x" else ax.set_yscale)("log")
+    low, high = ax.get_xlim() if which == "x" else ax.get_ylim()
+    decades = np.log10(high / low)
+    subs = (1.0, 2.0, 5.0) if decades < 1.6 else (1.0, 3.0) if decades < 3.2 else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=30))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: show(value).replace(".00", "").replace(".0", "")))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def shades(values: np.ndarray) -> tuple[Callable[[float], Any], ScalarMappable]:
+    """Colour of each value on a logarithmic scale of viridis without its palest end."""
+    low, high = float(np.min(values)), float(np.max(values))
+    norm = LogNorm(low, high if high > low else low * 1.001)
+    palette = matplotlib.colormaps["viridis"]
+    colours = matplotlib.colors.ListedColormap(palette(np.linspace(0.0, 0.88, 256)))
+    scale = ScalarMappable(norm=norm, cmap=colours)
+    return scale.to_rgba, scale
+
+
+def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
+    """Loss against size on every budget, the fitted curves, and their minima with intervals; refused budgets are hollow."""
+    ax = axes(ax)
+    shown = sorted([*result.valleys, *result.refused], key=lambda valley: valley.budget_flops)
+    budgets = np.array([valley.budget_flops for valley in shown])
+    colour, scale = shades(budgets)
+    for valley in result.refused:
+        points = valley.points
+        ax.plot(
+            points["params"], points["loss"], "o--", mfc="white", ms=4.5, lw=0.8, color=colour(valley.budget_flops), zorder=2
+        )
+    for valley in result.valleys:
+        points, shade = valley.points, colour(valley.budget_flops)
+        ax.plot(valley.curve_params, valley.curve_loss, color=shade, zorder=2)
+        used = points["used"].to_numpy()
+        ax.plot(points["params"][used], points["loss"][used], "o", color=shade, ms=4.5, zorder=3)
+        ax.plot(points["params"][~used], points["loss"][~used], "o", mec=shade, mfc="none", ms=4.5, zorder=3)
+        low, high = valley.params_interval
+        ax.plot([low, high], [valley.loss_opt] * 2, color="black", lw=1.1, zorder=4)
+        ax.plot(valley.params_opt, valley.loss_opt, "*", color="white", mec="black", ms=11, mew=0.9, zorder=5)
+    losses = pd.concat([valley.points["loss"] for valley in shown])
+    sizes = pd.concat([valley.points["params"] for valley in shown])
+    ax.set_xlim(sizes.min() / 1.25, sizes.max() * 1.25)
+    ax.set_ylim(losses.min() - 0.06 * np.ptp(losses), losses.max() + 0.03 * np.ptp(losses))
+    log_axis(ax, "x")
+    if len(budgets) <= 8:
+        handles = [
+            matplotlib.lines.Line2D([], [], color=colour(v.budget_flops), marker="o", ms=4.5, label=compute(v.budget_flops))
+            for v in reversed(shown)
+        ]
+        ax.legend(handles=handles, title="FLOPs", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    else:
+        ax.figure.colorbar(scale, ax=ax, label="budget, FLOPs")
+    ax.set(xlabel="parameters N", ylabel="loss (nats/token)", title="IsoFLOP valleys: ☆ minimum and its interval".replace("☆", "★"))
+    return ax
+
+
+def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Axes:
+    """N_opt or D_opt against compute: each budget's minimum, and every approach's line with its band.
+
+    Args:
+        study: what `analyse` gave.
+        quantity: "params" or "tokens".
+        ax: where to draw.
+    """
+    ax = axes(ax)
+    frame = study.table.frame
+    start = float(frame["budget"].min() if frame["budget"].notna().any() else frame["flops"].min())
+    flops = np.geomspace(start / 1.5, study.target_flops * 1.3, 120)
+    exponent = "a" if quantity == "params" else "b"
+    if isinstance(study.fit, FitResult) and study.fit.exponents:
+        best = study.fit.optimal(flops)
+        label = f"parametric law, {exponent} = {study.fit.exponents[exponent]:.3f}"
+        band(ax, flops, best[quantity], best[f"{quantity}_low"], best[f"{quantity}_high"], COLOURS["law"], label)
+    if isinstance(study.valleys, Valleys):
+        line = study.valleys.params_law if quantity == "params" else study.valleys.tokens_law
+        if line is not None:
+            label = f"IsoFLOP valleys, {exponent} = {line.exponent:.3f}"
+            band(ax, flops, line.predict(flops), *line.interval(flops), COLOURS["valleys"], label)
+        for valley in study.valleys.valleys:
+            value = getattr(valley, f"{quantity}_opt")
+            low, high = getattr(valley, f"{quantity}_interval")
+            ax.errorbar(
+                valley.budget_flops,
+                value,
+                [[max(value - low, 0)], [max(high - value, 0)]],
+                fmt="o",
+                color=COLOURS["valleys"],
+                mec="white",
+                ms=6,
+                lw=1.2,
+                capsize=2,
+                zorder=5,
+            )
+    if isinstance(study.envelope, Envelope):
+        line = study.envelope.params_law if quantity == "params" else study.envelope.tokens_law
+        label = f"training-curve envelope, {exponent} = {line.exponent:.3f}"
+        band(ax, flops, line.predict(flops), *line.interval(flops), COLOURS["envelope"], label)
+    ax.axvline(study.target_flops, color="#555555", lw=0.9, ls=":")
+    ax.annotate(
+        f"{compute(study.target_flops)} ",
+        (study.target_flops, 0.02),
+        xycoords=("data", "axes fraction"),
+        ha="right",
+        va="bottom",
+        color="#555555",
+        fontsize=9,
+    )
+    ax.set_xlim(flops[0], flops[-1])
+    log_axis(ax, "x", compute)
+    log_axis(ax, "y")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper left")
+    symbol, words = ("N", "parameters") if quantity == "params" else ("D", "tokens")
+    ax.set(xlabel="compute C (FLOPs)", ylabel=f"compute-optimal {words}", title=f"{symbol}_opt against compute, {study.level:.0%} bands")
+    return ax
+
+
+def band(ax: Axes, x: Any, centre: Any, low: Any, high: Any, colour: str, label: str) -> None:
+    """A line with its interval shaded, where there is one."""
+    ax.plot(x, centre, color=colour, label=label, zorder=3)
+    if np.isfinite(np.asarray(low, dtype=float)).all():
+        ax.fill_between(x, low, high, color=colour, alpha=0.16, lw=0, zorder=1)
+
+
+def contours(result: FitResult, ax: Axes | None = None) -> Axes:
+    """Contours of predicted loss over (N, D), the runs, and the efficient frontier of compute."""
+    ax = axes(ax)
+    points = result.points
+    n_low, n_high = points["params"].min() / 2, points["params"].max() * 2
+    d_low, d_high = points["tokens"].min() / 2, points["tokens"].max() * 2
+    sizes, tokens = np.meshgrid(np.geomspace(n_low, n_high, 80), np.geomspace(d_low, d_high, 80))
+    loss = result.predict(sizes.ravel(), tokens.ravel())["loss"].to_numpy().reshape(sizes.shape)
+    levels = np.quantile(loss, np.linspace(0.03, 0.97, 12))
+    lines = ax.contour(sizes, tokens, loss, levels=levels, cmap="viridis", linewidths=1.2)
+    k = result.flops_per_param_token
+    if result.exponents:
+        flops = np.geomspace(k * n_low * d_low, k * n_high * d_high, 100)
+        best = result.optimal(flops)
+        ax.plot(best["params"], best["tokens"], color=COLOURS["law"], lw=2.4, label="efficient frontier", zorder=4)
+        if best["params_low"].notna().all():
+            ax.fill_betweenx(best["tokens"], best["params_low"], best["params_high"], color=COLOURS["law"], alpha=0.16, lw=0)
+    ax.plot(points["params"], points["tokens"], "o", color="#222222", ms=3, label="runs", zorder=3)
+    ax.set(xlim=(n_low, n_high), ylim=(d_low, d_high))
+    log_axis(ax, "x")
+    log_axis(ax, "y")
+    ax.clabel(lines, fontsize=8, fmt="%.3g")
+    ax.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none")
+    ax.set(xlabel="parameters N", ylabel="tokens D", title="Predicted loss (nats/token) and the efficient frontier")
+    return ax
+
+
+def residuals(result: FitResult, ax: Axes | None = None) -> Axes:
+    """Relative residual of each run against compute, coloured by size."""
+    ax = axes(ax)
+    points = result.points
+    flops = result.flops_per_param_token * points["params"] * points["tokens"]
+    colour, scale = shades(points["params"].to_numpy())
+    percent = 100 * np.expm1(result.residuals)
+    spread = 100 * float(np.sqrt(np.mean(result.residuals**2)))
+    ax.axhspan(-spread, spread, color="#f0f0f0", zorder=0)
+    ax.axhline(0, color="black", lw=0.9)
+    ax.scatter(flops, percent, c=colour(points["params"].to_numpy()), s=22, zorder=3)
+    log_axis(ax, "x", compute)
+    bar = ax.figure.colorbar(scale, ax=ax, label="parameters N")
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set(
+        xlabel="compute C (FLOPs)",
+        ylabel="observed / predicted − 1  (%)",
+        title=f"Residuals of the law; shaded: their root mean square, {spread:.2g} %",
+    )
+    return ax
+
+
+def fit_quality(result: FitResult, ax: Axes | None = None) -> Axes:
+    """Observed against predicted loss."""
+    ax = axes(ax, (5.4, 4.6))
+    points = result.points
+    observed = points["loss"].to_numpy()
+    predicted = observed / np.exp(result.residuals)
+    colour, scale = shades(points["params"].to_numpy())
+    ends = np.array([min(observed.min(), predicted.min()), max(observed.max(), predicted.max())])
+    ends = ends + np.array([-0.04, 0.04]) * np.ptp(ends)
+    ax.plot(ends, ends, color="black", lw=0.9)
+    ax.scatter(predicted, observed, c=colour(points["params"].to_numpy()), s=22, zorder=3)
+    bar = ax.figure.colorbar(scale, ax=ax, label="parameters N")
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set(xlim=ends, ylim=ends, xlabel="predicted loss (nats/token)", ylabel="observed loss (nats/token)", title="Fit")
+    ax.set_aspect("equal")
+    return ax
+
+
+def correlations(result: FitResult, ax: Axes | None = None) -> Axes:
+    """Correlations of the bootstrap draws of parameters and exponents: what the runs cannot tell apart."""
+    ax = axes(ax, (5.0, 4.4))
+    draws = result.derived_draws
+    draws = draws.drop(columns=[name for name in ("b",) if name in draws])  # b = 1 − a
+    logged = {name: np.log(draws[name]) for name in ("A", "B") if name in draws and (draws[name] > 0).all()}
+    draws = draws.assign(**logged).rename(columns={name: f"log {name}" for name in logged})
+    matrix = draws.corr().to_numpy()
+    names = {"alpha": "α", "beta": "β", "eta": "η"}
+    labels = [names.get(str(name), str(name)) for name in draws.columns]
+    image = ax.imshow(matrix, cmap="PuOr_r", vmin=-1, vmax=1)
+    ax.grid(visible=False)
+    ax.set_xticks(range(len(labels)), labels)
+    ax.set_yticks(range(len(labels)), labels)
+    for (row, column), value in np.ndenumerate(matrix):
+        ax.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if abs(value) > 0.7 else "black", fontsize=9)
+    ax.figure.colorbar(image, ax=ax, shrink=0.85)
+    ax.set_title("Correlations of estimates (bootstrap)")
+    return ax
+
+
+def training_curves(result: Envelope, ax: Axes | None = None) -> Axes:
+    """Loss against compute of every size, and the size that is best at each compute."""
+    ax = axes(ax)
+    sizes = np.sort(result.curves["params"].unique())
+    colour, scale = shades(sizes)
+    for size, curve in result.curves.groupby("params", sort=True):
+        curve = curve.sort_values("flops")
+        ax.plot(curve["flops"], curve["loss"], color=colour(float(size)), lw=1.1, marker="o", ms=2.5, alpha=0.9)
+    winners = result.winners
+    ax.scatter(winners["flops"], winners["loss"], s=5, color="black", zorder=4, label="envelope (interior winners)")
+    log_axis(ax, "x", compute)
+    ax.legend(loc="upper right")
+    bar = ax.figure.colorbar(scale, ax=ax, label="parameters N")
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set(xlabel="compute C (FLOPs)", ylabel="loss (nats/token)", title="Training curves and their envelope")
+    return ax
+
+
+def study_figures(study: Study) -> Mapping[str, Callable[[Axes], Axes]]:
+    """Name → the function that draws it, for every figure that the study's parts allow."""
+    drawings: dict[str, Callable[[Axes], Axes]] = {}
+    found, fitted, frontier = study.valleys, study.fit, study.envelope
+    if isinstance(found, Valleys):
+        drawings["valleys"] = lambda ax: valleys(found, ax)
+    if len(study.comparison.frame):
+        drawings["optimal_params"] = lambda ax: optima(study, "params", ax)
+        drawings["optimal_tokens"] = lambda ax: optima(study, "tokens", ax)
+    if isinstance(fitted, FitResult) and {"params", "tokens"} <= set(fitted.points.columns):
+        drawings["contours"] = lambda ax: contours(fitted, ax)
+        drawings["fit"] = lambda ax: fit_quality(fitted, ax)
+        drawings["residuals"] = lambda ax: residuals(fitted, ax)
+    if isinstance(fitted, FitResult) and len(fitted.draws):
+        drawings["correlations"] = lambda ax: correlations(fitted, ax)
+    if not isinstance(frontier, Refused):
+        drawings["training_curves"] = lambda ax: training_curves(frontier, ax)
+    return drawings
+
+
+SIZES = {"fit": (5.4, 4.6), "correlations": (5.2, 4.4)}
+
+
+def draw(drawing: Callable[[Axes], Axes], size: tuple[float, float] = (6.8, 4.4)) -> Figure:
+    """One figure in the house style, without touching pyplot's state."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        drawing(figure.subplots())
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str, formats: tuple[str, ...] = FORMATS) -> list[Path]:
+    """Write a figure in each format; the same figure gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for kind in formats:
+        path = folder / f"{name}.{kind}"
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(path, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+        paths.append(path)
+    return paths
+
+
+def write_figures(study: Study, folder: Path, formats: tuple[str, ...] = FORMATS) -> list[Path]:
+    """Draw all figures of a study into a folder."""
+    return [
+        path
+        for name, drawing in study_figures(study).items()
+        for path in save(draw(drawing, SIZES.get(name, (6.8, 4.4))), folder, name, formats)
+    ]
