@@ -15,7 +15,10 @@ import numpy as np
 import torch
 
 from scaling.accounting.flops import train_flops_per_token
+from scaling.accounting.layout import Layout
+from scaling.accounting.memory import training_memory
 from scaling.accounting.params import count_params
+from scaling.accounting.recipe import TrainingRecipe
 from scaling.job import Job, code_version
 from scaling.meters import LiveBytes, device_name, matmul_peak
 from scaling.module import JobBatches, Pretraining
@@ -40,6 +43,20 @@ class Progress:
     seconds_left: float
     runs_done: int
     runs: int
+
+
+def predicted_memory(job: Job, device: str) -> int:
+    """Peak bytes of a step by the closed form of `scaling.accounting.memory`."""
+    recipe = TrainingRecipe(
+        optimizer=job.config.optim.kind,  # type: ignore[arg-type]
+        precision=job.config.trainer.precision,  # type: ignore[arg-type]
+        runtime="torch_cpu" if device == "cpu" else "torch",
+    )
+    micro = job.recipe.micro_batch_sequences
+    devices = job.config.trainer.devices
+    accumulation = -(-job.recipe.batch_sequences // (micro * devices))
+    layout = Layout(data=devices, micro_batch=micro, accumulation=accumulation)
+    return round(training_memory(job.shape, recipe, layout).peak_allocated_bytes)
 
 
 class Branching(L.Callback):
@@ -286,7 +303,7 @@ class Branching(L.Callback):
             matmul_peak_flops_per_second=matmul_peak(
                 str(device), job.config.trainer.precision, torch.get_num_threads()
             ),
-            peak_memory_bytes_predicted=None,
+            peak_memory_bytes_predicted=predicted_memory(job, device.type),
             peak_memory_bytes_measured=(
                 torch.cuda.max_memory_allocated() if device.type == "cuda" else self.measured_bytes
             ),
