@@ -122,8 +122,8 @@ def cheapest_for_loss(
     )
     _, columns, pairs = _pairs(theta, target)
 
-    def log_cost(log_n: np.ndarray) -> np.ndarray:
-        log_d = _log_tokens_for_loss(law, pairs, log_n, target[columns], unique_tokens)
+    def log_cost(log_n: np.ndarray, problem: np.ndarray) -> np.ndarray:
+        log_d = _log_tokens_for_loss(law, pairs[problem], log_n, target[columns][problem], unique_tokens)
         train = np.log(flops_per_param_token) + log_n + log_d
         return np.logaddexp(train, np.log(served) + log_n) if served > 0 else train
 
@@ -192,13 +192,13 @@ def _search(
     _, columns, pairs = _pairs(theta, flops)
     budget = flops[columns]
 
-    def log_loss(log_n: np.ndarray) -> np.ndarray:
-        tokens = tokens_of(log_n, budget)
+    def log_loss(log_n: np.ndarray, problem: np.ndarray) -> np.ndarray:
+        tokens = tokens_of(log_n, budget[problem])
         possible = tokens > 0
         x = {"params": np.exp(log_n), "tokens": np.where(possible, tokens, 1.0)}
         if unique is not None:
             x["unique_tokens"] = np.full(len(log_n), float(unique))
-        return np.where(possible, np.log(law.loss_each(pairs, x)), np.inf)
+        return np.where(possible, np.log(law.loss_each(pairs[problem], x)), np.inf)
 
     log_n = _minimise_1d(log_loss, len(pairs))
     _refuse_edge(
@@ -214,28 +214,26 @@ def _refuse_edge(log_n: np.ndarray, message: str) -> None:
         raise NoOptimum(message)
 
 
-def _minimise_1d(function: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray:
+def _minimise_1d(function: Callable[[np.ndarray, np.ndarray], np.ndarray], count: int) -> np.ndarray:
     """The minimiser of a valley in log N for each of `count` problems: a grid, then a grid inside its best cell.
 
-    A valley is flat at the bottom, so values alone fix log N only to about 1e-8; a last parabola through three points a
-    ten-thousandth apart finds the rest.
+    `function` takes values of log N and, for each, the index of its problem. A valley is flat at the bottom, so values
+    alone fix log N only to about 1e-8; a last parabola through three points a ten-thousandth apart finds the rest.
     """
     low, high = (np.full(count, edge) for edge in LOG_PARAMS_RANGE)
-    points = 33
+    points, problem = 33, np.arange(count)
     for _ in range(5):
         grid = low + (high - low) * np.linspace(0, 1, points)[:, None]
-        values = np.stack([function(row) for row in grid])
+        values = function(grid.ravel(), np.tile(problem, points)).reshape(grid.shape)
         best = np.where(np.isfinite(values), values, np.inf).argmin(axis=0)
         span = (high - low) / (points - 1)
         centre = np.take_along_axis(grid, best[None], axis=0)[0]
-        low, high = (
-            np.maximum(centre - span, LOG_PARAMS_RANGE[0]),
-            np.minimum(centre + span, LOG_PARAMS_RANGE[1]),
-        )
+        low = np.maximum(centre - span, LOG_PARAMS_RANGE[0])
+        high = np.minimum(centre + span, LOG_PARAMS_RANGE[1])
     h = 1e-4
-    left, middle, right = function(centre - h), function(centre), function(centre + h)
-    bend = left - 2 * middle + right
+    left, middle, right = (function(centre + offset, problem) for offset in (-h, 0.0, h))
     with np.errstate(invalid="ignore", divide="ignore"):
+        bend = left - 2 * middle + right
         shift = np.where(bend > 0, 0.5 * h * (left - right) / bend, 0.0)
     return np.where(np.isfinite(shift) & (np.abs(shift) < h), centre + shift, centre)
 

@@ -16,8 +16,8 @@ from analysis.refusals import (
     TooFewPoints,
 )
 from analysis.result import Certificate, FitResult, column_values
-from analysis.solver import Problem, Solution, minimise, spread_starts
-from analysis.uncertainty import refit, resample_weights
+from analysis.solver import Problem, Solution, minimise, polish, spread_starts
+from analysis.uncertainty import column_or_ones, refit, resample_weights
 
 SAME = 1e-6  # two optima are the same when their objectives agree to this, relatively
 SPARE_CLUSTERS = (
@@ -62,6 +62,10 @@ def fit(
         Refusal: a ValueError that says what the table lacks (see analysis.refusals).
     """
     law, objective = laws.get(law), objectives.get(objective)
+    if laws.LAWS.get(law.name) is not law:
+        raise BadValue(
+            f"law {law.name!r} is not registered: call laws.register(law), so that its results can be read back"
+        )
     if not 0 < level < 1:
         raise BadValue(f"level must lie between 0 and 1, such as 0.9; got {level}")
     frame = table.frame if hasattr(table, "frame") and not isinstance(table, pd.DataFrame) else table
@@ -69,11 +73,11 @@ def fit(
         convention = getattr(table, "convention", None) or frame.attrs.get("convention") or {}
     points = _points(frame, law, weights, cluster)
     problem = problem_of(points, law, objective)
-    weight = _weight(points)
+    weight = column_or_ones(points, "weight")
     clusters = points["cluster"].to_numpy() if "cluster" in points else np.arange(len(points))
     units = len(np.unique(clusters))
 
-    found = minimise(problem, spread_starts(problem, weight, starts), weight[None])
+    found = polish(problem, minimise(problem, spread_starts(problem, weight, starts), weight[None]), weight)
     best = int(np.nanargmin(found.value))
     theta = found.theta[best]
     warnings = _warnings(problem, theta, weight)
@@ -113,10 +117,6 @@ def problem_of(points: pd.DataFrame, law: laws.Law, objective: objectives.Object
     x = {name: column_values(points, name) for name in law.variables}
     scale = points["scale"].to_numpy() if "scale" in points else None
     return Problem.build(law, x, np.log(points[law.target].to_numpy(dtype=float)), objective, scale)
-
-
-def _weight(points: pd.DataFrame) -> np.ndarray:
-    return points["weight"].to_numpy() if "weight" in points else np.ones(len(points))
 
 
 def _points(
@@ -235,7 +235,7 @@ def certify(problem: Problem, found: Solution, weight: np.ndarray, warnings: Seq
         if len(settled)
         else 0
     )
-    converged = bool(found.decrement[best] < 1e-9 or value <= 1e-20)
+    converged = bool(found.settled()[best])
     notes = list(warnings)
     if not converged:
         notes.append(

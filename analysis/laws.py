@@ -328,7 +328,9 @@ def muennighoff_log_loss(theta: np.ndarray, x: Variables) -> tuple[np.ndarray, n
     log_g = (log_alpha + log_a - log_beta - log_b) / (alpha + beta)
     log_match = log_g + beta / alpha * (log_unique + log_g)  # size for which U_D tokens are compute-optimal
     excess = (log_n - log_match).real > 0
-    ratio = np.exp(np.where(excess, log_n - log_match, 0.0))
+    ratio = np.exp(
+        np.where(excess, np.minimum(log_n - log_match, 50.0), 0.0)
+    )  # beyond e^50 its worth has saturated
     worth_n, decay_n, d_half_n = _saturating(ratio - 1, half_n)
     log_n_eff = np.where(excess, log_match + np.log(worth_n), log_n)
     via_match = np.where(excess, 1 - decay_n * ratio / worth_n, 0.0)  # ∂ log N' / ∂ log U_N

@@ -13,7 +13,8 @@ import pandas as pd
 
 from analysis import allocate, laws, objectives
 from analysis.refusals import BadTable, BadValue
-from analysis.uncertainty import interval
+from analysis.solver import Problem
+from analysis.uncertainty import percentiles, widening
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +126,7 @@ class FitResult:
         if not len(self.draws):
             return {}
         frame = self.derived_draws
-        low, high = self._interval(frame.to_numpy())
+        low, high = self.interval(frame.to_numpy())
         return {name: (float(low[i]), float(high[i])) for i, name in enumerate(frame.columns)}
 
     @cached_property
@@ -135,8 +136,31 @@ class FitResult:
             {str(k): float(v) for k, v in self.derived_draws.std(ddof=1).items()} if len(self.draws) else {}
         )
 
-    def _interval(self, draws: np.ndarray) -> np.ndarray:
-        return interval(draws, self.level, self.clusters - len(self.theta), self.clusters)
+    @cached_property
+    def widening(self) -> float:
+        """How much wider than the bootstrap's own percentiles the intervals are (see uncertainty.widening)."""
+        return widening(
+            self.level,
+            len(self.points),
+            self.clusters,
+            len(self.theta),
+            self.problem.square_share(self.theta),
+        )
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The points as the solver sees them."""
+        return Problem.build(
+            self._law,
+            self._variables(),
+            np.log(column_values(self.points, self._law.target)),
+            objectives.get(self.objective_name),
+            column_values(self.points, "scale") if "scale" in self.points else None,
+        )
+
+    def interval(self, draws: np.ndarray) -> np.ndarray:
+        """Interval at `level` of each column of draws (B, …) of anything derived from this fit, shape (2, …)."""
+        return percentiles(draws, self.level, self.widening)
 
     @property
     def residuals(self) -> np.ndarray:
@@ -205,7 +229,7 @@ class FitResult:
             if runs:
                 scatter = self.residuals * np.sqrt(len(self.points) / (len(self.points) - len(self.theta)))
                 log_draws = log_draws + np.random.default_rng(self.seed).choice(scatter, size=log_draws.shape)
-            low, high = np.exp(self._interval(log_draws))
+            low, high = np.exp(self.interval(log_draws))
         return {target: estimate, f"{target}_low": low, f"{target}_high": high}
 
     def optimal(self, flops: Any, *, unique_tokens: float | None = None) -> pd.DataFrame:
@@ -222,7 +246,7 @@ class FitResult:
             frame[name] = getattr(best, name)[0]
             low = high = np.full(len(budgets), np.nan)
             if spread is not None:
-                low, high = self._interval(getattr(spread, name))
+                low, high = self.interval(getattr(spread, name))
             frame[f"{name}_low"], frame[f"{name}_high"] = low, high
         return frame
 

@@ -40,14 +40,12 @@ class Curve:
 
     def __post_init__(self) -> None:
         rates = np.asarray(self.learning_rates, dtype=float)
-        if rates.ndim != 1 or not (
-            np.isfinite(rates).all() and (rates >= 0).all() and rates[self.warmup_steps :].max() > 0
-        ):
-            raise BadValue(
-                "learning_rates must be one finite, non-negative number a step, not all zero after the warm-up"
-            )
+        if rates.ndim != 1 or not (np.isfinite(rates) & (rates >= 0)).all():
+            raise BadValue("learning_rates must be one finite, non-negative number a step")
         if not 0 <= self.warmup_steps < len(rates):
             raise BadValue(f"warmup_steps must lie in 0…{len(rates) - 1}; got {self.warmup_steps}")
+        if rates[self.warmup_steps :].max() == 0:
+            raise BadValue("learning_rates are all zero after the warm-up: such a run learns nothing")
         steps = np.asarray(self.steps)
         if len(steps) and not ((steps > self.warmup_steps) & (steps <= len(rates))).all():
             raise BadValue(

@@ -89,6 +89,10 @@ class Problem:
         """The objective itself, unsmoothed, shape (S,)."""
         return self.objective.total(self.residuals(theta), weights)
 
+    def square_share(self, theta: np.ndarray) -> float:
+        """Share of runs whose residual at θ (p,) lies on the quadratic branch of the penalty: 1 for least squares."""
+        return float(np.mean(np.abs(self.residuals(theta[None])[0]) <= self.sharpest()[0, 0]))
+
     def sharpest(self) -> np.ndarray:
         """The δ of shape (1, 1) at which the descent ends."""
         delta = self.objective.delta
@@ -199,6 +203,10 @@ class Solution:
     decrement: np.ndarray
     iterations: np.ndarray
 
+    def settled(self) -> np.ndarray:
+        """Which descents ended at a minimum: nothing left to gain, or nothing left but rounding, shape (S,)."""
+        return (self.decrement < 1e-9) | (np.abs(self.value) <= 1e-20)
+
 
 FROM_AFAR = (
     1000.0,
@@ -210,15 +218,39 @@ FROM_NEAR = (1.0,)  # for a start at the optimum of almost the same problem
 
 
 def minimise(
-    problem: Problem, starts: np.ndarray, weights: np.ndarray, *, stages: tuple[float, ...] = FROM_AFAR
+    problem: Problem,
+    starts: np.ndarray,
+    weights: np.ndarray,
+    *,
+    stages: tuple[float, ...] = FROM_AFAR,
+    frozen: tuple[int, ...] = (),
 ) -> Solution:
-    """Descend from every start (S, p) under its own weights (S, n), or one row for all, through each stage of δ."""
+    """Descend from every start (S, p) under its own weights (S, n), or one row for all, through each stage of δ.
+
+    Coordinates named in `frozen` stay where they start.
+    """
     weights = np.broadcast_to(weights, (len(starts), len(problem.log_loss)))
     blocks = [
-        _minimise_block(problem, starts[i : i + BLOCK], weights[i : i + BLOCK], stages)
+        _minimise_block(problem, starts[i : i + BLOCK], weights[i : i + BLOCK], stages, frozen)
         for i in range(0, len(starts), BLOCK)
     ]
     return Solution(*(np.concatenate([getattr(b, k) for b in blocks]) for k in Solution.__dataclass_fields__))
+
+
+def polish(problem: Problem, found: Solution, weights: np.ndarray, rounds: int = 10) -> Solution:
+    """The same solution with its best descent carried on until it settles: a long curved valley can outlast the limit."""
+    best = int(np.nanargmin(found.value))
+    for _ in range(rounds):
+        if found.settled()[best]:
+            break
+        further = minimise(problem, found.theta[best : best + 1], weights[None], stages=FROM_NEAR)
+        if not further.value[0] <= found.value[best]:
+            break
+        parts = {name: getattr(found, name).copy() for name in Solution.__dataclass_fields__}
+        for name, part in parts.items():
+            part[best] = getattr(further, name)[0]
+        found = Solution(**parts)
+    return found
 
 
 def project(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -279,7 +311,11 @@ def spread_starts(problem: Problem, weights: np.ndarray, count: int = 16, seed: 
 
 
 def _minimise_block(
-    problem: Problem, starts: np.ndarray, weights: np.ndarray, stages: tuple[float, ...]
+    problem: Problem,
+    starts: np.ndarray,
+    weights: np.ndarray,
+    stages: tuple[float, ...],
+    frozen: tuple[int, ...],
 ) -> Solution:
     theta = np.array(starts, dtype=float)
     decrement = np.full(len(theta), np.inf)
@@ -294,20 +330,24 @@ def _minimise_block(
         deltas = tuple(target * stage for stage in stages)
     for delta in deltas:
         first, last = delta == deltas[0], delta == deltas[-1]
+        tolerance = 1e-15 if last else 1e-9 if first else 1e-4
+        limit = 200 if last or first else 12
         theta, decrement, spent = _newton(
-            problem,
-            theta,
-            weights,
-            delta,
-            tolerance=1e-15 if last else 1e-9 if first else 1e-4,
-            limit=200 if last or first else 12,
+            problem, theta, weights, delta, frozen, tolerance=tolerance, limit=limit
         )
         iterations += spent
     return Solution(theta, problem.value(theta, weights), decrement, iterations)
 
 
 def _newton(
-    problem: Problem, theta: np.ndarray, weights: np.ndarray, delta: float, *, tolerance: float, limit: int
+    problem: Problem,
+    theta: np.ndarray,
+    weights: np.ndarray,
+    delta: float,
+    frozen: tuple[int, ...],
+    *,
+    tolerance: float,
+    limit: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Damped Newton at one δ until the promised decrease is below tolerance × value; finished problems leave."""
     count = len(theta)
@@ -316,12 +356,22 @@ def _newton(
     here = theta.copy()
     w = weights
     width = np.full((count, 1), delta)
-    value, gradient, hessian, metric = problem.evaluate(here, w, width)
+
+    def evaluate(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        value, gradient, hessian, metric = problem.evaluate(theta, w, width[: len(theta)])
+        for j in frozen:  # no slope and a curvature of its own: the step leaves it alone
+            gradient[:, j] = 0.0
+            for matrix in (hessian, metric):
+                matrix[:, j, :] = matrix[:, :, j] = 0.0
+                matrix[:, j, j] = 1.0
+        return value, gradient, hessian, metric
+
+    value, gradient, hessian, metric = evaluate(here)
     damping = np.full(count, 1e-3)
     for _ in range(limit):
         step, predicted, promise = _step(gradient, hessian, metric, damping)
         trial = here + step
-        new = problem.evaluate(trial, w, width[: len(trial)])
+        new = evaluate(trial)
         gain = value - new[0]
         accepted = gain >= 0  # false for NaN as well
         good = accepted & (gain > 0.5 * predicted)

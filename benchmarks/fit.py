@@ -2,9 +2,10 @@
 
     python benchmarks/fit.py --tables FOLDER [--quick]
 
-FOLDER holds the published tables (chinchilla_epoch.csv: params, tokens, loss, kept; chinchilla_kyotakano.csv: params, tokens,
-loss; gadre_overtraining.csv: params, tokens, loss, dataset, model, cc_mult, loss_paloma_redpajama); the environment variable
-SCALING_TABLES names it too. A row whose table is absent says so. Exits with 1 when a figure falls short.
+FOLDER holds the published tables, each with columns params, tokens and loss: chinchilla_epoch.csv (and `kept`, 1 for
+the 240 points of the published fit), chinchilla_kyotakano.csv, gadre_overtraining.csv (and `dataset`, `cc_mult`). The
+environment variable SCALING_TABLES names it too. A row whose table is absent says so. Exits with 1 when a figure falls
+short.
 """
 
 import argparse
@@ -130,13 +131,13 @@ def epoch_rows(folder: Path | None, quick: bool) -> list[Row]:
         Row(
             "Epoch 240: speed against L-BFGS-B with finite differences, 4500 starts",
             "≥ 1000×",
-            f"{np.median(ratios):.0f}×; L-BFGS-B {theirs * len(grid) / len(starts):.0f} s{sampled}, its best {lowest:.10e}",
+            f"{np.median(ratios):.0f}×; L-BFGS-B {theirs * len(grid) / len(starts):.0f} s{sampled}, best {lowest:.10e}",
             bool(np.median(ratios) >= 1000),
         ),
     ]
 
     # 4000 refits on the very resamples of the published bootstrap.
-    legacy = np.random.RandomState(42)  # noqa: NPY002 (the published resamples come from the legacy generator)
+    legacy = np.random.RandomState(42)  # as published
     weights = np.stack(
         [np.bincount(legacy.choice(n, n, replace=True), minlength=n) for _ in range(4000)]
     ).astype(float)

@@ -1,0 +1,160 @@
+"""Laws: published values, gradients against complex steps, limits, and noiseless recovery of every registered law."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from analysis import hyperparameters, laws, schedule
+from analysis.fit import fit
+from analysis.refusals import BadValue
+
+ENOUGH = {"gadre": {"E": 1.7, "A": 300.0, "B": 700.0, "eta": 0.14}}
+NAMES = sorted(set(laws.LAWS) - {"multi_power"})
+
+
+def truth_of(law: laws.Law) -> dict[str, float]:
+    return dict(ENOUGH.get(law.name) or next(iter(law.published.values())))
+
+
+def runs(law: laws.Law, count: int = 40, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    tokens = np.exp(rng.uniform(np.log(1e9), np.log(1e12), count))
+    frame = pd.DataFrame(
+        {
+            "params": np.exp(rng.uniform(np.log(2e7), np.log(2e10), count)),
+            "tokens": tokens,
+            "unique_tokens": tokens / np.exp(rng.uniform(0, np.log(60), count)),
+            "flops": np.exp(rng.uniform(np.log(1e17), np.log(1e23), count)),
+        }
+    )
+    frame[law.target] = law.loss(truth_of(law), **{k: frame[k].to_numpy() for k in law.variables})
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("name", "study", "x", "loss"),
+    [
+        # By hand from the coefficients of each paper.
+        (
+            "chinchilla",
+            "hoffmann2022",
+            {"params": 1e9, "tokens": 2e10},
+            1.69 + 406.4 / 1e9**0.34 + 410.7 / 2e10**0.28,
+        ),
+        ("kaplan_n", "kaplan2020", {"params": 1e9}, (8.8e13 / 1e9) ** 0.076),
+        ("kaplan_d", "kaplan2020", {"tokens": 1e10}, (5.4e13 / 1e10) ** 0.095),
+        ("kaplan_c", "kaplan2020_minimum_compute", {"flops": 8.64e19}, (3.1e8) ** 0.050),
+        (
+            "kaplan",
+            "kaplan2020",
+            {"params": 1e9, "tokens": 1e10},
+            ((6.4e13 / 1e9) ** (0.076 / 0.103) + 1.8e13 / 1e10) ** 0.103,
+        ),
+        ("learning_rate_nd", "li2025", {"params": 1e9, "tokens": 1e11}, 1.79 * 1e9**-0.713 * 1e11**0.307),
+        ("batch_tokens_c", "bi2024", {"flops": 1e20}, 0.2920 * 1e20**0.3271),
+    ],
+)
+def test_published_coefficients_give_the_papers_values(
+    name: str, study: str, x: dict[str, float], loss: float
+) -> None:
+    law = laws.get(name)
+    assert law.loss(law.published[study], **x)[0] == pytest.approx(loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_is_the_derivative(name: str) -> None:
+    law = laws.get(name)
+    frame = runs(law)
+    x = {k: frame[k].to_numpy() for k in law.variables}
+    theta = law.coordinates(truth_of(law))[None]
+    gradient = law.predict(theta, x)[1]
+    for j in range(theta.shape[1]):
+        shifted = theta.astype(complex)
+        shifted[0, j] += 1e-30j
+        assert law.predict(shifted, x)[0].imag / 1e-30 == pytest.approx(gradient[..., j], abs=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_noiseless_runs_give_the_truth_back(name: str) -> None:
+    law = laws.get(name)
+    found = fit(runs(law), law=name, bootstrap=0)
+    assert found.parameters == pytest.approx(truth_of(law), rel=1e-6)
+    assert found.certificate.converged
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    E=st.floats(0.5, 3),
+    A=st.floats(10, 5000),
+    B=st.floats(10, 50000),
+    alpha=st.floats(0.2, 0.6),
+    beta=st.floats(0.2, 0.6),
+)
+def test_chinchilla_recovers_any_sensible_truth(
+    E: float, A: float, B: float, alpha: float, beta: float
+) -> None:
+    truth = {"E": E, "A": A, "B": B, "alpha": alpha, "beta": beta}
+    frame = runs(laws.CHINCHILLA)
+    frame["loss"] = laws.CHINCHILLA.loss(truth, params=frame["params"], tokens=frame["tokens"])
+    for term in (A / frame["params"] ** alpha, B / frame["tokens"] ** beta):
+        assume((term / frame["loss"]).max() > 1e-3)  # a term that no run feels cannot be recovered
+    assert fit(frame, bootstrap=0).parameters == pytest.approx(truth, rel=1e-5)
+
+
+def test_data_constrained_law_without_repeats_is_chinchillas() -> None:
+    law, x = laws.MUENNIGHOFF, {"params": np.array([1e8, 4e8]), "tokens": np.array([1e11, 4e10])}
+    values = dict(law.published["muennighoff2023"])
+    plain = laws.CHINCHILLA.loss({k: values[k] for k in laws.CHINCHILLA.parameters}, **x)
+    assert law.loss(values, **x, unique_tokens=x["tokens"]) == pytest.approx(plain, rel=1e-12)
+    # A repeated token is worth less than a fresh one, and more than none.
+    repeated = law.loss(values, **x, unique_tokens=x["tokens"] / 8)
+    stopped = law.loss(values, params=x["params"], tokens=x["tokens"] / 8, unique_tokens=x["tokens"] / 8)
+    assert np.all((repeated > plain) & (repeated < stopped))
+
+
+def test_gadre_law_is_chinchillas_with_tied_exponents() -> None:
+    eta, a, b = 0.15, 100.0, 400.0
+    params, tokens = np.array([1e8, 1e9]), np.array([1e10, 2e10])
+    flops, multiplier = 6 * params * tokens, tokens / params
+    expected = 1.7 + (a * multiplier**eta + b * multiplier**-eta) * flops**-eta
+    found = laws.GADRE.loss({"E": 1.7, "A": a, "B": b, "eta": eta}, params=params, tokens=tokens)
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_unknown_law_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(BadValue, match="chinchilla"):
+        laws.get("chinchila")
+
+
+def test_hyperparameter_laws_predict_their_own_target() -> None:
+    assert hyperparameters.LEARNING_RATE_ND.target == "learning_rate"
+    assert schedule.MULTI_POWER.target == "loss"
+
+
+def test_a_new_law_is_one_function_and_one_registration(monkeypatch: pytest.MonkeyPatch) -> None:
+    def design(x: laws.Variables) -> np.ndarray:
+        log_n = np.log(x["params"])
+        one, zero = np.ones_like(log_n), np.zeros_like(log_n)
+        return np.stack([np.stack([one, zero, zero], -1), np.stack([zero, one, -log_n], -1)])
+
+    law = laws.Law(
+        name="offset_n",
+        formula="L = E + A/N^α",
+        source="this test",
+        variables=("params",),
+        parameters=("E", "A", "alpha"),
+        logged=("E", "A"),
+        amplitudes=("E", "A"),
+        box={"alpha": (0.05, 1.0)},
+        design=design,
+    )
+    truth = {"E": 1.9, "A": 300.0, "alpha": 0.31}
+    monkeypatch.setattr(laws, "LAWS", dict(laws.LAWS))
+    params = np.geomspace(1e7, 1e10, 12)
+    table = pd.DataFrame({"params": params, "loss": law.loss(truth, params=params)})
+    with pytest.raises(BadValue, match="register"):
+        fit(table, law=law, bootstrap=0)
+    laws.register(law)
+    assert fit(table, law="offset_n", bootstrap=0).parameters == pytest.approx(truth, rel=1e-6)
