@@ -1,4 +1,4 @@
-"""Figures as the papers draw them. Each function takes `ax=` and returns it; `write_figures` leaves a study's as PNG and SVG.
+"""Figures as the papers draw them: each function takes `ax=` and returns it.
 
 Colours: viridis for an ordered quantity, Okabe and Ito's palette for approaches; both are safe for colour-blind readers.
 """
@@ -17,14 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.frontier import Envelope
-from analysis.isoflop import Valleys
+from analysis.isoflop import RefusedValley, Valley, Valleys
 from analysis.present import compute, count
 from analysis.result import FitResult
 from analysis.study import Refused, Study
 
 # Okabe & Ito (2008), "Color Universal Design": one colour an approach.
 COLOURS = {"envelope": "#009E73", "valleys": "#0072B2", "law": "#D55E00"}
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
@@ -62,30 +62,54 @@ def log_axis(ax: Axes, which: str, show: Callable[[float], str] = count) -> None
     decades = np.log10(high / low)
     subs = (1.0, 2.0, 5.0) if decades < 1.6 else (1.0, 3.0) if decades < 3.2 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=30))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: show(value).replace(".00", "").replace(".0", "")))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(show(value))))
     axis.set_minor_formatter(NullFormatter())
 
 
-def shades(values: np.ndarray) -> tuple[Callable[[float], Any], ScalarMappable]:
+def short(number: str) -> str:
+    """A count without trailing zeros after its point: 1.00B as 1B."""
+    digits = number.rstrip("kMBT")
+    return (digits.rstrip("0").rstrip(".") if "." in digits and "e" not in digits else digits) + number[
+        len(digits) :
+    ]
+
+
+def colour_bar(ax: Axes, scale: ScalarMappable, label: str, show: Callable[[float], str] = count) -> None:
+    """A colour bar on a logarithmic scale with readable ticks."""
+    bar = ax.figure.colorbar(scale, ax=ax, label=label)
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(show(value))))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def shades(values: np.ndarray) -> tuple[Callable[[Any], Any], ScalarMappable]:
     """Colour of each value on a logarithmic scale of viridis without its palest end."""
     low, high = float(np.min(values)), float(np.max(values))
     norm = LogNorm(low, high if high > low else low * 1.001)
     palette = matplotlib.colormaps["viridis"]
     colours = matplotlib.colors.ListedColormap(palette(np.linspace(0.0, 0.88, 256)))
     scale = ScalarMappable(norm=norm, cmap=colours)
-    return scale.to_rgba, scale
+    return lambda value: scale.to_rgba(value), scale  # type: ignore[arg-type]
 
 
 def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
-    """Loss against size on every budget, the fitted curves, and their minima with intervals; refused budgets are hollow."""
+    """Loss against size on every budget, the fitted curves, their minima with intervals; hollow: refused or not used."""
     ax = axes(ax)
-    shown = sorted([*result.valleys, *result.refused], key=lambda valley: valley.budget_flops)
+    shown: list[Valley | RefusedValley] = sorted(
+        [*result.valleys, *result.refused], key=lambda valley: valley.budget_flops
+    )
     budgets = np.array([valley.budget_flops for valley in shown])
     colour, scale = shades(budgets)
-    for valley in result.refused:
-        points = valley.points
+    for bad in result.refused:
+        points = bad.points
         ax.plot(
-            points["params"], points["loss"], "o--", mfc="white", ms=4.5, lw=0.8, color=colour(valley.budget_flops), zorder=2
+            points["params"],
+            points["loss"],
+            "o--",
+            mfc="white",
+            ms=4.5,
+            lw=0.8,
+            color=colour(bad.budget_flops),
+            zorder=2,
         )
     for valley in result.valleys:
         points, shade = valley.points, colour(valley.budget_flops)
@@ -103,13 +127,17 @@ def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
     log_axis(ax, "x")
     if len(budgets) <= 8:
         handles = [
-            matplotlib.lines.Line2D([], [], color=colour(v.budget_flops), marker="o", ms=4.5, label=compute(v.budget_flops))
+            matplotlib.lines.Line2D(
+                [], [], color=colour(v.budget_flops), marker="o", ms=4.5, label=compute(v.budget_flops)
+            )
             for v in reversed(shown)
         ]
         ax.legend(handles=handles, title="FLOPs", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     else:
-        ax.figure.colorbar(scale, ax=ax, label="budget, FLOPs")
-    ax.set(xlabel="parameters N", ylabel="loss (nats/token)", title="IsoFLOP valleys: ☆ minimum and its interval".replace("☆", "★"))
+        colour_bar(ax, scale, "budget (FLOPs)", compute)
+    ax.set(
+        xlabel="parameters N", ylabel="loss (nats/token)", title="IsoFLOP valleys; ☆ minimum and its interval"
+    )
     return ax
 
 
@@ -129,7 +157,15 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     if isinstance(study.fit, FitResult) and study.fit.exponents:
         best = study.fit.optimal(flops)
         label = f"parametric law, {exponent} = {study.fit.exponents[exponent]:.3f}"
-        band(ax, flops, best[quantity], best[f"{quantity}_low"], best[f"{quantity}_high"], COLOURS["law"], label)
+        band(
+            ax,
+            flops,
+            best[quantity],
+            best[f"{quantity}_low"],
+            best[f"{quantity}_high"],
+            COLOURS["law"],
+            label,
+        )
     if isinstance(study.valleys, Valleys):
         line = study.valleys.params_law if quantity == "params" else study.valleys.tokens_law
         if line is not None:
@@ -170,7 +206,11 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper left")
     symbol, words = ("N", "parameters") if quantity == "params" else ("D", "tokens")
-    ax.set(xlabel="compute C (FLOPs)", ylabel=f"compute-optimal {words}", title=f"{symbol}_opt against compute, {study.level:.0%} bands")
+    ax.set(
+        xlabel="compute C (FLOPs)",
+        ylabel=f"{words} ${symbol}_{{opt}}$",
+        title=f"Compute-optimal {words} ${symbol}_{{opt}}$, {study.level:.0%} bands",
+    )
     return ax
 
 
@@ -195,16 +235,29 @@ def contours(result: FitResult, ax: Axes | None = None) -> Axes:
     if result.exponents:
         flops = np.geomspace(k * n_low * d_low, k * n_high * d_high, 100)
         best = result.optimal(flops)
-        ax.plot(best["params"], best["tokens"], color=COLOURS["law"], lw=2.4, label="efficient frontier", zorder=4)
+        ax.plot(
+            best["params"], best["tokens"], color=COLOURS["law"], lw=2.4, label="efficient frontier", zorder=4
+        )
         if best["params_low"].notna().all():
-            ax.fill_betweenx(best["tokens"], best["params_low"], best["params_high"], color=COLOURS["law"], alpha=0.16, lw=0)
+            ax.fill_betweenx(
+                best["tokens"],
+                best["params_low"],
+                best["params_high"],
+                color=COLOURS["law"],
+                alpha=0.16,
+                lw=0,
+            )
     ax.plot(points["params"], points["tokens"], "o", color="#222222", ms=3, label="runs", zorder=3)
     ax.set(xlim=(n_low, n_high), ylim=(d_low, d_high))
     log_axis(ax, "x")
     log_axis(ax, "y")
     ax.clabel(lines, fontsize=8, fmt="%.3g")
     ax.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none")
-    ax.set(xlabel="parameters N", ylabel="tokens D", title="Predicted loss (nats/token) and the efficient frontier")
+    ax.set(
+        xlabel="parameters N",
+        ylabel="tokens D",
+        title="Predicted loss (nats/token) and the efficient frontier",
+    )
     return ax
 
 
@@ -220,9 +273,7 @@ def residuals(result: FitResult, ax: Axes | None = None) -> Axes:
     ax.axhline(0, color="black", lw=0.9)
     ax.scatter(flops, percent, c=colour(points["params"].to_numpy()), s=22, zorder=3)
     log_axis(ax, "x", compute)
-    bar = ax.figure.colorbar(scale, ax=ax, label="parameters N")
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    colour_bar(ax, scale, "parameters N")
     ax.set(
         xlabel="compute C (FLOPs)",
         ylabel="observed / predicted − 1  (%)",
@@ -242,10 +293,14 @@ def fit_quality(result: FitResult, ax: Axes | None = None) -> Axes:
     ends = ends + np.array([-0.04, 0.04]) * np.ptp(ends)
     ax.plot(ends, ends, color="black", lw=0.9)
     ax.scatter(predicted, observed, c=colour(points["params"].to_numpy()), s=22, zorder=3)
-    bar = ax.figure.colorbar(scale, ax=ax, label="parameters N")
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set(xlim=ends, ylim=ends, xlabel="predicted loss (nats/token)", ylabel="observed loss (nats/token)", title="Fit")
+    colour_bar(ax, scale, "parameters N")
+    ax.set(
+        xlim=ends,
+        ylim=ends,
+        xlabel="predicted loss (nats/token)",
+        ylabel="observed loss (nats/token)",
+        title="Fit",
+    )
     ax.set_aspect("equal")
     return ax
 
@@ -265,7 +320,15 @@ def correlations(result: FitResult, ax: Axes | None = None) -> Axes:
     ax.set_xticks(range(len(labels)), labels)
     ax.set_yticks(range(len(labels)), labels)
     for (row, column), value in np.ndenumerate(matrix):
-        ax.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if abs(value) > 0.7 else "black", fontsize=9)
+        ax.text(
+            column,
+            row,
+            f"{value:.2f}",
+            ha="center",
+            va="center",
+            color="white" if abs(value) > 0.7 else "black",
+            fontsize=9,
+        )
     ax.figure.colorbar(image, ax=ax, shrink=0.85)
     ax.set_title("Correlations of estimates (bootstrap)")
     return ax
@@ -278,14 +341,16 @@ def training_curves(result: Envelope, ax: Axes | None = None) -> Axes:
     colour, scale = shades(sizes)
     for size, curve in result.curves.groupby("params", sort=True):
         curve = curve.sort_values("flops")
-        ax.plot(curve["flops"], curve["loss"], color=colour(float(size)), lw=1.1, marker="o", ms=2.5, alpha=0.9)
+        ax.plot(
+            curve["flops"], curve["loss"], color=colour(float(size)), lw=1.1, marker="o", ms=2.5, alpha=0.9
+        )
     winners = result.winners
-    ax.scatter(winners["flops"], winners["loss"], s=5, color="black", zorder=4, label="envelope (interior winners)")
+    ax.scatter(
+        winners["flops"], winners["loss"], s=5, color="black", zorder=4, label="envelope (interior winners)"
+    )
     log_axis(ax, "x", compute)
     ax.legend(loc="upper right")
-    bar = ax.figure.colorbar(scale, ax=ax, label="parameters N")
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    colour_bar(ax, scale, "parameters N")
     ax.set(xlabel="compute C (FLOPs)", ylabel="loss (nats/token)", title="Training curves and their envelope")
     return ax
 
@@ -331,12 +396,3 @@ def save(figure: Figure, folder: Path, name: str, formats: tuple[str, ...] = FOR
             figure.savefig(path, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
         paths.append(path)
     return paths
-
-
-def write_figures(study: Study, folder: Path, formats: tuple[str, ...] = FORMATS) -> list[Path]:
-    """Draw all figures of a study into a folder."""
-    return [
-        path
-        for name, drawing in study_figures(study).items()
-        for path in save(draw(drawing, SIZES.get(name, (6.8, 4.4))), folder, name, formats)
-    ]

@@ -44,6 +44,11 @@ def between(low: float, high: float, show: Callable[[float], str] = lambda value
     return f"{show(low)} to {show(high)}"
 
 
+def span(low: float, high: float, show: Callable[[float], str]) -> str:
+    """An interval of a positive quantity, as 154M–178M; `not estimated` where there is none."""
+    return f"{show(low)}–{show(high)}" if np.isfinite(low) and np.isfinite(high) else "not estimated"
+
+
 def percent(value: float, digits: int = 2) -> str:
     """A share as a percentage; `not estimated` for NaN."""
     return f"{100 * value:.{digits}f} %" if np.isfinite(value) else "not estimated"
@@ -97,7 +102,7 @@ def valleys_section(study: Study) -> Section:
     level = f"{result.level:.0%}"
     rows = []
     for v in result.valleys:
-        flat = f"{'<' if v.flat_open[0] else ''}{count(v.flat_params[0])} to {'>' if v.flat_open[1] else ''}{count(v.flat_params[1])}"
+        flat = f"{'<' if v.flat_open[0] else ''}{count(v.flat_params[0])}–{'>' if v.flat_open[1] else ''}{count(v.flat_params[1])}"
         rows.append(
             (
                 v.budget_flops,
@@ -105,12 +110,12 @@ def valleys_section(study: Study) -> Section:
                     compute(v.budget_flops),
                     f"{int(v.points['used'].sum())} of {len(v.points)}",
                     count(v.params_opt),
-                    between(*v.params_interval, count),
+                    span(*v.params_interval, count),
                     flat,
                     count(v.tokens_opt),
                     f"{v.tokens_opt / v.params_opt:.3g}",
                     f"{v.loss_opt:.4f}",
-                    between(*v.loss_interval, lambda value: f"{value:.4f}"),
+                    span(*v.loss_interval, lambda value: f"{value:.4f}"),
                 ),
             )
         )
@@ -210,8 +215,8 @@ def approaches_section(study: Study) -> Section:
             str(r["approach"]),
             f"{r['a']:.3f} ({between(r['a_low'], r['a_high'])})",
             f"{r['b']:.3f} ({between(r['b_low'], r['b_high'])})",
-            f"{count(r['params_opt'])} ({between(r['params_opt_low'], r['params_opt_high'], count)})",
-            f"{count(r['tokens_opt'])} ({between(r['tokens_opt_low'], r['tokens_opt_high'], count)})",
+            f"{count(r['params_opt'])} ({span(r['params_opt_low'], r['params_opt_high'], count)})",
+            f"{count(r['tokens_opt'])} ({span(r['tokens_opt_low'], r['tokens_opt_high'], count)})",
         )
         for _, r in frame.iterrows()
     ]
@@ -252,12 +257,12 @@ def plan_section(study: Study) -> Section:
         (
             compute(r.flops),
             count(r.params),
-            between(r.params_low, r.params_high, count),
+            span(r.params_low, r.params_high, count),
             count(r.tokens),
-            between(r.tokens_low, r.tokens_high, count),
+            span(r.tokens_low, r.tokens_high, count),
             f"{r.tokens / r.params:.3g}",
             f"{r.loss:.4f}",
-            between(r.loss_low, r.loss_high, lambda value: f"{value:.4f}"),
+            span(r.loss_low, r.loss_high, lambda value: f"{value:.4f}"),
         )
         for r in plan.itertuples()
     )
@@ -293,7 +298,7 @@ def held_back_section(held: HeldBack | Refused) -> Section:
             count(r.tokens),
             f"{r.loss:.4f}",
             f"{r.predicted:.4f}",
-            between(r.low, r.high, lambda value: f"{value:.4f}"),
+            span(r.low, r.high, lambda value: f"{value:.4f}"),
             f"{100 * r.error:+.2f} %",
         )
         for r in held.runs.itertuples()
@@ -305,7 +310,7 @@ def held_back_section(held: HeldBack | Refused) -> Section:
     ]
     for r in held.optimum.itertuples():
         words.append(
-            f"N_opt of that budget, {r[1]}: {count(r.params)} ({between(r.params_low, r.params_high, count)})"
+            f"N_opt of that budget, {r[1]}: {count(r.params)} ({span(r.params_low, r.params_high, count)})"
             + (f", loss {r.loss:.4f}." if np.isfinite(r.loss) else ".")
         )
     header = ("FLOPs", "params", "tokens", "loss", "predicted", f"{held.level:.0%} interval", "error")

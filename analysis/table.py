@@ -130,7 +130,7 @@ def load(
     if named:
         stated["budget"] = f"column {mapping['budget']!r}" + budget_convention(kept)
     excluded = pd.concat(left_out, ignore_index=True) if left_out else pd.DataFrame({"row": [], "reason": []})
-    notes += [*replicate_note(frame), *budget_note]
+    notes += [*replicate_note(frame), *budget_note, *(convention_note(frame) if named else [])]
     return Table(frame.reset_index(drop=True), stated, excluded, named, tuple(notes), name)
 
 
@@ -374,6 +374,16 @@ def replicate_note(frame: pd.DataFrame) -> tuple[str, ...]:
     """A note when some size and tokens were trained more than once."""
     again = int(frame.duplicated(["params", "tokens"]).sum())
     return (f"{again} runs repeat the size and tokens of another (replicates)",) if again else ()
+
+
+def convention_note(frame: pd.DataFrame) -> list[str]:
+    """A note when named budgets count FLOPs differently from the FLOP column."""
+    ratio = (frame["budget"] / frame["flops"]).dropna()
+    if ratio.between(0.9, 1.1).all():
+        return []
+    return [
+        f"budgets are {ratio.min():.3g} to {ratio.max():.3g} times the FLOPs of their runs: another way of counting"
+    ]
 
 
 def count_reasons(left_out: list[pd.DataFrame]) -> dict[str, int]:

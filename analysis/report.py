@@ -1,0 +1,180 @@
+"""A study on disk: JSON, Markdown, figures, and one self-contained HTML file that can be mailed as it is."""
+
+import json
+import math
+from base64 import b64encode
+from dataclasses import asdict
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from analysis.backtest import HeldBack
+from analysis.figures import SIZES, STYLE, draw, save, study_figures
+from analysis.isoflop import Valleys
+from analysis.present import markdown, sections
+from analysis.result import FitResult
+from analysis.study import Refused, Study
+
+CAPTIONS = {
+    "valleys": "Loss against size on each compute budget, with the fitted minima and their intervals.",
+    "optimal_params": "Compute-optimal size by each approach, extrapolated to the planned budget (dotted).",
+    "optimal_tokens": "Compute-optimal tokens by each approach.",
+    "contours": "Predicted loss over size and tokens; the frontier joins the cheapest way to each loss.",
+    "fit": "Observed against predicted loss.",
+    "residuals": "What the law leaves unexplained. A trend here means the law bends and its extrapolation with it.",
+    "correlations": "Which estimates the runs cannot tell apart.",
+    "training_curves": "The envelope of training curves, from which approach 1 reads its optima.",
+}
+
+CSS = """
+body{font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;max-width:62rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #eee;white-space:nowrap}
+th:first-child,td:first-child{text-align:left}th{border-bottom:2px solid #999}
+figure{margin:1.5rem 0}figure img{max-width:100%}figcaption{font-size:.85rem;color:#555}
+p.flag{background:#fff3e0;border-left:4px solid #d55e00;padding:.4rem .8rem}
+@media print{body{max-width:none}figure{break-inside:avoid}}
+"""
+FLAGS = ("DISAGREE", "Warning", "not available")
+
+
+def to_dict(study: Study) -> dict[str, Any]:
+    """The study as plain values; the fitted law's own keys (`parameters`, `objective`, …) stand at the top."""
+    record: dict[str, Any] = {}
+    if isinstance(study.fit, FitResult):
+        record |= json.loads(study.fit.to_json())
+    else:
+        record["convention"] = study.table.convention
+        record["refused"] = asdict(study.fit)
+    record["table"] = {
+        "source": study.table.source,
+        "runs": len(study.table),
+        "excluded": study.table.excluded_by_reason(),
+        "notes": list(study.table.notes),
+    }
+    record["target_flops"] = study.target_flops
+    record["isoflop"] = {"parabola": valleys_dict(study.valleys), "akima": valleys_dict(study.akima)}
+    record["approaches"] = {
+        "flops": study.comparison.flops,
+        "rows": study.comparison.frame.to_dict("records"),
+        "disagreements": list(study.comparison.disagreements),
+    }
+    record["plan"] = rows_or_reason(study.plan)
+    held = study.held_back
+    record["held_back"] = (
+        {**{k: v for k, v in vars(held).items() if not isinstance(v, pd.DataFrame)}}
+        | {"runs": held.runs.to_dict("records"), "optimum": held.optimum.to_dict("records")}
+        if isinstance(held, HeldBack)
+        else asdict(held)
+    )
+    record["backtest"] = rows_or_reason(study.backtest)
+    record["laws"] = rows_or_reason(study.laws)
+    record["outliers"] = (
+        asdict(study.outliers)
+        if isinstance(study.outliers, Refused)
+        else {
+            "runs": study.outliers.runs.to_dict("records"),
+            "parameters_without": study.outliers.without.parameters if study.outliers.without else None,
+        }
+    )
+    return record
+
+
+def rows_or_reason(part: pd.DataFrame | Refused) -> Any:
+    return asdict(part) if isinstance(part, Refused) else part.to_dict("records")
+
+
+def valleys_dict(part: Valleys | Refused) -> dict[str, Any]:
+    """Budgets and lines of approach 2, refused budgets with their reasons."""
+    if isinstance(part, Refused):
+        return asdict(part)
+    lines = {"a": part.params_law, "b": part.tokens_law}
+    return {
+        "budgets": part.frame().to_dict("records"),
+        "exponents": {name: line.exponent for name, line in lines.items() if line is not None},
+        "intervals": {name: list(line.exponent_interval) for name, line in lines.items() if line is not None},
+        "level": part.level,
+        "noise": part.noise,
+        "law_refused": part.law_refused,
+    }
+
+
+def to_json(study: Study, indent: int | None = 2) -> str:
+    """The study as strict JSON: what was not estimated, or is not finite, is null."""
+    return json.dumps(finite(to_dict(study)), indent=indent, allow_nan=False, default=plain)
+
+
+def finite(value: Any) -> Any:
+    """The value with every number that JSON cannot hold replaced by None."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float | np.floating) and not math.isfinite(value):
+        return None
+    return value
+
+
+def plain(value: Any) -> Any:
+    """numpy's scalars as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+
+
+def html(study: Study, title: str = "Scaling study") -> str:
+    """One HTML file with all tables and figures in it, needing nothing from the network."""
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
+        f"<title>{escape(title)}</title><style>{CSS}</style><h1>{escape(title)}</h1>",
+    ]
+    for section in sections(study):
+        parts.append(f"<h2>{escape(section.title)}</h2>")
+        if section.rows:
+            head = "".join(f"<th>{escape(cell)}</th>" for cell in section.header)
+            body = "".join(
+                "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in section.rows
+            )
+            parts.append(
+                f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            )
+        for words in section.words:
+            flag = " class=flag" if words.startswith(FLAGS) else ""
+            parts.append(f"<p{flag}>{escape(words)}</p>")
+    parts.append("<h2>Figures</h2>")
+    for name, drawing in study_figures(study).items():
+        image = BytesIO()
+        with matplotlib.rc_context(STYLE):
+            draw(drawing, SIZES.get(name, (6.8, 4.4))).savefig(image, format="svg", metadata={"Date": None})
+        data = b64encode(image.getvalue()).decode()
+        caption = escape(CAPTIONS[name])
+        parts.append(
+            f"<figure><img alt='{caption}' src='data:image/svg+xml;base64,{data}'><figcaption>{caption}</figcaption></figure>"
+        )
+    return "\n".join(parts) + "\n"
+
+
+def write(study: Study, folder: Path, title: str = "Scaling study") -> list[Path]:
+    """Leave `study.json`, `study.md`, `report.html` and `figures/*.png|svg` in a folder; returns the paths.
+
+    A study without a parametric fit leaves the same files, with the reason in them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "study.json": to_json(study) + "\n",
+        "study.md": f"# {title}\n\n{markdown(study)}",
+        "report.html": html(study, title),
+    }
+    paths = []
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        paths.append(folder / name)
+    for name, drawing in study_figures(study).items():
+        paths += save(draw(drawing, SIZES.get(name, (6.8, 4.4))), folder / "figures", name)
+    return paths
