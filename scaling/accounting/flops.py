@@ -15,7 +15,7 @@ PF_DAY_FLOPS = 1e15 * 86_400
 """FLOPs in a petaFLOP/s-day."""
 
 Convention = Literal["6nd", "6nd_non_embedding", "exact", "exact_causal", "hardware", "palm", "chinchilla"]
-Recompute = Literal["none", "selective", "full"]
+Recompute = Literal["none", "selective", "selective_ops", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,8 @@ def train_flops_per_token(
     - `exact`: every matrix product, head and full T×T attention included, backward = 2 × forward.
     - `exact_causal`: as `exact`, but a token attends to (T + 1)/2 positions on average.
     - `hardware`: as `exact`, and what `recompute` runs a second time: `selective` the attention scores
-      (Korthikanti et al. 2022, arXiv:2205.05198), `full` every block, but never the head.
+      (Korthikanti et al. 2022, arXiv:2205.05198), `selective_ops` every second matrix product of a block
+      (torchtitan's policy, arXiv:2410.06511), `full` every block, but never the head.
     - `palm`: 6 × (parameters without positions) + 12 · depth · attention width · T
       (Chowdhery et al. 2022, appendix B).
     - `chinchilla`: as `exact`, and the embedding as a matrix product and 3 FLOPs a softmax entry
@@ -109,9 +110,29 @@ def recomputed_flops_per_token(shape: ModelShape, recompute: Recompute, context:
         return 0
     if recompute == "selective":
         return forward.attention_scores
+    if recompute == "selective_ops":
+        return forward.total - forward.head - _stored_by_policy_flops(shape, forward)
     if recompute == "full":
         return forward.total - forward.head
     raise ValueError(f"recompute={recompute!r} is unknown: choose one of {', '.join(get_args(Recompute))}")
+
+
+def _stored_by_policy_flops(shape: ModelShape, forward: ForwardFlops) -> int:
+    """Forward FLOPs of what `selective_ops` stores: the attention scores and every second product of a block.
+
+    Raises `ValueError` for latent attention and mixtures, whose products the policy was not written for.
+    """
+    if shape.latent is not None or shape.experts:
+        raise ValueError(
+            "recompute=selective_ops is defined for dense blocks with query, key, value and output projections: "
+            "use recompute=full or none"
+        )
+    matrix = shape.width * shape.ffn_width
+    # In their order: query, key, value, output; then gate, up, down (or up, down).
+    stored = shape.width * (shape.attention_width + shape.kv_width) + (
+        2 * matrix if shape.ffn == "swiglu" else matrix
+    )
+    return forward.attention_scores + 2 * shape.depth * stored
 
 
 def score_width(shape: ModelShape) -> int:
