@@ -91,10 +91,10 @@ class OptimConfig:
     """How fast the peak learning rate falls with size."""
     batch_tokens: int | None = None
     """Tokens an optimizer step; null: batch_reference * (N / 1e5) ** batch_exponent, rounded to whole sequences."""
-    batch_reference: int = 4096
+    batch_reference: int = 2048
     """Tokens a step for a model of 1e5 parameters."""
-    batch_exponent: float = 0.5
-    """How fast the batch grows with size."""
+    batch_exponent: float = 0.0
+    """How fast the batch grows with size; small models at small budgets want about the same batch at any size."""
     weight_decay: float = 0.1
     """Decoupled weight decay, on matrices only."""
     beta1: float = 0.9
@@ -130,8 +130,8 @@ class MuonConfig(OptimConfig):
     """Muon (Jordan, 2024) on the hidden matrices, AdamW on embedding, head and norms."""
 
     kind: str = "muon"
-    lr_reference: float = 8e-3
-    lr_exponent: float = 0.25
+    lr_reference: float = 6.5e-3
+    lr_exponent: float = 0.15
     muon_lr_ratio: float = 3.0
     """Learning rate of the hidden matrices (orthogonalised updates) over that of the rest."""
     momentum: float = 0.95

@@ -2,7 +2,7 @@
 
 The rule: width is a whole number of heads; depth is width / 24 (at least 2), deepening slowly as models grow;
 the feed-forward network is about 8/3 as wide as the residual stream for SwiGLU (4 times for GELU), and absorbs
-what whole heads and whole blocks leave over. Keeping proportions fixed keeps size the only thing that changes
+what whole heads and whole blocks leave over; where it cannot, one block more is allowed. Keeping proportions fixed keeps size the only thing that changes
 along a study (Kaplan et al., 2020, section 3.1, found loss to depend on them only weakly).
 """
 
@@ -19,7 +19,7 @@ HEAD_WIDTHS = ((32, 8), (128, 16), (512, 32), (2048, 64))
 LARGEST_HEAD_WIDTH = 128
 FFN_MULTIPLE = 8  # feed-forward widths are whole multiples of this
 FFN_RATIO = {"swiglu": 8 / 3, "gelu": 4.0}
-FFN_RATIO_SPAN = 1.3  # how far from FFN_RATIO the feed-forward width may be moved to hit the target
+FFN_RATIO_SPAN = 1.5  # how far from FFN_RATIO the feed-forward width may be moved to hit the target
 TOLERANCE = 0.02  # shapes this near to the target count as equal; the one nearest to the rule wins
 MAX_ASPECT = 128  # width over depth of large models, as in GPT-3 175B (12288 / 96)
 
@@ -64,17 +64,26 @@ def shape_for(target_params: float, like: ModelShape) -> ModelShape:
             f"has {smallest:,}; ask for more or use a smaller vocabulary"
         )
     near = [s for s, error in zip(candidates, errors, strict=True) if error <= max(best, TOLERANCE)]
-    return min(near, key=lambda s: abs(log(s.ffn_width / (FFN_RATIO[s.ffn] * s.width))))
+    return min(near, key=_departure)
+
+
+def _departure(shape: ModelShape) -> float:
+    """How far a shape stands from the rule: log ratios of its feed-forward width and its depth."""
+    return abs(log(shape.ffn_width / (FFN_RATIO[shape.ffn] * shape.width))) + abs(
+        log(shape.depth / depth(shape.width))
+    )
 
 
 def _widths(target_params: float, like: ModelShape) -> list[int]:
+    """Widths whose smallest and largest shapes bracket the target; the first of all when none does."""
     widths: list[int] = []
     width = 8
     while True:
-        widths.append(width)
-        smallest_at_width = min(count_params(s).total for s in _at_width(width, like))
-        if smallest_at_width > 1.5 * target_params:
-            return widths[-8:]
+        shapes = _at_width(width, like)
+        if count_params(shapes[0]).total > 1.1 * target_params:
+            return widths or [width]
+        if count_params(shapes[-1]).total > target_params / 1.1:
+            widths.append(width)
         width += head_width(width)
 
 
@@ -89,11 +98,12 @@ def _at_width(width: int, like: ModelShape) -> list[ModelShape]:
         replace(
             like,
             width=width,
-            depth=depth(width),
+            depth=blocks,
             heads=heads,
             kv_heads=heads,
             head_width=size,
             ffn_width=FFN_MULTIPLE * multiple,
         )
+        for blocks in (depth(width), depth(width) + 1)
         for multiple in range(low, high + 1, step)
     ]

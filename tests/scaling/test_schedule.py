@@ -1,0 +1,64 @@
+"""Learning-rate rules, schedules and the trunk's plan."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaling.config import CosineConfig, MuonConfig, WSDConfig
+from scaling.recipe import batch_sequences, lr_fraction, peak_lr, warmup_tokens
+from scaling.trunk import segments, steps_trained
+
+
+@given(
+    steps=st.lists(st.integers(5, 3000), min_size=1, max_size=5, unique=True).map(sorted),
+    decay=st.floats(0.05, 1.0),
+)
+def test_each_branch_is_the_run_it_stands_for(steps: list[int], decay: float) -> None:
+    """The trunk before a branch and the branch itself cover each step of the run exactly once, in order."""
+    schedule = WSDConfig(decay_fraction=decay)
+    plan = segments(schedule, steps)
+    for run, length in enumerate(steps):
+        own = next(i for i, s in enumerate(plan) if s.run == run)
+        covered: list[int] = []
+        for segment in plan[: own + 1]:
+            if segment.run is None or segment.run == run:
+                covered += range(segment.start, segment.stop)
+        assert covered == list(range(length))
+        assert [s.run for s in plan].count(run) == 1
+    assert steps_trained(plan) <= sum(steps)
+    if len(steps) > 1 and decay < 0.9:
+        assert steps_trained(plan) < sum(steps)
+
+
+def test_a_trunk_of_doubling_budgets_saves_a_third_of_the_tokens() -> None:
+    steps = [1000, 2000, 4000, 8000]
+    assert steps_trained(segments(WSDConfig(decay_fraction=0.2), steps)) / sum(steps) < 0.63
+
+
+@given(tokens=st.floats(0, 1e6), warmup=st.floats(0, 2e5))
+def test_schedules_stay_within_their_bounds(tokens: float, warmup: float) -> None:
+    for config in (WSDConfig(final_lr_fraction=0.05), CosineConfig()):
+        assert 0 <= lr_fraction(config, tokens, 1e6, warmup) <= 1
+    # Before the decay begins, a run's rate is the trunk's: that is what lets runs share it.
+    if tokens <= 0.8e6:
+        assert lr_fraction(WSDConfig(), tokens, 1e6, warmup) == lr_fraction(WSDConfig(), tokens, None, warmup)
+
+
+def test_schedules_end_where_they_say() -> None:
+    assert lr_fraction(WSDConfig(final_lr_fraction=0.1), 1e6, 1e6, 1e3) == pytest.approx(0.1)
+    assert lr_fraction(WSDConfig(), 0.9e6, 1e6, 1e3) == pytest.approx(0.5)
+    assert lr_fraction(CosineConfig(final_lr_fraction=0.1), 1e6, 1e6, 1e3) == pytest.approx(0.1)
+    assert lr_fraction(CosineConfig(final_lr_fraction=0.0), 0.5e6, 1e6, 0) == pytest.approx(0.5)
+    assert lr_fraction(CosineConfig(), 500, 1e6, 1e3) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_rules_follow_size() -> None:
+    config = MuonConfig(lr_reference=8e-3, lr_exponent=0.25, batch_reference=4096, batch_exponent=0.5)
+    assert peak_lr(config, 100_000) == pytest.approx(8e-3)
+    assert peak_lr(config, 1_600_000) == pytest.approx(4e-3)
+    assert batch_sequences(config, 100_000, 128) == 32
+    assert batch_sequences(config, 400_000, 128) == 64
+    assert warmup_tokens(WSDConfig(), 1000, 1e6) == 1000
+    assert warmup_tokens(WSDConfig(), 10**6, 1e6) == 0.25e6
+    with pytest.raises(ValueError, match="whole multiple of model.context=128"):
+        batch_sequences(MuonConfig(batch_tokens=1000), 100_000, 128)
