@@ -7,23 +7,26 @@ import numpy as np
 import pandas as pd
 
 from analysis import hyperparameters, laws, objectives, schedule  # noqa: F401 (both register laws)
+from analysis.problem import Problem
 from analysis.refusals import (
     BadColumn,
     BadLoss,
     BadValue,
     DuplicateRows,
     NoSpread,
+    NotIdentified,
     TooFewPoints,
 )
-from analysis.result import Certificate, FitResult, column_values
-from analysis.solver import Problem, Solution, minimise, polish, spread_starts
+from analysis.result import Certificate, FitResult, problem_of
+from analysis.solver import Solution, minimise, polish, spread_starts
 from analysis.uncertainty import column_or_ones, refit, resample_weights
 
 SAME = 1e-6  # two optima are the same when their objectives agree to this, relatively
 SPARE_CLUSTERS = (
-    3  # intervals need this many more clusters than parameters; with fewer a resample interpolates
+    3  # intervals need this many more clusters than parameters: with fewer a resample interpolates
 )
 MIN_SPREAD = 1.25  # a variable must vary over the runs by at least this factor
+MIN_RATIO_SPREAD = 1.1  # and tokens at a given size by at least this one
 
 
 def fit(
@@ -112,13 +115,6 @@ def fit(
     )
 
 
-def problem_of(points: pd.DataFrame, law: laws.Law, objective: objectives.Objective) -> Problem:
-    """The points of a fit as the solver wants them."""
-    x = {name: column_values(points, name) for name in law.variables}
-    scale = points["scale"].to_numpy() if "scale" in points else None
-    return Problem.build(law, x, np.log(points[law.target].to_numpy(dtype=float)), objective, scale)
-
-
 def _points(
     frame: pd.DataFrame,
     law: laws.Law,
@@ -167,6 +163,8 @@ def _points(
                 f"{name} varies over the runs by a factor of only {ratio:.3g}; "
                 f"law {law.name!r} needs at least {MIN_SPREAD}: add runs at other {name}"
             )
+    if {"params", "tokens"} <= set(law.variables):
+        _refuse_collinear(points, law)
     if isinstance(weights, str):
         if weights not in frame.columns:
             raise BadColumn(
@@ -185,9 +183,9 @@ def _points(
         _refuse_nonpositive(values, "weights")
         points["weight"] = values
     if cluster is not None and cluster in frame.columns:
-        points["cluster"] = pd.factorize(
-            frame[cluster].astype(object).where(frame[cluster].notna()), use_na_sentinel=False
-        )[0]
+        labels, _ = pd.factorize(frame[cluster])
+        alone = np.arange(n) + labels.max() + 1  # a run that names no cluster is one of its own
+        points["cluster"] = np.where(labels < 0, alone, labels)
     elif cluster not in (None, "cluster"):
         raise BadColumn(
             f"cluster={cluster!r} is not a column of the table; it has {', '.join(map(str, frame.columns))}"
@@ -199,6 +197,18 @@ def _refuse_nonpositive(values: np.ndarray, what: str) -> None:
     bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if len(bad):
         raise BadValue(f"{what} must be finite and positive; row {bad[0] + 1} has {values[bad[0]]:g}")
+
+
+def _refuse_collinear(points: pd.DataFrame, law: laws.Law) -> None:
+    """Where tokens are a power of the size in every run, the terms in N and in D are one and the same curve."""
+    log_n, log_d = np.log(points["params"]), np.log(points["tokens"])
+    slope, offset = np.polyfit(log_n, log_d, 1)
+    ratio = float(np.exp(np.ptp(log_d - slope * log_n - offset)))
+    if ratio < MIN_RATIO_SPREAD:
+        raise NotIdentified(
+            f"tokens follow params (D ∝ N^{slope:.2f}, within a factor of {ratio:.3g}), so the exponents of N and D in law "
+            f"{law.name!r} cannot be told apart: add runs with other tokens at the same params"
+        )
 
 
 def _refuse_conflicts(frame: pd.DataFrame, points: pd.DataFrame, law: laws.Law) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import allocate, laws, objectives
+from analysis.problem import Problem
 from analysis.refusals import BadTable, BadValue
-from analysis.solver import Problem
 from analysis.uncertainty import percentiles, widening
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ def column_values(points: pd.DataFrame, name: str) -> np.ndarray:
         if column.dtype == object
         else column.to_numpy(float)
     )
+
+
+def problem_of(points: pd.DataFrame, law: laws.Law, objective: objectives.Objective) -> Problem:
+    """The points of a fit as the solver wants them."""
+    x = {name: column_values(points, name) for name in law.variables}
+    scale = column_values(points, "scale") if "scale" in points else None
+    return Problem.build(law, x, np.log(column_values(points, law.target)), objective, scale)
 
 
 @dataclass(frozen=True)
@@ -150,13 +157,7 @@ class FitResult:
     @cached_property
     def problem(self) -> Problem:
         """The points as the solver sees them."""
-        return Problem.build(
-            self._law,
-            self._variables(),
-            np.log(column_values(self.points, self._law.target)),
-            objectives.get(self.objective_name),
-            column_values(self.points, "scale") if "scale" in self.points else None,
-        )
+        return problem_of(self.points, self._law, objectives.get(self.objective_name))
 
     def interval(self, draws: np.ndarray) -> np.ndarray:
         """Interval at `level` of each column of draws (B, …) of anything derived from this fit, shape (2, …)."""
@@ -319,13 +320,7 @@ class FitResult:
         )
         ends = [min(predicted.min(), observed.min()), max(predicted.max(), observed.max())]
         ax.plot(ends, ends, color="black", linewidth=1)
-        ax.set(
-            xscale="log",
-            yscale="log",
-            xlabel=f"predicted {target}",
-            ylabel=f"observed {target}",
-            title=self._law.formula,
-        )
+        ax.set(xlabel=f"predicted {target}", ylabel=f"observed {target}", title=self._law.formula)
         ax.figure.colorbar(dots, ax=ax, label=f"log10 {self._law.variables[0]}")
         return ax
 

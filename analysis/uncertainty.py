@@ -8,8 +8,9 @@ import pandas as pd
 from scipy.stats import norm, t
 
 from analysis import laws
+from analysis.problem import Problem
 from analysis.refusals import BadValue, TooFewPoints
-from analysis.solver import FROM_NEAR, Problem, Solution, minimise
+from analysis.solver import FROM_NEAR, Solution, minimise
 
 if TYPE_CHECKING:
     from analysis.result import FitResult

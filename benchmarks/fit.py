@@ -23,10 +23,12 @@ from scipy.optimize import minimize
 from scipy.special import huber, logsumexp
 
 from analysis import laws, objectives
-from analysis.fit import fit, problem_of
+from analysis.fit import fit
+from analysis.problem import Problem
+from analysis.result import problem_of
 from analysis.schedule import Curve, columns
 from analysis.schedule import table as curve_table
-from analysis.solver import Problem, minimise, project
+from analysis.solver import minimise, project
 from analysis.uncertainty import refit, resample_weights
 
 # Besiroglu et al. 2024 (arXiv:2404.10102) and its code: the objective at their optimum, and standard errors of 4000

@@ -6,10 +6,20 @@ import pytest
 from simulated import TRUTH, study
 
 from analysis import laws
-from analysis.fit import fit, problem_of
+from analysis.fit import fit
 from analysis.objectives import OBJECTIVES, get
-from analysis.refusals import BadColumn, BadLoss, BadValue, DuplicateRows, NoSpread, TooFewPoints
-from analysis.solver import Problem, minimise, project
+from analysis.problem import Problem
+from analysis.refusals import (
+    BadColumn,
+    BadLoss,
+    BadValue,
+    DuplicateRows,
+    NoSpread,
+    NotIdentified,
+    TooFewPoints,
+)
+from analysis.result import problem_of
+from analysis.solver import minimise, project
 
 # mlfoundations/scaling (MIT licence), results of Gadre et al. 2024 (arXiv:2403.08540): RedPajama runs, C4 evaluation.
 GADRE_FITTED = pd.DataFrame(
@@ -165,12 +175,16 @@ def test_the_same_run_with_two_losses_is_refused_unless_a_seed_tells_them_apart(
     assert len(fit(double.assign(seed=[0] * 24 + [1]), bootstrap=0).points) == 25
 
 
-def test_collinear_runs_are_warned_of() -> None:
+def test_runs_at_one_ratio_of_tokens_to_parameters_are_refused() -> None:
     params = np.geomspace(1e8, 1e10, 20)
     loss = laws.CHINCHILLA.loss(TRUTH, params=params, tokens=20 * params)
-    loss *= np.exp(0.003 * np.random.default_rng(0).standard_normal(20))
-    found = fit(pd.DataFrame({"params": params, "tokens": 20 * params, "loss": loss}), bootstrap=0)
-    assert found.certificate.warnings
+    with pytest.raises(NotIdentified, match="N\\^1.00"):
+        fit(pd.DataFrame({"params": params, "tokens": 20 * params, "loss": loss}), bootstrap=0)
+
+
+def test_a_run_without_a_cluster_is_one_of_its_own() -> None:
+    table = study(budgets=3).assign(cluster=["a", "a", "b", "b"] + [None] * 20)
+    assert fit(table, bootstrap=0).clusters == 22
 
 
 def test_an_irreducible_loss_of_zero_is_reported_as_a_bound() -> None:
