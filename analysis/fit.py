@@ -206,8 +206,8 @@ def _refuse_collinear(points: pd.DataFrame, law: laws.Law) -> None:
     ratio = float(np.exp(np.ptp(log_d - slope * log_n - offset)))
     if ratio < MIN_RATIO_SPREAD:
         raise NotIdentified(
-            f"tokens follow params (D ∝ N^{slope:.2f}, within a factor of {ratio:.3g}), so the exponents of N and D in law "
-            f"{law.name!r} cannot be told apart: add runs with other tokens at the same params"
+            f"tokens follow params (D ∝ N^{slope:.2f}, within a factor of {ratio:.3g}), so the exponents of N and D in "
+            f"law {law.name!r} cannot be told apart: add runs with other tokens at the same params"
         )
 
 

@@ -62,7 +62,7 @@ def minimise(
     stages: tuple[float, ...] = FROM_AFAR,
     frozen: tuple[int, ...] = (),
 ) -> Solution:
-    """Descend from every start (S, p) under its own weights (S, n), or one row for all, through each stage of δ.
+    """Descend from every start (S, p) under its own weights (S, n), or one for all, through each stage of δ.
 
     Coordinates named in `frozen` stay where they start.
     """
@@ -75,7 +75,7 @@ def minimise(
 
 
 def polish(problem: Problem, found: Solution, weights: np.ndarray, rounds: int = 10) -> Solution:
-    """The same solution with its best descent carried on until it settles: a long curved valley can outlast the limit."""
+    """The solution with its best descent carried on until it settles: a long curved valley can outlast the limit."""
     best = int(np.nanargmin(found.value))
     for _ in range(rounds):
         if found.settled()[best]:

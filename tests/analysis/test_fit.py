@@ -178,7 +178,7 @@ def test_the_same_run_with_two_losses_is_refused_unless_a_seed_tells_them_apart(
 def test_runs_at_one_ratio_of_tokens_to_parameters_are_refused() -> None:
     params = np.geomspace(1e8, 1e10, 20)
     loss = laws.CHINCHILLA.loss(TRUTH, params=params, tokens=20 * params)
-    with pytest.raises(NotIdentified, match="N\\^1.00"):
+    with pytest.raises(NotIdentified, match=r"N\^1\.00"):
         fit(pd.DataFrame({"params": params, "tokens": 20 * params, "loss": loss}), bootstrap=0)
 
 
