@@ -110,7 +110,7 @@ def training_memory(
 
 
 @lru_cache(maxsize=4096)
-def _passes(t: Tensors, part: str) -> Passes:
+def part_passes(t: Tensors, part: str) -> Passes:
     """The tape of one part of the model, followed forward and backward."""
     stream = stream_bytes(t)
     fresh = t.layout.accumulation == 1 or t.grows_by_casts
@@ -125,7 +125,7 @@ def activation_bytes(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, 
     t = Tensors(shape=shape, recipe=recipe, layout=layout)
     dense, mixtures = _blocks(shape, layout, stage)
     kept = sum(
-        count * _passes(t, part).kept_bytes
+        count * part_passes(t, part).kept_bytes
         for part, count in (("dense", dense), ("mixture", mixtures))
         if count
     )
@@ -193,12 +193,12 @@ def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, sta
     in_flight = micro_batches_in_flight(layout, stage)
     kept: dict[str, float] = {}
     for part, count in parts:
-        for component, size in _passes(t, part).kept.items():
+        for component, size in part_passes(t, part).kept.items():
             kept[component] = kept.get(component, 0) + count * size * in_flight
     kept_bytes = sum(kept.values())
-    tail = _passes(t, "tail") if last else None
-    newest = _passes(t, parts[-1][0])
-    oldest = _passes(t, parts[0][0])
+    tail = part_passes(t, "tail") if last else None
+    newest = part_passes(t, parts[-1][0])
+    oldest = part_passes(t, parts[0][0])
     stream = stream_bytes(t)
 
     def instant(name: str, **more: float) -> Instant:
@@ -225,7 +225,7 @@ def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, sta
         instants.append(
             instant("loss", activations=kept_bytes, logits=max(tail.forward_peak, tail.backward_peak))
         )
-    gradients_of_blocks = sum(count * _passes(t, part).weight_gradients for part, count in parts)
+    gradients_of_blocks = sum(count * part_passes(t, part).weight_gradients for part, count in parts)
     sharded_gradients = states.gradients if sharded and growing else 0.0
     starts = instant(
         "backward, last block",

@@ -109,11 +109,13 @@ def run(
             + sizes[output]
             + _forward_peak(ops, inputs, sizes, keep=everything_kept, keep_extras=set(extras), output=output)
         )
+    # What is stored only to be handed out again is released by then; a block's input is held to the end.
+    held_to_the_end = set(inputs) if recompute in ("full", "selective_ops") else set()
     backward_peak, component, gradients = _backward_peak(
         ops,
         sizes,
         output,
-        kept_names=everything_kept | set(stored),
+        kept_names=everything_kept | held_to_the_end,
         inputs=inputs,
         lazy_core=recompute == "selective",
         fresh_gradients=fresh_gradients,
