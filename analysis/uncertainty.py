@@ -58,10 +58,15 @@ def widening(level: float, runs: int, clusters: int, parameters: int, square_sha
 def percentiles(draws: np.ndarray, level: float, stretch: float = 1.0) -> np.ndarray:
     """Percentile interval of each column of `draws` (B, …), shape (2, …): lower ends, upper ends.
 
-    `stretch` moves the percentiles outward so that normal draws would give an interval that much wider.
+    `stretch` moves the percentiles outward so that normal draws would give an interval that much wider. A draw that is
+    not a number (no optimum exists under it) counts as beyond both ends, so many of them make the interval infinite.
     """
     tail = float(norm.cdf(norm.ppf(0.5 * (1 - level)) * stretch))
-    return np.quantile(draws, [tail, 1 - tail], axis=0)
+    lost = np.isnan(draws)
+    if not lost.any():
+        return np.quantile(draws, [tail, 1 - tail], axis=0)
+    low = np.quantile(np.where(lost, -np.inf, draws), tail, axis=0, method="lower")
+    return np.stack([low, np.quantile(np.where(lost, np.inf, draws), 1 - tail, axis=0, method="higher")])
 
 
 def interval(

@@ -30,6 +30,15 @@ def test_percentiles_of_normal_draws_are_the_normal_interval_stretched() -> None
     assert (low, high) == pytest.approx((-1.6449 * 1.2, 1.6449 * 1.2), abs=0.03)
 
 
+def test_draws_without_an_answer_widen_the_interval() -> None:
+    draws = np.linspace(0, 1, 1001)[:, None]
+    few, many = draws.copy(), draws.copy()
+    few[::50], many[::5] = np.nan, np.nan  # 2 % and 20 % of the draws
+    assert percentiles(few, 0.9)[0, 0] < 0.05 < 0.95 < percentiles(few, 0.9)[1, 0]
+    assert np.isfinite(percentiles(few, 0.9)).all()
+    assert percentiles(many, 0.9)[:, 0].tolist() == [-np.inf, np.inf]
+
+
 def test_widening_vanishes_with_many_runs_and_grows_with_few_clusters() -> None:
     assert widening(0.9, 10**6, 10**6, 5, 0.2) == pytest.approx(1, abs=1e-4)
     assert widening(0.9, 60, 10, 5, 1.0) > widening(0.9, 60, 60, 5, 1.0) > 1
