@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scaling.records import RECORD
+from scaling.records import RECORD, RunRecord
 
 PROGRESS = "progress.json"
 
@@ -78,6 +78,42 @@ def report_job(name: str) -> Iterator[Callable[[Any], None]]:
                 console.print(f"{name}: step {progress.step}/{progress.steps}, {text}, {left} left")
 
         yield report
+
+
+def print_records(records: list[RunRecord], folder: Path) -> None:
+    """What a training job came to, a few lines a run."""
+    console = Console()
+    for record in records:
+        memory = record.peak_memory_bytes_measured
+        rate, peak = record.achieved_flops_per_second, record.matmul_peak_flops_per_second
+        loss = (
+            f"{record.status}: {record.reason}"
+            if record.loss_nats is None
+            else f"{record.loss_nats:.4f} ± {record.loss_se_nats:.4f} nats/token, {record.bits_per_byte:.4f} bits/byte"
+        )
+        rows = {
+            "loss": loss,
+            "model": f"{record.params_total:,} parameters ({record.params_non_embedding:,} non-embedding), "
+            f"{record.width} × {record.depth}",
+            "data": f"{record.tokens:,} tokens of {record.corpus}, {record.epochs:.2f} epochs"
+            + (" (text was repeated)" if record.epochs > 1 else ""),
+            "compute": f"{record.train_flops_exact:.3g} FLOPs exact, {record.train_flops_6nd:.3g} by 6ND",
+            "speed": "not measured"
+            if record.tokens_per_second is None or rate is None or not peak
+            else f"{format_count(record.tokens_per_second)} tokens/s, {rate / 1e9:.3g} GFLOP/s, "
+            f"{rate / peak:.0%} of the matmul peak, {format_seconds(record.wall_seconds)}",
+            "memory": "not measured"
+            if memory is None
+            else f"{memory / 2**20:.1f} MiB at the peak"
+            + (
+                ""
+                if record.peak_memory_bytes_predicted is None
+                else f" (predicted {record.peak_memory_bytes_predicted / 2**20:.1f})"
+            ),
+        }
+        for name, text in rows.items():
+            console.print(f"[bold]{name:8}[/] {text}", highlight=False)
+        console.print(f"[bold]record[/]   {folder / record.run_id / RECORD}", highlight=False, soft_wrap=True)
 
 
 class SweepDisplay:

@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
@@ -131,6 +132,7 @@ def _work(connection: Connection) -> None:
             job = connection.recv()
         except EOFError:
             return
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, at import
         from scaling.display import progress_file
         from scaling.pretrain import pretrain
 
@@ -138,7 +140,7 @@ def _work(connection: Connection) -> None:
             job.folder.mkdir(parents=True, exist_ok=True)
             pretrain(job, progress_file(job.folder))
             connection.send(None)
-        except Exception as error:  # noqa: BLE001  one job must not end the sweep: the reason is named and kept
+        except Exception as error:
             (job.folder / "error.log").write_text(traceback.format_exc())
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             connection.send(f"{reason} (see {job.folder / 'error.log'})")

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 from scaling.branching import CHECKPOINT, TRUNK, Branching, Progress
 from scaling.config import LoggerConfig, TrainConfig
 from scaling.corpus import prepare
+from scaling.display import PROGRESS
 from scaling.job import Job
 from scaling.model import Decoder
 from scaling.module import JobBatches, Pretraining, loader
@@ -75,7 +76,7 @@ def pretrain(config: TrainConfig, report: Callable[[Progress], None] | None = No
         raise KeyboardInterrupt
     records = job.recorded()
     assert all(records), "a job ends with every run recorded"
-    for leftover in (CHECKPOINT, TRUNK):
+    for leftover in (CHECKPOINT, TRUNK, PROGRESS):
         (job.folder / leftover).unlink(missing_ok=True)
     return [record for record in records if record is not None]
 

@@ -1,14 +1,18 @@
 """What a sweep prints and leaves: its plan before it starts; its tables, fit and figures at its end."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import pandas as pd
 from omegaconf import OmegaConf
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from scaling.commands.fit import FitKeys, run
+from scaling.corpus.config import LexiconCorpus
 from scaling.display import format_count, format_seconds
-from scaling.records import load_sweep, write_atomically, write_table
+from scaling.records import TABLE, load_sweep, write_atomically, write_table
 
 if TYPE_CHECKING:
     from scaling.config import SweepConfig
@@ -57,7 +61,13 @@ def conclude(config: "SweepConfig", planned: "list[PlannedJob]", failures: dict[
     table = load_sweep(config.folder)
     write_table(table, config.folder)
     print_runs(console, table)
-    analyse(console, config.folder)
+    if int((table["status"] == "done").sum()) >= 4:
+        run(config.folder, FitKeys(), as_json=False)
+    if table["entropy_nats"].notna().all():
+        assert isinstance(config.corpus, LexiconCorpus)
+        print_truth(console, table, config.corpus.a)
+    for label, files in {"records": TABLE, "this study's config": CONFIG}.items():
+        console.print(f"{label}: {config.folder / files}", highlight=False)
     unfinished = len(missing) + int((table["status"] != "done").sum())
     if unfinished:
         console.print(
@@ -66,47 +76,97 @@ def conclude(config: "SweepConfig", planned: "list[PlannedJob]", failures: dict[
     return unfinished
 
 
-def print_runs(console: Console, runs: Any) -> None:
-    """The runs as a table, by budget and size."""
-    table = Table(title="runs", title_justify="left", header_style="bold")
+def print_runs(console: Console, runs: pd.DataFrame) -> None:
+    """The runs as a table, by budget and size; fits 80 columns."""
+    table = Table(title="Runs", title_justify="left", box=None, padding=(0, 1), pad_edge=False)
     for column in (
-        "budget FLOPs",
-        "parameters",
-        "width×depth",
+        "FLOPs",
+        "params",
+        "shape",
         "tokens",
-        "tokens/param",
-        "loss",
-        "± se",
-        "bits/byte",
+        "D/N",
+        "loss ± se",
+        "bits/B",
+        "tok/s",
+        "MiB",
+        "status",
     ):
-        table.add_column(column, justify="right")
-    table.add_column("tokens/s", justify="right")
-    table.add_column("peak memory", justify="right")
-    table.add_column("status")
+        table.add_column(
+            column, justify="left" if column == "status" else "right", no_wrap=column != "status"
+        )
     previous = None
-    for row in runs.sort_values(["budget_flops", "params_total", "seed"]).itertuples():
-        if previous is not None and row.budget_flops != previous:
+    for row in runs.sort_values(["budget_flops", "params_total", "seed"]).to_dict("records"):
+        if previous is not None and row["budget_flops"] != previous:
             table.add_section()
-        previous = row.budget_flops
-        known = row.loss_nats == row.loss_nats and row.loss_nats is not None
+        previous = row["budget_flops"]
+        status = "" if row["status"] == "done" else f"{row['status']}: {row['reason']}"
+        if row["epochs"] > 1:
+            status += f"{row['epochs']:.1f} epochs: text was repeated"
         table.add_row(
-            f"{row.budget_flops:.3g}",
-            f"{row.params_total:,}",
-            f"{row.width}×{row.depth}",
-            format_count(row.tokens),
-            f"{row.tokens / row.params_total:.1f}",
-            f"{row.loss_nats:.4f}" if known else "–",
-            f"{row.loss_se_nats:.4f}" if known else "–",
-            f"{row.bits_per_byte:.4f}" if known else "–",
-            format_count(row.tokens_per_second) if row.tokens_per_second == row.tokens_per_second else "–",
-            f"{row.peak_memory_bytes_measured / 2**20:.1f} MiB"
-            if row.peak_memory_bytes_measured == row.peak_memory_bytes_measured
-            else "–",
-            row.status + (f" ({row.epochs:.1f} epochs)" if row.epochs > 1 else ""),
+            f"{row['budget_flops']:.2g}",
+            format_count(row["params_total"]),
+            f"{row['width']}×{row['depth']}",
+            format_count(row["tokens"]),
+            f"{row['tokens'] / row['params_total']:.3g}",
+            "–" if pd.isna(row["loss_nats"]) else f"{row['loss_nats']:.4f} ± {row['loss_se_nats']:.4f}",
+            "–" if pd.isna(row["bits_per_byte"]) else f"{row['bits_per_byte']:.3f}",
+            "–" if pd.isna(row["tokens_per_second"]) else format_count(row["tokens_per_second"]),
+            "–"
+            if pd.isna(row["peak_memory_bytes_measured"])
+            else f"{row['peak_memory_bytes_measured'] / 2**20:.0f}",
+            status or "done",
         )
     console.print(table)
-    console.print(f"trained in {format_seconds(runs['seconds_spent'].sum())} of job time")
+    console.print(
+        "shape: width × depth; D/N: tokens a parameter; loss: validation, nats/token, with the standard error of the "
+        "finite validation set (common to all runs, which see the same text); MiB: peak live tensors. "
+        f"Job time spent: {format_seconds(runs['seconds_spent'].sum())}.",
+        highlight=False,
+        style="dim",
+    )
 
 
-def analyse(console: Console, folder: Path) -> None:
-    """Fit the study and leave tables and figures beside its records."""
+def print_truth(console: Console, runs: pd.DataFrame, zipf_tail: float) -> None:
+    """The fit beside what is known of a synthetic language: an observation, not a test.
+
+    A learner of a Zipf list with tail a that keeps the N most frequent words, or has met those seen in D draws,
+    misses a tail that falls as N^-a and as D^(-a / (1 + a)) (Hutter, 2021, arXiv:2102.04074; Michaud et al.,
+    2023, arXiv:2303.13506).
+    """
+    from analysis.fit import fit
+    from analysis.refusals import Refusal
+    from analysis.table import load
+
+    try:
+        result = fit(load(runs))
+    except Refusal as reason:
+        console.print(f"no fit to hold beside the truth: {reason}", highlight=False)
+        return
+    truth = {
+        "E": float(runs["entropy_nats"].iloc[0]),
+        "alpha": zipf_tail,
+        "beta": zipf_tail / (1 + zipf_tail),
+    }
+    meaning = {
+        "E": "entropy of the language, nats/token (exact)",
+        "alpha": "memorising a Zipf list by capacity: a",
+        "beta": "memorising a Zipf list by sampling: a/(1 + a)",
+    }
+    table = Table(title="Fit beside the truth", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("parameter", "fitted", "90 % interval", "theory", "what theory says"):
+        table.add_column(column)
+    for name, value in truth.items():
+        interval = result.intervals.get(name)
+        table.add_row(
+            name,
+            f"{result.parameters[name]:.4f}",
+            "not estimated" if interval is None else f"{interval[0]:.4f} – {interval[1]:.4f}",
+            f"{value:.4f}",
+            meaning[name],
+        )
+    console.print(table)
+    lowest = float(runs["loss_nats"].min())
+    console.print(
+        f"lowest loss reached: {lowest:.4f} nats, {lowest - truth['E']:.4f} above the entropy",
+        highlight=False,
+    )

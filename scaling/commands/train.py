@@ -11,12 +11,13 @@ from scaling import hydra_app
 def train(config: DictConfig) -> float | None:
     """Train the configured job; returns the last run's validation loss, for sweepers that optimise it."""
     from scaling.config import load
-    from scaling.display import report_job
+    from scaling.display import print_records, report_job
     from scaling.pretrain import pretrain
 
     job = load(config)
     with report_job(job.name) as report:
         records = pretrain(job, report)
+    print_records(records, job.folder)
     return records[-1].loss_nats
 
 

@@ -1,0 +1,162 @@
+"""Training jobs: the same seed gives the same curve, a branch is the run it stands for, a kill is survived."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.branching import CHECKPOINT, CURVE, Progress
+from scaling.config import AdamWConfig, CosineConfig, ModelConfig, MuonConfig, TrainConfig
+from scaling.pretrain import pretrain
+from scaling.records import RECORD, RunRecord, load_sweep
+
+Make = Callable[..., TrainConfig]
+
+
+def curves(config: TrainConfig, records: list[RunRecord]) -> list[str]:
+    return [(config.folder / record.run_id / CURVE).read_text() for record in records]
+
+
+def outcome(record: RunRecord) -> tuple[object, ...]:
+    return record.identity, record.tokens, record.loss_nats, record.loss_se_nats, record.train_flops_exact
+
+
+def test_the_same_config_twice_gives_the_identical_curve(tiny_job: Make) -> None:
+    first, second = tiny_job([4096], name="first"), tiny_job([4096], name="second")
+    one, two = pretrain(first), pretrain(second)
+    assert curves(first, one) == curves(second, two)
+    assert outcome(one[0]) == outcome(two[0])
+    other = pretrain(tiny_job([4096], name="third", seed=1))
+    assert other[0].loss_nats != one[0].loss_nats
+
+
+@pytest.mark.parametrize("optim", [MuonConfig(lr=5e-3, batch_tokens=128), AdamWConfig(lr=5e-3, batch_tokens=128)])
+def test_a_branch_is_the_run_it_stands_for(tiny_job: Make, optim: MuonConfig | AdamWConfig) -> None:
+    """Bit for bit: a run that left a trunk, and the same run trained alone."""
+    together = tiny_job([3072, 6144, 12288], name="together", optim=optim)
+    branched = pretrain(together)
+    for record in branched:
+        alone = tiny_job([record.tokens], name=f"alone{record.tokens}", optim=optim)
+        trained = pretrain(alone)
+        assert outcome(trained[0]) == outcome(record)
+        assert (alone.folder / trained[0].run_id / CURVE).read_text() == (
+            together.folder / record.run_id / CURVE
+        ).read_text()
+    assert sum(r.tokens_spent for r in branched) < sum(r.tokens for r in branched)
+
+
+@pytest.mark.parametrize("stop", [5, 20, 23, 40, 47])
+def test_a_job_killed_anywhere_ends_with_the_same_records(tiny_job: Make, stop: int) -> None:
+    """Stopped in the trunk, at a boundary, in a branch; checkpoints at every look."""
+    whole = tiny_job([3072, 6144], name="whole")
+    expected = pretrain(whole)
+    config = tiny_job([3072, 6144], name="killed")
+    trainer = replace(config.trainer, checkpoint_every_seconds=0.0, log_every_seconds=0.0)
+    config = replace(config, trainer=trainer)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(progress: Progress) -> None:
+        if progress.step == stop:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretrain(config, kill)
+    assert not all((config.folder / record.run_id / RECORD).is_file() for record in expected)
+    resumed = pretrain(config)
+    assert [outcome(r) for r in resumed] == [outcome(r) for r in expected]
+    assert curves(config, resumed) == curves(whole, expected)
+    assert not (config.folder / CHECKPOINT).exists()
+
+
+def test_a_recorded_run_is_not_trained_again(tiny_job: Make) -> None:
+    config = tiny_job([4096])
+    pretrain(config)
+    path = next(config.folder.glob(f"*/{RECORD}"))
+    before = path.stat().st_mtime_ns
+    calls: list[Progress] = []
+    assert pretrain(config, calls.append)[0].status == "done"
+    assert path.stat().st_mtime_ns == before
+    assert not calls
+
+
+def test_another_config_under_the_same_name_is_refused(tiny_job: Make) -> None:
+    config = tiny_job([4096])
+    pretrain(config)
+    changed = replace(config, optim=replace(config.optim, lr=1e-3))
+    with pytest.raises(ValueError, match="holds a run of another config"):
+        pretrain(changed)
+
+
+def test_accumulation_changes_nothing_but_rounding(tiny_job: Make) -> None:
+    config = tiny_job([4096], name="whole")
+    parts = tiny_job([4096], name="parts", trainer=replace(config.trainer, micro_batch_tokens=32))
+    assert pretrain(parts)[0].loss_nats == pytest.approx(pretrain(config)[0].loss_nats, abs=1e-3)
+
+
+def test_training_approaches_the_entropy_from_above(tiny_job: Make) -> None:
+    records = pretrain(tiny_job([8192, 131072], model=ModelConfig(width=32, depth=2, context=32)))
+    entropy = records[0].entropy_nats
+    assert entropy is not None
+    assert records[0].loss_nats is not None
+    assert records[1].loss_nats is not None
+    assert records[1].loss_se_nats is not None
+    assert records[1].loss_nats < records[0].loss_nats
+    assert records[1].loss_nats > entropy - 3 * records[1].loss_se_nats
+    assert records[1].loss_nats < entropy + 1.0
+
+
+def test_divergence_ends_the_run_and_is_recorded(tiny_job: Make) -> None:
+    config = tiny_job([2048, 8192], optim=MuonConfig(lr=1e4, batch_tokens=128, grad_clip=None))
+    records = pretrain(config)
+    assert [record.status for record in records] == ["diverged", "diverged"]
+    assert all(record.loss_nats is None and record.reason for record in records)
+    table = load_sweep(config.folder)
+    assert table["loss_nats"].isna().all()
+
+
+def test_a_record_says_what_was_spent(tiny_job: Make) -> None:
+    record = pretrain(tiny_job([4096]))[0]
+    assert record.train_flops_6nd == 6 * record.params_total * record.tokens
+    assert record.tokens == record.steps * record.batch_tokens
+    assert record.peak_memory_bytes_measured is not None
+    assert record.peak_memory_bytes_predicted is not None
+    assert record.peak_memory_bytes_predicted == pytest.approx(record.peak_memory_bytes_measured, rel=0.05)
+    assert record.bits_per_byte == pytest.approx(record.loss_nats / np.log(2))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optim": AdamWConfig(lr=1e-3, batch_tokens=256)},
+        {"model": ModelConfig(width=64, depth=3, context=64, ffn="gelu", tied_head=False, qk_norm=False)},
+        {"model": ModelConfig(width=48, depth=2, heads=6, kv_heads=2, context=32)},
+    ],
+)
+def test_predicted_memory_is_the_measured(tiny_job: Make, changes: dict[str, object]) -> None:
+    config = tiny_job([4096], **{"optim": MuonConfig(lr=1e-3, batch_tokens=512), **changes})
+    record = pretrain(config)[0]
+    assert record.peak_memory_bytes_predicted == pytest.approx(record.peak_memory_bytes_measured, rel=0.05)
+
+
+def test_bf16_stays_close_to_float32(tiny_job: Make) -> None:
+    config = tiny_job([8192], name="float32")
+    mixed = tiny_job([8192], name="mixed", trainer=replace(config.trainer, precision="bf16-mixed"))
+    assert pretrain(mixed)[0].loss_nats == pytest.approx(pretrain(config)[0].loss_nats, abs=0.02)
+
+
+def test_cosine_trains_one_budget(tiny_job: Make) -> None:
+    record = pretrain(tiny_job([4096], schedule=CosineConfig(warmup_tokens=512)))[0]
+    assert (record.schedule, record.status, record.tokens_spent) == ("cosine", "done", record.tokens)
+
+
+def test_trained_weights_are_kept(tiny_job: Make) -> None:
+    config = tiny_job([4096])
+    record = pretrain(config)[0]
+    saved = torch.load(config.folder / record.run_id / "model.pt", weights_only=True)
+    assert sum(p.numel() for name, p in saved["model"].items() if name != "head.weight") == record.params_total
+    assert Path(config.folder / record.run_id / "validation.npy").is_file()
