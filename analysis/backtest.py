@@ -23,11 +23,12 @@ class HeldBack:
     Attributes:
         cut_flops: runs above it were held back.
         fitted: how many runs were fitted.
-        runs: the held-back runs: `params`, `tokens`, `flops`, `loss`, `predicted`, `low`, `high`, `error` (predicted / loss − 1).
+        runs: the held-back runs: `params`, `tokens`, `flops`, `loss`, `predicted`, `low`, `high`, `error`
+            (predicted / loss − 1).
         mean_error, bias: mean |error| and mean error.
         covered: share of held-back losses inside their intervals; NaN where intervals were not estimated.
         level: probability of the intervals.
-        optimum: where the largest budget has a valley: its own optimum beside those that the smaller budgets foretell, one row a way.
+        optimum: for an IsoFLOP budget its own optimum beside those that the smaller budgets foretell, one row a source.
         law: name of the law.
     """
 
@@ -122,22 +123,22 @@ def foretold_optimum(
     rows: list[dict[str, float | str]] = []
     try:
         own = valleys(table.select(~fitted))
-        for valley in own.valleys:
-            rows.append(
-                {
-                    "from": "its own runs",
-                    "params": valley.params_opt,
-                    "params_low": valley.params_interval[0],
-                    "params_high": valley.params_interval[1],
-                    "loss": valley.loss_opt,
-                }
-            )
+        rows += [
+            {
+                "source": "its own runs",
+                "params": valley.params_opt,
+                "params_low": valley.params_interval[0],
+                "params_high": valley.params_interval[1],
+                "loss": valley.loss_opt,
+            }
+            for valley in own.valleys
+        ]
         line = valleys(table.select(fitted)).params_law
         if line is not None:
             low, high = line.interval(largest)
             rows.append(
                 {
-                    "from": "smaller valleys",
+                    "source": "smaller valleys",
                     "params": float(line.predict(largest)),
                     "params_low": float(low),
                     "params_high": float(high),
@@ -150,7 +151,7 @@ def foretold_optimum(
         best = result.optimal(largest).iloc[0]
         rows.append(
             {
-                "from": f"law on smaller budgets",
+                "source": "law on smaller budgets",
                 "params": float(best["params"]),
                 "params_low": float(best["params_low"]),
                 "params_high": float(best["params_high"]),
@@ -158,6 +159,12 @@ def foretold_optimum(
             }
         )
     return pd.DataFrame(rows)
+
+
+def cut_at(flops: pd.Series, share: float) -> float:
+    """A cut that leaves about this share of the runs below it and no runs of equal compute on either side."""
+    at = float(flops.quantile(share, interpolation="lower"))
+    return float(f"{at * 1.01:.3g}") if at < float(flops.max()) * 0.98 else at
 
 
 def backtest(
@@ -181,7 +188,7 @@ def backtest(
     """
     flops = table.frame["flops"]
     if cuts is None:
-        cuts = sorted({float(flops.quantile(share, interpolation="lower")) for share in DEFAULT_SHARES})
+        cuts = np.unique([cut_at(flops, share) for share in DEFAULT_SHARES]).tolist()
     rows: list[dict[str, float | int | str]] = []
     for cut in cuts:
         try:
@@ -224,10 +231,11 @@ def choose_law(
         cut_flops: by default the one that leaves 65 % of the runs for fitting.
 
     Returns:
-        One row a law, best held-out error first: `law`, `parameters`, `aicc`, `delta_aicc`, `held_out_error`, `refused`.
+        One row a law, best held-out error first: `law`, `parameters`, `aicc`, `delta_aicc`, `held_out_error`,
+        `refused`.
     """
     if cut_flops is None:
-        cut_flops = float(table.frame["flops"].quantile(0.65, interpolation="lower"))
+        cut_flops = cut_at(table.frame["flops"], 0.65)
     rows: list[dict[str, float | int | str]] = []
     for name in names:
         row: dict[str, float | int | str] = {

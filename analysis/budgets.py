@@ -9,8 +9,8 @@ MIN_RUNS = 4  # fewer points than this cannot show a minimum with a residual lef
 def group_budgets(flops: NDArray[np.floating], tolerance: float) -> NDArray[np.floating]:
     """Give runs that were trained with nearly the same compute one budget.
 
-    The densest group is taken first, then the densest of what remains, so that stragglers between two budgets do not chain
-    them together.
+    The densest group is taken first, then the densest of what remains, so that stragglers between two budgets do
+    not chain them together.
 
     Args:
         flops: training FLOPs, shape (n,), positive.

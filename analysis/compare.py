@@ -24,7 +24,8 @@ class Comparison:
 
     Attributes:
         flops: the budget at which sizes are compared.
-        frame: one row an approach: `a`, `b`, `params_opt`, `tokens_opt` (each with `_low`, `_high`; NaN: not estimated).
+        frame: one row an approach: `a`, `b`, `params_opt`, `tokens_opt`, each with `_low` and `_high` (NaN: not
+            estimated).
         disagreements: in words, each pair and quantity that differ by more than their intervals allow.
     """
 
@@ -91,7 +92,7 @@ def disagreements(frame: pd.DataFrame) -> list[str]:
     for name, words, as_log in (("a", "exponent a of N_opt", False), ("params_opt", "N_opt", True)):
         values = frame.set_index("approach")[[name, f"{name}_low", f"{name}_high"]]
         if as_log:
-            values = np.log(values)
+            values = values.apply(np.log)
         for (first, one), (second, other) in combinations(values.iterrows(), 2):
             small, large = sorted((one, other), key=lambda row: float(row.iloc[0]))
             gap = float(large.iloc[0] - small.iloc[0])

@@ -1,9 +1,10 @@
 """Figures as the papers draw them: each function takes `ax=` and returns it.
 
-Colours: viridis for an ordered quantity, Okabe and Ito's palette for approaches; both are safe for colour-blind readers.
+Colours: viridis for an ordered quantity, Okabe and Ito's palette for approaches; both are colour-blind-safe.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from analysis.study import Refused, Study
 
 # Okabe & Ito (2008), "Color Universal Design": one colour an approach.
 COLOURS = {"envelope": "#009E73", "valleys": "#0072B2", "law": "#D55E00"}
+DASHES = {"envelope": "-.", "valleys": "--", "law": "-"}  # told apart in grey, too
 STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -88,11 +90,11 @@ def shades(values: np.ndarray) -> tuple[Callable[[Any], Any], ScalarMappable]:
     palette = matplotlib.colormaps["viridis"]
     colours = matplotlib.colors.ListedColormap(palette(np.linspace(0.0, 0.88, 256)))
     scale = ScalarMappable(norm=norm, cmap=colours)
-    return lambda value: scale.to_rgba(value), scale  # type: ignore[arg-type]
+    return lambda value: scale.to_rgba(value), scale
 
 
 def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
-    """Loss against size on every budget, the fitted curves, their minima with intervals; hollow: refused or not used."""
+    """Loss against size on every budget, fitted curves, minima with intervals; hollow: refused or not used."""
     ax = axes(ax)
     shown: list[Valley | RefusedValley] = sorted(
         [*result.valleys, *result.refused], key=lambda valley: valley.budget_flops
@@ -163,14 +165,14 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
             best[quantity],
             best[f"{quantity}_low"],
             best[f"{quantity}_high"],
-            COLOURS["law"],
+            "law",
             label,
         )
     if isinstance(study.valleys, Valleys):
         line = study.valleys.params_law if quantity == "params" else study.valleys.tokens_law
         if line is not None:
             label = f"IsoFLOP valleys, {exponent} = {line.exponent:.3f}"
-            band(ax, flops, line.predict(flops), *line.interval(flops), COLOURS["valleys"], label)
+            band(ax, flops, line.predict(flops), *line.interval(flops), "valleys", label)
         for valley in study.valleys.valleys:
             value = getattr(valley, f"{quantity}_opt")
             low, high = getattr(valley, f"{quantity}_interval")
@@ -189,7 +191,7 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     if isinstance(study.envelope, Envelope):
         line = study.envelope.params_law if quantity == "params" else study.envelope.tokens_law
         label = f"training-curve envelope, {exponent} = {line.exponent:.3f}"
-        band(ax, flops, line.predict(flops), *line.interval(flops), COLOURS["envelope"], label)
+        band(ax, flops, line.predict(flops), *line.interval(flops), "envelope", label)
     ax.axvline(study.target_flops, color="#555555", lw=0.9, ls=":")
     ax.annotate(
         f"{compute(study.target_flops)} ",
@@ -214,9 +216,10 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     return ax
 
 
-def band(ax: Axes, x: Any, centre: Any, low: Any, high: Any, colour: str, label: str) -> None:
-    """A line with its interval shaded, where there is one."""
-    ax.plot(x, centre, color=colour, label=label, zorder=3)
+def band(ax: Axes, x: Any, centre: Any, low: Any, high: Any, approach: str, label: str) -> None:
+    """An approach's line with its interval shaded, where there is one."""
+    colour = COLOURS[approach]
+    ax.plot(x, centre, color=colour, ls=DASHES[approach], label=label, zorder=3)
     if np.isfinite(np.asarray(low, dtype=float)).all():
         ax.fill_between(x, low, high, color=colour, alpha=0.16, lw=0, zorder=1)
 
@@ -228,7 +231,8 @@ def contours(result: FitResult, ax: Axes | None = None) -> Axes:
     n_low, n_high = points["params"].min() / 2, points["params"].max() * 2
     d_low, d_high = points["tokens"].min() / 2, points["tokens"].max() * 2
     sizes, tokens = np.meshgrid(np.geomspace(n_low, n_high, 80), np.geomspace(d_low, d_high, 80))
-    loss = result.predict(sizes.ravel(), tokens.ravel())["loss"].to_numpy().reshape(sizes.shape)
+    curve = replace(result, draws=result.draws[:0])  # contours need no intervals
+    loss = curve.predict(sizes.ravel(), tokens.ravel())["loss"].to_numpy().reshape(sizes.shape)
     levels = np.quantile(loss, np.linspace(0.03, 0.97, 12))
     lines = ax.contour(sizes, tokens, loss, levels=levels, cmap="viridis", linewidths=1.2)
     k = result.flops_per_param_token
@@ -339,11 +343,9 @@ def training_curves(result: Envelope, ax: Axes | None = None) -> Axes:
     ax = axes(ax)
     sizes = np.sort(result.curves["params"].unique())
     colour, scale = shades(sizes)
-    for size, curve in result.curves.groupby("params", sort=True):
-        curve = curve.sort_values("flops")
-        ax.plot(
-            curve["flops"], curve["loss"], color=colour(float(size)), lw=1.1, marker="o", ms=2.5, alpha=0.9
-        )
+    for size in sizes:
+        curve = result.curves[result.curves["params"] == size].sort_values("flops")
+        ax.plot(curve["flops"], curve["loss"], color=colour(size), lw=1.1, marker="o", ms=2.5, alpha=0.9)
     winners = result.winners
     ax.scatter(
         winners["flops"], winners["loss"], s=5, color="black", zorder=4, label="envelope (interior winners)"
@@ -384,6 +386,13 @@ def draw(drawing: Callable[[Axes], Axes], size: tuple[float, float] = (6.8, 4.4)
         figure = Figure(figsize=size, layout="constrained")
         drawing(figure.subplots())
     return figure
+
+
+def draw_all(study: Study) -> dict[str, Figure]:
+    """Every figure that the study's parts allow, by name."""
+    return {
+        name: draw(drawing, SIZES.get(name, (6.8, 4.4))) for name, drawing in study_figures(study).items()
+    }
 
 
 def save(figure: Figure, folder: Path, name: str, formats: tuple[str, ...] = FORMATS) -> list[Path]:

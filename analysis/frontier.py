@@ -55,15 +55,9 @@ def envelope(table: Table, level: float = 0.9) -> Envelope:
         NoSpread: the curves of too few sizes overlap in compute.
         NoMinimum: at no compute does a size win that has a smaller and a larger one beside it.
     """
-    curves = (
-        np.exp(
-            np.log(table.frame[["tokens", "flops", "loss"]])
-            .groupby([table.frame["params"], table.frame["tokens"]])
-            .mean()
-        )
-        .drop(columns="tokens")
-        .reset_index()
-    )
+    runs = table.frame
+    keys = [runs["params"], runs["tokens"]]
+    curves = runs[["flops", "loss"]].apply(np.log).groupby(keys).mean().apply(np.exp).reset_index()
     several = curves.groupby("params")["flops"].transform("nunique") > 1
     curves = curves[several].reset_index(drop=True)
     sizes = np.sort(curves["params"].unique())
@@ -85,7 +79,7 @@ def envelope(table: Table, level: float = 0.9) -> Envelope:
 def interpolate(
     curves: pd.DataFrame, sizes: NDArray[np.floating], flops: NDArray[np.floating]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """log loss and log tokens of every size at every compute, shape (sizes, budgets); NaN outside a size's own curve."""
+    """log loss and log tokens of every size at every compute, shape (sizes, budgets); NaN outside its curve."""
     log_loss = np.full((len(sizes), len(flops)), np.nan)
     log_tokens = np.full_like(log_loss, np.nan)
     for i, (_, curve) in enumerate(curves.groupby("params", sort=True)):
@@ -117,7 +111,7 @@ def winning_sizes(
     interior = enough & (best > first) & (best < last)
     if np.ptp(best[interior]) < 1 if interior.any() else True:
         raise NoMinimum(
-            "the envelope shows no interior best size that changes with compute: the smallest or the largest size trained "
+            "the envelope shows no interior best size that changes with compute: the smallest or the largest size "
             "wins nearly everywhere; add sizes on that side"
         )
     at = np.flatnonzero(interior)
@@ -140,8 +134,10 @@ def law_with_jackknife(
     quantity: str,
     level: float,
 ) -> PowerLaw:
-    """A straight line through the winners, its covariance from leaving out one size at a time (the winners of one size lie
-    on a step and are one observation, not many)."""
+    """A straight line through the winners, its covariance from leaving out one size at a time.
+
+    The winners of one size lie on a step and are one observation, not many.
+    """
     log_flops = np.log(winners["flops"])
     slope, intercept = np.polyfit(log_flops, np.log(winners[quantity]), 1)
     lines = []

@@ -1,8 +1,9 @@
 """Approach 2: one loss valley a compute budget, its minimum, and how the minima follow compute.
 
 Hoffmann et al. (2022, section 3.2) fit a parabola to loss against log N on each budget; Porian et al. (2024, appendix)
-interpolate with Akima's spline in log–log instead. A valley is flat at its bottom, so each comes with the range of N whose
-loss is within 0.1 % of the best, and with an interval. A budget whose runs do not show a minimum is refused, with the reason.
+interpolate with Akima's spline in log–log instead. A valley is flat at its bottom, so each comes with the range of N
+whose loss is within 0.1 % of the best, and with an interval. A budget whose runs show no minimum is refused, with the
+reason.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,7 @@ FLAT = 1e-3  # "as good as the best": within 0.1 % of its loss
 PARABOLA_WINDOW = 0.1  # a parabola describes the bottom: runs within 10 % of the best loss
 GRID_PER_GAP = 25  # Porian et al.: interpolated sizes between neighbours
 SPACING_FLOOR = 0.33  # Porian et al.: an optimum is known no better than a third of the spacing of sizes
+MOST_TO_ADD = 6  # sizes proposed for a budget whose minimum lies beyond those tried
 DRAWS = 1000  # Porian et al.: noisy copies of a budget's losses
 
 
@@ -76,7 +78,7 @@ class Valleys:
 
     Attributes:
         valleys, refused: the budgets that show a minimum and those that do not, by rising compute.
-        params_law, tokens_law: N_opt and D_opt against C; None with fewer than 3 minima, and then `law_refused` says so.
+        params_law, tokens_law: N_opt and D_opt against C; None with fewer than 3 minima (`law_refused` says so).
         noise: relative scatter of the losses about the curves (standard deviation), from which intervals come.
     """
 
@@ -131,7 +133,7 @@ def valleys(
         table: runs with a `budget`; runs of no budget are not used here.
         method: "parabola" in log N (Hoffmann) or "akima" in log–log (Porian).
         level: probability of the intervals.
-        loss_noise: relative standard deviation of a run's loss, for "akima"; by default the scatter about the parabolas.
+        loss_noise: relative standard deviation of a run's loss, for "akima"; by default the scatter about parabolas.
         seed: of the noisy copies that "akima" draws.
 
     Raises:
@@ -148,8 +150,9 @@ def valleys(
         )
     if table.budgets_named:  # whatever convention the budgets count in, their runs spent the same
         frame = frame.assign(flops=frame["budget"])
+    named = frame["budget"].to_numpy()
     groups = to_exact_budget(
-        {float(budget): average_replicates(rows) for budget, rows in frame.groupby("budget", sort=True)}
+        {budget: average_replicates(frame[named == budget]) for budget in np.unique(named)}
     )
     bottoms = {budget: fit_parabola(points) for budget, points in groups.items()}
     noise, dof = pooled_noise(list(bottoms.values()))
@@ -165,7 +168,9 @@ def valleys(
             else:
                 found.append(akima_valley(budget, points, noise, level, rng))
         except Refusal as reason:
-            problems.append(RefusedValley(budget, points, str(reason), sizes_that_mend(points)))
+            problems.append(
+                RefusedValley(budget, points, str(reason), sizes_that_mend(points, bottoms[budget]))
+            )
     params_law: PowerLaw | None = None
     tokens_law: PowerLaw | None = None
     law_refused = ""
@@ -181,9 +186,9 @@ def valleys(
 
 def average_replicates(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a size: the geometric mean of what its runs gave."""
-    logs = np.log(rows[["tokens", "loss", "flops"]]).assign(params=rows["params"])
+    logs = rows[["tokens", "loss", "flops"]].apply(np.log).assign(params=rows["params"])
     by_size = logs.groupby("params", sort=True)
-    return np.exp(by_size.mean()).reset_index().assign(runs=by_size.size().to_numpy(), used=True)
+    return by_size.mean().apply(np.exp).reset_index().assign(runs=by_size.size().to_numpy(), used=True)
 
 
 def to_exact_budget(groups: dict[float, pd.DataFrame]) -> dict[float, pd.DataFrame]:
@@ -334,10 +339,10 @@ def parabola_valley(
 def akima_valley(
     budget: float, points: pd.DataFrame, noise: float, level: float, rng: np.random.Generator
 ) -> Valley:
-    """The lowest point of Akima's spline in log–log and its spread over noisy copies of the losses (Porian et al. 2024).
+    """The lowest point of Akima's spline in log–log, its spread from noisy copies of the losses (Porian et al. 2024).
 
-    As there, the spline's own minimum must be interior, and so must that of half the copies; the standard deviation is at
-    least a third of the mean spacing of sizes, since a spline cannot know what lies between them.
+    As there, the spline's own minimum must be interior, and so must that of half the copies; the standard deviation is
+    at least a third of the mean spacing of sizes, since a spline cannot know what lies between them.
     """
     refuse_few(points)
     log_params, log_loss = np.log(points["params"].to_numpy()), np.log(points["loss"].to_numpy())
@@ -352,7 +357,7 @@ def akima_valley(
     interior = (lowest > 0) & (lowest < len(grid) - 1)
     if interior.mean() < 0.5:
         raise NoMinimum(
-            f"flat within its noise: {1 - interior.mean():.0%} of noisy copies are lowest at the edge of the sizes tried"
+            f"flat within its noise: {1 - interior.mean():.0%} of noisy copies are lowest at the edge of the sizes"
         )
     optima, bottoms = grid[lowest[interior]], splines[lowest, np.arange(DRAWS)][interior]
     spacing = float((log_params[-1] - log_params[0]) / (len(points) - 1))
@@ -381,7 +386,7 @@ def akima_valley(
 
 
 def tokens_along(points: pd.DataFrame) -> Callable[[float], float]:
-    """Tokens as a function of size along a budget: exact where FLOPs are 6ND, following the table where they are not."""
+    """Tokens as a function of size along a budget: exact where FLOPs are 6ND, else following the table."""
     log_params = np.log(points["params"].to_numpy())
     log_flops = np.log(points["flops"].to_numpy())
     log_tokens = np.log(points["tokens"].to_numpy()) - (log_flops - log_flops.mean())
@@ -395,14 +400,18 @@ def tokens_along(points: pd.DataFrame) -> Callable[[float], float]:
     return tokens
 
 
-def sizes_that_mend(points: pd.DataFrame) -> tuple[float, ...]:
-    """Two sizes that continue the grid past the edge where the lowest loss lies; none where it is interior."""
-    if len(points) < 2:
+def sizes_that_mend(points: pd.DataFrame, bottom: Parabola | None) -> tuple[float, ...]:
+    """Sizes that continue the grid past the edge where the lowest loss lies; none where it is interior.
+
+    Two of them, or as many more as it takes to pass the parabola's minimum where it has one out there (at most 6).
+    """
+    best = int(np.argmin(points["loss"].to_numpy()))
+    if len(points) < 2 or 0 < best < len(points) - 1:
         return ()
-    sizes, best = points["params"].to_numpy(), int(np.argmin(points["loss"].to_numpy()))
-    ratio = float(np.exp(np.median(np.diff(np.log(sizes)))))
-    if best == 0:
-        return float(sizes[0] / ratio), float(sizes[0] / ratio**2)
-    if best == len(sizes) - 1:
-        return float(sizes[-1] * ratio), float(sizes[-1] * ratio**2)
-    return ()
+    sizes = points["params"].to_numpy()
+    ratio = float(np.exp(np.median(np.diff(np.log(sizes))))) ** (1 if best else -1)
+    edge, steps = float(sizes[best]), 2
+    if bottom is not None and bottom.coefficients[2] > 0:
+        minimum = bottom.centre - bottom.coefficients[1] / (2 * bottom.coefficients[2])
+        steps = int(np.clip(np.ceil((minimum - np.log(edge)) / np.log(ratio)) + 1, 2, MOST_TO_ADD))
+    return tuple(edge * ratio**step for step in range(1, steps + 1))

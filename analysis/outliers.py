@@ -18,7 +18,8 @@ class Outliers:
     """Runs far from the fitted law.
 
     Attributes:
-        runs: their `row` in the source, `params`, `tokens`, `loss`, `residual` (log observed − log predicted) and `sigmas`.
+        runs: their `row` in the source, `params`, `tokens`, `loss`, `residual` (log observed − log
+            predicted) and `sigmas`.
         without: the same fit without them; None where there are none.
     """
 

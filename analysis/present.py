@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,14 @@ def percent(value: float, digits: int = 2) -> str:
     return f"{100 * value:.{digits}f} %" if np.isfinite(value) else "not estimated"
 
 
+def records(frame: pd.DataFrame) -> list[SimpleNamespace]:
+    """The rows of a frame with its columns as attributes."""
+    return [
+        SimpleNamespace(**{str(name): value for name, value in row.items()})
+        for row in frame.to_dict("records")
+    ]
+
+
 def sections(study: Study) -> tuple[Section, ...]:
     """All that a study says, in reading order."""
     return (
@@ -100,9 +109,10 @@ def valleys_section(study: Study) -> Section:
     if isinstance(result, Refused):
         return refused_section(title, result)
     level = f"{result.level:.0%}"
-    rows = []
+    rows: list[tuple[float, tuple[str, ...]]] = []
     for v in result.valleys:
-        flat = f"{'<' if v.flat_open[0] else ''}{count(v.flat_params[0])}–{'>' if v.flat_open[1] else ''}{count(v.flat_params[1])}"
+        below, above = ("<" if v.flat_open[0] else ""), (">" if v.flat_open[1] else "")
+        flat = f"{below}{count(v.flat_params[0])}–{above}{count(v.flat_params[1])}"
         rows.append(
             (
                 v.budget_flops,
@@ -119,13 +129,10 @@ def valleys_section(study: Study) -> Section:
                 ),
             )
         )
-    for r in result.refused:
-        rows.append(
-            (
-                r.budget_flops,
-                (compute(r.budget_flops), f"0 of {len(r.points)}", "refused", "", "", "", "", "", ""),
-            )
-        )
+    rows += [
+        (r.budget_flops, (compute(r.budget_flops), f"0 of {len(r.points)}", "refused", *[""] * 6))
+        for r in result.refused
+    ]
     words = []
     for r in result.refused:
         mend = (
@@ -134,7 +141,8 @@ def valleys_section(study: Study) -> Section:
         words.append(f"{compute(r.budget_flops)} FLOPs is refused: {r.reason}{mend}.")
     if result.params_law is not None and result.tokens_law is not None:
         words.append(
-            f"N_opt ∝ C^{result.params_law.exponent:.3f} ({level} interval {between(*result.params_law.exponent_interval)}), "
+            f"N_opt ∝ C^{result.params_law.exponent:.3f} "
+            f"({level} interval {between(*result.params_law.exponent_interval)}), "
             f"D_opt ∝ C^{result.tokens_law.exponent:.3f} ({between(*result.tokens_law.exponent_interval)})."
         )
     else:
@@ -182,14 +190,15 @@ def law_section(study: Study) -> Section:
         " ".join(formula.split()) + ".",
         f"Objective {result.objective_name} = {result.objective:.8g}, summed over {len(result.points)} points; "
         f"root-mean-square residual {percent(float(np.sqrt(np.mean(result.residuals**2))))} of the loss.",
-        f"Certificate: {'converged' if proof.converged else 'NOT CONVERGED'}, {proof.starts_at_best} of {proof.starts} starts "
-        f"reached the best of {proof.distinct_optima} distinct optima, scaled gradient {proof.gradient_norm:.1g}, "
-        f"Hessian condition {proof.hessian_condition:.3g}.",
+        f"Certificate: {'converged' if proof.converged else 'NOT CONVERGED'}, {proof.starts_at_best} of {proof.starts} "
+        f"starts reached the best of {proof.distinct_optima} distinct optima, scaled gradient "
+        f"{proof.gradient_norm:.1g}, Hessian condition {proof.hessian_condition:.3g}.",
     ]
     if {"E", "a"} <= {*result.parameters, *result.exponents}:
         words.append(
-            f"In words: no model of this family goes below {result.parameters['E']:.3g} nats/token on this text, and when compute "
-            f"grows tenfold the best size grows ×{10 ** result.exponents['a']:.2g} and the tokens ×{10 ** result.exponents['b']:.2g}."
+            f"In words: no model of this family goes below {result.parameters['E']:.3g} nats/token on this text, and "
+            f"when compute grows tenfold the best size grows ×{10 ** result.exponents['a']:.2g} and the tokens "
+            f"×{10 ** result.exponents['b']:.2g}."
         )
     words += [f"Warning: {warning}." for warning in proof.warnings]
     if isinstance(study.outliers, Refused):
@@ -197,7 +206,7 @@ def law_section(study: Study) -> Section:
     elif len(study.outliers.runs):
         named = ", ".join(
             f"row {int(r.row)} (N {count(r.params)}, D {count(r.tokens)}, loss {r.loss:.4g}, {r.residual:+.1%})"
-            for r in study.outliers.runs.head(5).itertuples()
+            for r in records(study.outliers.runs.head(5))
         )
         more = f" and {len(study.outliers.runs) - 5} more" if len(study.outliers.runs) > 5 else ""
         words.append(
@@ -264,13 +273,14 @@ def plan_section(study: Study) -> Section:
             f"{r.loss:.4f}",
             span(r.loss_low, r.loss_high, lambda value: f"{value:.4f}"),
         )
-        for r in plan.itertuples()
+        for r in records(plan)
     )
     last = plan.iloc[-1]
     reach = study.target_flops / float(study.table.frame["flops"].max())
     words = (
         f"With {compute(study.target_flops)} FLOPs, {reach:.3g} times the largest run here, the fitted law would train "
-        f"{count(last['params'])} parameters on {count(last['tokens'])} tokens and expects a loss of {last['loss']:.4f}.",
+        f"{count(last['params'])} parameters on {count(last['tokens'])} tokens and expects a loss of "
+        f"{last['loss']:.4f}.",
         "The intervals hold the scatter of the runs, not the chance that the law bends beyond them: "
         "read the errors on held-back compute below.",
     )
@@ -301,18 +311,18 @@ def held_back_section(held: HeldBack | Refused) -> Section:
             span(r.low, r.high, lambda value: f"{value:.4f}"),
             f"{100 * r.error:+.2f} %",
         )
-        for r in held.runs.itertuples()
+        for r in records(held.runs)
     )
     words = [
-        f"{held.fitted} runs up to {compute(held.cut_flops)} FLOPs predict {len(held.runs)} runs above it with a mean error of "
-        f"{percent(held.mean_error)} (bias {100 * held.bias:+.2f} %); {percent(held.covered, 0)} of them lie in their "
-        f"{held.level:.0%} intervals."
+        f"{held.fitted} runs up to {compute(held.cut_flops)} FLOPs predict {len(held.runs)} runs above it with a mean "
+        f"error of {percent(held.mean_error)} (bias {100 * held.bias:+.2f} %); {percent(held.covered, 0)} of them lie "
+        f"in their {held.level:.0%} intervals."
     ]
-    for r in held.optimum.itertuples():
-        words.append(
-            f"N_opt of that budget, {r[1]}: {count(r.params)} ({span(r.params_low, r.params_high, count)})"
-            + (f", loss {r.loss:.4f}." if np.isfinite(r.loss) else ".")
-        )
+    words += [
+        f"N_opt of that budget, {r.source}: {count(r.params)} ({span(r.params_low, r.params_high, count)})"
+        + (f", loss {r.loss:.4f}." if np.isfinite(r.loss) else ".")
+        for r in records(held.optimum)
+    ]
     header = ("FLOPs", "params", "tokens", "loss", "predicted", f"{held.level:.0%} interval", "error")
     return Section(title, header, rows, tuple(words))
 
@@ -366,8 +376,8 @@ def choice_section(choice: pd.DataFrame | Refused) -> Section:
     if rows:
         words.insert(
             0,
-            "ΔAICc counts against a law on all runs (0 is best; above 10 there is hardly support); the held-out error is on the "
-            "runs with the most compute, predicted from the others, and is what counts for extrapolation.",
+            "ΔAICc counts against a law on all runs (0 is best; above 10 there is hardly support); the held-out error "
+            "is on the runs with the most compute, predicted from the others, and is what counts for extrapolation.",
         )
     return Section(title, ("law", "parameters", "ΔAICc", "held-out error"), tuple(rows), tuple(words))
 

@@ -3,6 +3,7 @@
 import json
 import math
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import asdict
 from html import escape
 from io import BytesIO
@@ -12,9 +13,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from analysis.backtest import HeldBack
-from analysis.figures import SIZES, STYLE, draw, save, study_figures
+from analysis.figures import STYLE, draw_all, save
 from analysis.isoflop import Valleys
 from analysis.present import markdown, sections
 from analysis.result import FitResult
@@ -128,8 +130,14 @@ def plain(value: Any) -> Any:
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
-def html(study: Study, title: str = "Scaling study") -> str:
-    """One HTML file with all tables and figures in it, needing nothing from the network."""
+def html(study: Study, title: str = "Scaling study", drawn: Mapping[str, Figure] | None = None) -> str:
+    """One HTML file with all tables and figures in it, needing nothing from the network.
+
+    Args:
+        study: what `analyse` gave.
+        title: heading of the page.
+        drawn: its figures, where they are drawn already.
+    """
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>{escape(title)}</title><style>{CSS}</style><h1>{escape(title)}</h1>",
@@ -148,14 +156,15 @@ def html(study: Study, title: str = "Scaling study") -> str:
             flag = " class=flag" if words.startswith(FLAGS) else ""
             parts.append(f"<p{flag}>{escape(words)}</p>")
     parts.append("<h2>Figures</h2>")
-    for name, drawing in study_figures(study).items():
+    for name, figure in (draw_all(study) if drawn is None else drawn).items():
         image = BytesIO()
         with matplotlib.rc_context(STYLE):
-            draw(drawing, SIZES.get(name, (6.8, 4.4))).savefig(image, format="svg", metadata={"Date": None})
+            figure.savefig(image, format="svg", metadata={"Date": None})
         data = b64encode(image.getvalue()).decode()
         caption = escape(CAPTIONS[name])
         parts.append(
-            f"<figure><img alt='{caption}' src='data:image/svg+xml;base64,{data}'><figcaption>{caption}</figcaption></figure>"
+            f"<figure><img alt='{caption}' src='data:image/svg+xml;base64,{data}'>"
+            f"<figcaption>{caption}</figcaption></figure>"
         )
     return "\n".join(parts) + "\n"
 
@@ -166,15 +175,16 @@ def write(study: Study, folder: Path, title: str = "Scaling study") -> list[Path
     A study without a parametric fit leaves the same files, with the reason in them.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    drawn = draw_all(study)
     texts = {
         "study.json": to_json(study) + "\n",
         "study.md": f"# {title}\n\n{markdown(study)}",
-        "report.html": html(study, title),
+        "report.html": html(study, title, drawn),
     }
     paths = []
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
         paths.append(folder / name)
-    for name, drawing in study_figures(study).items():
-        paths += save(draw(drawing, SIZES.get(name, (6.8, 4.4))), folder / "figures", name)
+    for name, figure in drawn.items():
+        paths += save(figure, folder / "figures", name)
     return paths

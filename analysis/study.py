@@ -12,7 +12,7 @@ from analysis.fit import fit
 from analysis.frontier import Envelope, envelope
 from analysis.isoflop import Valleys, valleys
 from analysis.outliers import Outliers, outliers
-from analysis.refusals import Refusal
+from analysis.refusals import BadColumn, BadValue, Refusal
 from analysis.result import FitResult
 from analysis.table import Table
 
@@ -96,6 +96,10 @@ def analyse(
         level: probability of every interval.
         target_flops: the budget to plan for; by default 10 times the largest in the table.
         progress: called with a few words before each part.
+
+    Raises:
+        BadValue, BadColumn: an option that does not exist, or a law that needs a column which the table lacks. What the
+            runs themselves cannot support is a `Refused` part instead.
     """
     largest = float(
         table.frame["budget"].max() if table.frame["budget"].notna().any() else table.frame["flops"].max()
@@ -104,7 +108,13 @@ def analyse(
     options = {"weights": weights, "level": level, "bootstrap": bootstrap, "seed": seed}
 
     progress("parametric law")
-    fitted = attempt(lambda: fit(table, law, objective, **options))  # type: ignore[arg-type]
+    fitted: FitResult | Refused
+    try:
+        fitted = fit(table, law, objective, **options)  # type: ignore[arg-type]
+    except (BadValue, BadColumn):
+        raise  # the question is at fault, not the runs
+    except Refusal as reason:
+        fitted = Refused(type(reason).__name__, str(reason))
     progress("IsoFLOP valleys")
     parabolas = attempt(lambda: valleys(table, "parabola", level))
     splines = attempt(lambda: valleys(table, "akima", level, seed=seed))

@@ -54,9 +54,9 @@ class Table:
     """Runs ready to fit.
 
     Attributes:
-        frame: one row a run, floats: `params`, `tokens`, `loss` (nats/token), `flops`, `budget` (FLOPs; NaN for a run of
-            no budget); where the source has them `loss_se`, `cluster`, `unique_tokens`, `seed`, `run_id`; `row` is the
-            1-based row of the source.
+        frame: one row a run, floats: `params`, `tokens`, `loss` (nats/token), `flops`, `budget` (FLOPs; NaN for a run
+            of no budget); where the source has them `loss_se`, `cluster`, `unique_tokens`, `seed`, `run_id`; `row` is
+            the 1-based row of the source.
         convention: for each quantity, in words, which column it is and what is known of how it counts.
         excluded: rows of the source that are not in `frame`, each with its `row` and the `reason`.
         budgets_named: whether a column names the budgets; otherwise they were inferred from shared FLOPs.
@@ -166,7 +166,7 @@ def read(path: Path) -> pd.DataFrame:
 def choose_columns(raw: pd.DataFrame, named: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Role → column, from what the caller named and else from well-known names; and notes on near misses.
 
-    A column that bears the canonical name is taken; of other names two that fit and differ are a refusal, since parameter
+    A column that bears the canonical name is taken; two others that fit and differ are a refusal, since parameter
     conventions must not be guessed.
     """
     unknown = [role for role in named if role not in ALIASES]
@@ -353,8 +353,9 @@ def budgets_are_named(frame: pd.DataFrame) -> bool:
 
 def budget_convention(kept: pd.DataFrame) -> str:
     """How the source says that its budgets count FLOPs; empty where it does not."""
-    said = kept["budget_convention"].dropna().unique() if "budget_convention" in kept.columns else []
-    return f", FLOPs counted as {said[0]}" if len(said) else ", convention not stated"
+    if "budget_convention" not in kept.columns or kept["budget_convention"].isna().all():
+        return ", convention not stated"
+    return f", FLOPs counted as {kept['budget_convention'].dropna().iloc[0]}"
 
 
 def add_budgets(frame: pd.DataFrame, tolerance: float) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -366,7 +367,9 @@ def add_budgets(frame: pd.DataFrame, tolerance: float) -> tuple[pd.DataFrame, tu
     if count == 0:
         return frame, (f"no IsoFLOP budgets: no 4 runs have FLOPs within {tolerance:.0%} of each other",)
     spread = frame.groupby("budget")["flops"].agg(lambda flops: flops.max() / flops.min() - 1).max()
-    note = f"{count} budgets inferred from {members} of {len(frame)} runs whose FLOPs agree within {spread:.2g} of each other"
+    note = (
+        f"{count} budgets inferred from {members} of {len(frame)} runs whose FLOPs agree within {spread:.2g}"
+    )
     return frame, (note,)
 
 

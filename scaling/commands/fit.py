@@ -1,4 +1,4 @@
-"""`scaling fit`: fit scaling laws to a sweep or to any table of parameters, tokens and loss, offline and without torch."""
+"""`scaling fit`: fit scaling laws to a sweep or any table of parameters, tokens and loss, offline and without torch."""
 
 import sys
 from collections.abc import Callable

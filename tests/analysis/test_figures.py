@@ -1,0 +1,101 @@
+"""Figures draw on the axes they are given, show what they say, and give the same file twice."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from simulated_isoflop import isoflop_study
+from test_frontier import curves
+
+from analysis import figures
+from analysis.isoflop import Valleys, valleys
+from analysis.result import FitResult
+from analysis.study import Study, analyse
+from analysis.table import load
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return analyse(load(isoflop_study(noise=0.002)), bootstrap=60)
+
+
+def test_every_figure_returns_the_axes_it_was_given(study: Study) -> None:
+    drawings = figures.study_figures(study)
+    assert {
+        "valleys",
+        "optimal_params",
+        "optimal_tokens",
+        "contours",
+        "fit",
+        "residuals",
+        "correlations",
+    } <= set(drawings)
+    for name, drawing in drawings.items():
+        ax = Figure().subplots()
+        assert drawing(ax) is ax, name
+        assert ax.get_xlabel() or name == "correlations"
+        assert ax.get_title(loc="left") or ax.get_title()
+
+
+def test_training_curves_are_drawn_where_there_are_some() -> None:
+    drawings = figures.study_figures(analyse(load(curves(sizes=7)), bootstrap=0))
+    assert "training_curves" in drawings
+    assert "correlations" not in drawings  # nothing was estimated to correlate
+    figures.draw(drawings["training_curves"])
+
+
+def test_without_axes_a_figure_is_made(study: Study) -> None:
+    assert isinstance(study.fit, FitResult)
+    ax = figures.residuals(study.fit)
+    assert ax.figure is not None
+    assert len(ax.collections[-1].get_offsets()) == len(study.fit.points)
+
+
+def test_valleys_show_every_run_and_minimum() -> None:
+    table = load(isoflop_study(noise=0.002))
+    result = valleys(table)
+    ax = figures.valleys(result, Figure().subplots())
+    stars = [line for line in ax.lines if line.get_marker() == "*"]
+    assert len(stars) == len(result.valleys)
+    drawn = sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() == "o")
+    assert drawn == len(table)
+    low, high = ax.get_ylim()
+    assert low < table.frame["loss"].min()
+    assert high > table.frame["loss"].max()
+
+
+def test_refused_valleys_are_drawn_hollow() -> None:
+    result = valleys(load(isoflop_study(shift=8.0)))
+    assert isinstance(result, Valleys)
+    ax = figures.valleys(result, Figure().subplots())
+    assert {line.get_markerfacecolor() for line in ax.lines} == {"white"}
+
+
+def test_files_are_png_and_svg_and_do_not_change(study: Study, tmp_path: Path) -> None:
+    drawing = figures.study_figures(study)["optimal_params"]
+    first = figures.save(figures.draw(drawing), tmp_path / "one", "optima")
+    again = figures.save(figures.draw(drawing), tmp_path / "two", "optima")
+    assert [path.suffix for path in first] == [".png", ".svg"]
+    assert [a.read_bytes() == b.read_bytes() for a, b in zip(first, again, strict=True)] == [True, True]
+
+
+def test_ticks_read_as_numbers() -> None:
+    assert [figures.short(text) for text in ("1.00B", "10.0B", "300k", "1e+20", "1.50M")] == [
+        "1B",
+        "10B",
+        "300k",
+        "1e+20",
+        "1.5M",
+    ]
+
+
+def test_colours_are_told_apart_in_grey() -> None:
+    """Approaches differ in their dashes, and budgets run from dark to light."""
+    assert len(set(figures.DASHES.values())) == len(figures.COLOURS) == 3
+    colour, _ = figures.shades(np.array([1e18, 1e21]))
+    steps = [np.dot(colour(v)[:3], [0.2126, 0.7152, 0.0722]) for v in np.geomspace(1e18, 1e21, 8)]
+    assert (np.diff(steps) > 0).all()
