@@ -55,7 +55,10 @@ def main() -> None:
         # Hydra and Lightning both read sys.argv: leave argv[0] alone and drop only the command's name.
         # A process that Lightning starts again (DDP) runs `-m scaling.commands.train` with the rest.
         sys.argv = [sys.argv[0], *arguments[1:]]
-        runpy.run_module(f"scaling.commands.{command}", run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module(f"scaling.commands.{command}", run_name="__main__", alter_sys=True)
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+            sys.exit(0)
     elif command in PLAIN_COMMANDS:
         try:
             sys.exit(import_module(f"scaling.commands.{command}").main(arguments[1:]))

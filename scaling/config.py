@@ -326,7 +326,7 @@ class DesignConfig:
     min_flops: float = 1e11
     """Smallest compute budget."""
     max_flops: float = 2.7e12
-    """Largest compute budget; held back from the fit and predicted by it when `holdout` is set."""
+    """Largest compute budget; at the end it is also predicted from the smaller ones, and the error printed."""
     budgets: int = 4
     """Number of budgets, evenly spaced in log compute from min_flops to max_flops."""
     sizes: int = 5
@@ -343,8 +343,6 @@ class DesignConfig:
     """How a budget counts FLOPs: 6nd (six times total parameters times tokens) or exact (with attention and head)."""
     share_trunks: bool = True
     """Whether the budgets of one size share a trunk (wsd); otherwise every run is trained alone."""
-    holdout: bool = True
-    """Whether the largest budget is predicted from the smaller ones, and the error printed."""
     seeds: int = 1
     """Repetitions of every run, with seeds seed, seed + 1, …"""
 

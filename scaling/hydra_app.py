@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import wraps
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra.core.plugins import Plugins
@@ -16,7 +18,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scaling.config import SCHEMAS, SweepConfig, TrainConfig, register
 from scaling.overrides import field_help
-
 
 T = TypeVar("T")
 TRACEBACK = "SCALING_TRACEBACK"  # set from the user's HYDRA_FULL_ERROR, which is then ours to set
@@ -31,6 +32,9 @@ def run(app: Callable[[], Any]) -> None:
     for plugin in (scaling_simulator.ScalingSweeper, scaling_simulator.LocalLauncher):
         # Hydra's own search sees installed wheels, but not editable installations.
         Plugins.instance().register(plugin)
+    if "--help" in sys.argv[1:] or "-h" in sys.argv[1:]:
+        print(help_text(Path(sys.modules["__main__"].__file__ or "").stem))
+        return
     # Shell completion gives the whole line, `scaling train …`; Hydra expects one word before the overrides.
     if line := os.environ.get("COMP_LINE"):
         words = line.split(" ")
@@ -105,6 +109,28 @@ def _explain_composition(error: BaseException) -> str:
     text = f"{given}: {reason}" if given else reason
     meaning = keys.get(key)
     return text + (f" ({key}: {meaning})" if meaning else "")
+
+
+def help_text(command: str) -> str:
+    """Every key with its meaning, and the options of every group."""
+    conf = Path(str(files("scaling.conf")))
+    groups = {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(conf.iterdir())
+        if folder.is_dir() and any(folder.glob("*.yaml"))
+    }
+    options = "\n".join(f"  {group:11} {', '.join(names)}" for group, names in groups.items())
+    keys = "\n".join(f"  {key:34} {meaning}" for key, meaning in known_keys().items() if meaning)
+    return f"""usage: scaling {command} [group=option …] [key=value …]
+
+groups, each with its options (corpus=text, experiment=quickstart):
+{options}
+
+keys (a key of an option needs that option: corpus.paths belongs to corpus=text):
+{keys}
+
+Hydra's own flags: --cfg job (print the config and stop), --resolve, --info, --multirun (train), -sc install=bash
+(shell completion); `scaling {command} --hydra-help` explains them."""
 
 
 def known_keys() -> dict[str, str]:
