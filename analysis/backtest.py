@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import laws
+from analysis.combine import combined_error
 from analysis.fit import fit
 from analysis.isoflop import valleys
 from analysis.refusals import Refusal, TooFewPoints
@@ -184,7 +185,8 @@ def backtest(
 
     Returns:
         One row a cut: `cut_flops`, `fitted`, `held`, `reach` (largest compute over the cut), `mean_error`, `bias`,
-        `worst_error`, `covered`, and `refused` with the reason where a cut could not be tried.
+        `worst_error`, `covered`, `combined_error` (mean error of the laws of `analysis.combine`), and `refused` with
+        the reason where a cut could not be tried.
     """
     flops = table.frame["flops"]
     if cuts is None:
@@ -213,6 +215,7 @@ def backtest(
                 "bias": held.bias,
                 "worst_error": float(held.runs["error"].abs().max()),
                 "covered": held.covered,
+                "combined_error": combined_error(table, cut, objective),
                 "refused": "",
             }
         )

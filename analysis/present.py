@@ -346,6 +346,7 @@ def backtest_section(errors: pd.DataFrame | Refused) -> Section:
                 f"{100 * r['bias']:+.2f} %",
                 percent(r["worst_error"]),
                 percent(r["covered"], 0),
+                percent(r["combined_error"]),
             )
         )
     header = (
@@ -357,7 +358,19 @@ def backtest_section(errors: pd.DataFrame | Refused) -> Section:
         "bias",
         "worst error",
         "inside intervals",
+        "laws combined",
     )
+    if rows:
+        words.append(
+            "Read the errors as what to expect of the plan. “Laws combined” averages Chinchilla's law and its form "
+            "with tied exponents, each weighed by its error on the largest runs below the cut."
+        )
+    poor = [r for r in errors.to_dict("records") if not r["refused"] and r["covered"] < 0.7]
+    if poor:
+        words.append(
+            f"Warning: above {len(poor)} of {len(rows)} cuts fewer than 70 % of the losses lie inside their intervals. "
+            "The intervals hold the noise of the runs, not a law that bends: trust the errors here first."
+        )
     return Section(title, header, tuple(rows), tuple(words))
 
 

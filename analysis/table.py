@@ -367,9 +367,8 @@ def add_budgets(frame: pd.DataFrame, tolerance: float) -> tuple[pd.DataFrame, tu
     if count == 0:
         return frame, (f"no IsoFLOP budgets: no 4 runs have FLOPs within {tolerance:.0%} of each other",)
     spread = frame.groupby("budget")["flops"].agg(lambda flops: flops.max() / flops.min() - 1).max()
-    note = (
-        f"{count} budgets inferred from {members} of {len(frame)} runs whose FLOPs agree within {spread:.2g}"
-    )
+    agree = "exactly" if spread < 1e-6 else f"within {spread:.2g}"
+    note = f"{count} budgets inferred from {members} of {len(frame)} runs whose FLOPs agree {agree}"
     return frame, (note,)
 
 
