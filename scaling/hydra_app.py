@@ -144,8 +144,9 @@ def known_keys() -> dict[str, str]:
             if isinstance(item.type, type) and is_dataclass(item.type):
                 add(item.type, f"{prefix}{item.name}.")
 
-    for schema in (TrainConfig, SweepConfig):
-        add(schema, "")
+    roots: tuple[type, ...] = (TrainConfig, SweepConfig)
+    for root in roots:
+        add(root, "")
     for path, schema in SCHEMAS.items():
         group = path.rpartition("/")[0]
         if group:

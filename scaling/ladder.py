@@ -2,8 +2,9 @@
 
 The rule: width is a whole number of heads; depth is width / 24 (at least 2), deepening slowly as models grow;
 the feed-forward network is about 8/3 as wide as the residual stream for SwiGLU (4 times for GELU), and absorbs
-what whole heads and whole blocks leave over; where it cannot, one block more is allowed. Keeping proportions fixed keeps size the only thing that changes
-along a study (Kaplan et al., 2020, section 3.1, found loss to depend on them only weakly).
+what whole heads and whole blocks leave over; where it cannot, one block more is allowed. Keeping proportions
+fixed keeps size the only thing that changes along a study (Kaplan et al., 2020, section 3.1, found loss to
+depend on them only weakly).
 """
 
 from dataclasses import replace

@@ -12,7 +12,7 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
@@ -100,8 +100,8 @@ def run_in_workers(jobs: "list[TrainConfig]", count: int) -> list[str | None]:
                 index = waiting.popleft()
                 connection.send(jobs[index])
                 busy[connection] = (index, process)
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
+            for ready in wait(list(busy)):
+                connection = cast("Connection", ready)
                 index, process = busy.pop(connection)
                 try:
                     results[index] = connection.recv()

@@ -38,7 +38,7 @@ def known_keys(config: DictConfig | Any, prefix: str = "") -> list[str]:
     """All dotted keys of a config, depth first."""
     keys = []
     for key in config:
-        dotted = f"{prefix}{key}"
+        dotted = f"{prefix}{key!s}"
         keys.append(dotted)
         if OmegaConf.is_missing(config, key):
             continue

@@ -194,7 +194,7 @@ def _paired_errors(frame: pd.DataFrame, paths: list[Path]) -> list[float | None]
         np.load(path.parent / VALIDATION_LOSSES) if (path.parent / VALIDATION_LOSSES).is_file() else None
         for path in paths
     ]
-    best = losses[int(frame["loss_nats"].idxmin())]
+    best = losses[int(frame["loss_nats"].to_numpy(dtype=float, na_value=np.inf).argmin())]
     result: list[float | None] = []
     for values in losses:
         if values is None or best is None or values.shape != best.shape:

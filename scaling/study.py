@@ -34,9 +34,9 @@ def print_plan(config: "SweepConfig", planned: "list[PlannedJob]", waiting: "lis
     flops = sum(sum(job.job.flops_spent) for job in waiting)
     done = sum(record is not None for job in planned for record in job.job.recorded())
     console.print(
-        f"[bold]{config.name}[/]: {runs} runs of {len(sizes)} sizes, {format_count(sizes[0])}–{format_count(sizes[-1])} "
-        f"parameters, on {config.design.budgets} compute budgets from {config.design.min_flops:.3g} to "
-        f"{config.design.max_flops:.3g} FLOPs; {len(planned)} training jobs",
+        f"[bold]{config.name}[/]: {runs} runs of {len(sizes)} sizes, {format_count(sizes[0])} to "
+        f"{format_count(sizes[-1])} parameters, on {config.design.budgets} compute budgets from "
+        f"{config.design.min_flops:.3g} to {config.design.max_flops:.3g} FLOPs; {len(planned)} training jobs",
         highlight=False,
     )
     if done:

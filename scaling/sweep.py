@@ -39,6 +39,8 @@ class ScalingSweeper(Sweeper):
                     f"for a plain grid use `scaling train -m {override.input_line}`"
                 )
         register()
+        assert self.config is not None
+        assert self.launcher is not None
         bare = self.config.copy()
         with open_dict(bare):
             del bare["hydra"]
@@ -118,7 +120,7 @@ class PlannedJob:
         shape, seed = runs[0].shape, runs[0].seed
         alone = "" if len(runs) > 1 or config.design.share_trunks else f"-flops{runs[0].budget_flops:.3g}"
         self.name = f"params{runs[0].params_total}-seed{seed}{alone}"
-        model = {
+        model: dict[str, Any] = {
             "target_params": None,
             "width": shape.width,
             "depth": shape.depth,

@@ -33,7 +33,9 @@ def test_the_same_config_twice_gives_the_identical_curve(tiny_job: Make) -> None
     assert other[0].loss_nats != one[0].loss_nats
 
 
-@pytest.mark.parametrize("optim", [MuonConfig(lr=5e-3, batch_tokens=128), AdamWConfig(lr=5e-3, batch_tokens=128)])
+@pytest.mark.parametrize(
+    "optim", [MuonConfig(lr=5e-3, batch_tokens=128), AdamWConfig(lr=5e-3, batch_tokens=128)]
+)
 def test_a_branch_is_the_run_it_stands_for(tiny_job: Make, optim: MuonConfig | AdamWConfig) -> None:
     """Bit for bit: a run that left a trunk, and the same run trained alone."""
     together = tiny_job([3072, 6144, 12288], name="together", optim=optim)
@@ -158,5 +160,7 @@ def test_trained_weights_are_kept(tiny_job: Make) -> None:
     config = tiny_job([4096])
     record = pretrain(config)[0]
     saved = torch.load(config.folder / record.run_id / "model.pt", weights_only=True)
-    assert sum(p.numel() for name, p in saved["model"].items() if name != "head.weight") == record.params_total
+    assert (
+        sum(p.numel() for name, p in saved["model"].items() if name != "head.weight") == record.params_total
+    )
     assert Path(config.folder / record.run_id / "validation.npy").is_file()

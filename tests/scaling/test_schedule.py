@@ -60,5 +60,5 @@ def test_rules_follow_size() -> None:
     assert batch_sequences(config, 400_000, 128) == 64
     assert warmup_tokens(WSDConfig(), 1000, 1e6) == 1000
     assert warmup_tokens(WSDConfig(), 10**6, 1e6) == 0.25e6
-    with pytest.raises(ValueError, match="whole multiple of model.context=128"):
+    with pytest.raises(ValueError, match=r"whole multiple of model\.context=128"):
         batch_sequences(MuonConfig(batch_tokens=1000), 100_000, 128)
