@@ -98,9 +98,10 @@ def main() -> int:
                             optim = replace(optim, batch_tokens=sequences * recipe.context)
                         name = f"{params}-{what}-{factor}-{seed}"
                         jobs.append(replace(base, optim=optim, name=name, seed=seed))
+                        batch = recipe.batch_tokens * (factor if what == "batch" else 1)
                         rows.append(
                             {"params_total": params, "tokens": run.tokens, "what": what, "factor": factor,
-                             "seed": seed, "lr": optim.lr, "batch_tokens": recipe.batch_tokens * (factor if what == "batch" else 1)}
+                             "seed": seed, "lr": optim.lr, "batch_tokens": batch}
                         )  # fmt: skip
         order = sorted(range(len(jobs)), key=lambda i: -rows[i]["params_total"])
         errors = run_in_workers([jobs[i] for i in order], 2)

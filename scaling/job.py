@@ -104,7 +104,8 @@ def resolve_recipe(config: TrainConfig, shape: ModelShape) -> Recipe:
     budgets = [run.tokens for run in config.runs]
     if budgets[0] < tokens:
         raise ValueError(
-            f"tokens={budgets[0]:g}: shorter than one batch of {tokens} tokens; raise tokens or lower optim.batch_tokens"
+            f"tokens={budgets[0]:g}: shorter than one batch of {tokens} tokens; "
+            "raise tokens or lower optim.batch_tokens"
         )
     devices = config.trainer.devices
     if sequences % devices:

@@ -22,8 +22,9 @@ Kernels = Literal["fused", "eager"]
 
 SUSTAINED_FRACTION = 0.87
 """Rate of a model's matrix products over the best one measured on the device: training mixes shapes and holds lower
-clocks than a burst. Chosen on the times of one block of the 22B model in Korthikanti et al. 2022 (arXiv:2205.05198,
-table 4), not on the times of whole steps."""
+clocks than a burst. Calibrated: started from the times of one block of the 22B model in Korthikanti et al. 2022
+(arXiv:2205.05198, table 4; quoted from memory), and settled among nearby values with the whole-step times of that
+paper in view. The errors on those steps are therefore a fit's, not a prediction's."""
 
 MEMORY_FRACTION = 0.85
 """Streaming rate over peak memory bandwidth (BabelStream triad, V100 to H100: 0.85 to 0.92)."""
