@@ -16,7 +16,14 @@ from scaling.ladder import shape_for
 
 def like(vocab_size: int = 256, ffn: str = "swiglu", tied: bool = True) -> ModelShape:
     return decoder_shape(
-        width=64, depth=2, heads=4, vocab_size=vocab_size, context=128, ffn=ffn, tied_head=tied, qk_norm=True  # type: ignore[arg-type]
+        width=64,
+        depth=2,
+        heads=4,
+        vocab_size=vocab_size,
+        context=128,
+        ffn=ffn,
+        tied_head=tied,
+        qk_norm=True,  # type: ignore[arg-type]
     )
 
 
@@ -53,7 +60,9 @@ def test_too_few_parameters_are_refused_with_the_least_possible() -> None:
     sizes=st.integers(3, 7),
     convention=st.sampled_from(["6nd", "exact"]),
 )
-def test_every_run_spends_its_budget(low: float, span: float, count: int, sizes: int, convention: str) -> None:
+def test_every_run_spends_its_budget(
+    low: float, span: float, count: int, sizes: int, convention: str
+) -> None:
     design = DesignConfig(
         min_flops=low, max_flops=low * span, budgets=count, sizes=sizes, convention=convention,
         expected_params=5e4, expected_at_flops=low,
