@@ -41,7 +41,7 @@ def fit(
     seed: int = 0,
     convention: Mapping[str, str] | None = None,
     flops_per_param_token: float = 6.0,
-    starts: int = 16,
+    starts: int = 8,
 ) -> FitResult:
     """Fit a law to runs.
 

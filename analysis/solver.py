@@ -133,7 +133,7 @@ def project(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> np.ndar
     return projected
 
 
-def spread_starts(problem: Problem, weights: np.ndarray, count: int = 16, seed: int = 0) -> np.ndarray:
+def spread_starts(problem: Problem, weights: np.ndarray, count: int = 8, seed: int = 0) -> np.ndarray:
     """The best `count` of a low-discrepancy set of starts in the law's box, amplitudes projected, best first."""
     law = problem.law
     free = [law.parameters.index(name) for name in law.box]

@@ -299,7 +299,7 @@ def recovery_rows() -> list[Row]:
     for name, law in sorted(laws.LAWS.items()):
         truth = dict(truths.get(name) or next(iter(law.published.values())))
         table = curves_of(truth) if name == "multi_power" else runs_of(law, truth)
-        found = fit(table, law=name, bootstrap=0, starts=4 if name == "multi_power" else 16)
+        found = fit(table, law=name, bootstrap=0, starts=4 if name == "multi_power" else 8)
         off = max(abs(found.parameters[k] / v - 1) for k, v in truth.items())
         rows.append(
             Row(f"noiseless truth: {name}", "to 1e-6", f"largest relative error {off:.1e}", off <= 1e-6)
