@@ -114,7 +114,7 @@ def print_runs(console: Console, runs: pd.DataFrame) -> None:
             "–"
             if pd.isna(row["peak_memory_bytes_measured"])
             else f"{row['peak_memory_bytes_measured'] / 2**20:.0f}",
-            status or "done",
+            status,
         )
     console.print(table)
     console.print(
