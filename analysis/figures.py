@@ -1,96 +1,22 @@
-"""Figures as the papers draw them: each function takes `ax=` and returns it.
-
-Colours: viridis for an ordered quantity, Okabe and Ito's palette for approaches; both are colour-blind-safe.
-"""
+"""Figures of a study as the papers draw them: each function takes `ax=` and returns it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from analysis.formats import compute
 from analysis.frontier import Envelope
-from analysis.isoflop import RefusedValley, Valley, Valleys
-from analysis.present import compute, count
+from analysis.isoflop import Valleys
 from analysis.result import FitResult
 from analysis.study import Refused, Study
-
-# Okabe & Ito (2008), "Color Universal Design": one colour an approach.
-COLOURS = {"envelope": "#009E73", "valleys": "#0072B2", "law": "#D55E00"}
-DASHES = {"envelope": "-.", "valleys": "--", "law": "-"}  # told apart in grey, too
-STYLE: Any = {
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.7,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "svg.hashsalt": "scaling",  # the same study, the same file
-    "lines.linewidth": 1.8,
-}
-FORMATS = ("png", "svg")
-DPI = 160
-
-
-def axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
-    """The given axes, or those of a new pyplot figure (shown by a notebook at once)."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    with matplotlib.rc_context(STYLE):
-        return plt.subplots(figsize=size, layout="constrained")[1]
-
-
-def log_axis(ax: Axes, which: str, show: Callable[[float], str] = count) -> None:
-    """A logarithmic axis whose ticks read 300k, 1M, 3M where a decade or two are shown, and decades beyond."""
-    axis = ax.xaxis if which == "x" else ax.yaxis
-    (ax.set_xscale if which == "x" else ax.set_yscale)("log")
-    low, high = ax.get_xlim() if which == "x" else ax.get_ylim()
-    decades = np.log10(high / low)
-    subs = (1.0, 2.0, 5.0) if decades < 1.6 else (1.0, 3.0) if decades < 3.2 else (1.0,)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=30))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(show(value))))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def short(number: str) -> str:
-    """A count without trailing zeros after its point: 1.00B as 1B."""
-    digits = number.rstrip("kMBT")
-    return (digits.rstrip("0").rstrip(".") if "." in digits and "e" not in digits else digits) + number[
-        len(digits) :
-    ]
-
-
-def colour_bar(ax: Axes, scale: ScalarMappable, label: str, show: Callable[[float], str] = count) -> None:
-    """A colour bar on a logarithmic scale with readable ticks."""
-    bar = ax.figure.colorbar(scale, ax=ax, label=label)
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(show(value))))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def shades(values: np.ndarray) -> tuple[Callable[[Any], Any], ScalarMappable]:
-    """Colour of each value on a logarithmic scale of viridis without its palest end."""
-    low, high = float(np.min(values)), float(np.max(values))
-    norm = LogNorm(low, high if high > low else low * 1.001)
-    palette = matplotlib.colormaps["viridis"]
-    colours = matplotlib.colors.ListedColormap(palette(np.linspace(0.0, 0.88, 256)))
-    scale = ScalarMappable(norm=norm, cmap=colours)
-    return lambda value: scale.to_rgba(value), scale
+from analysis.style import COLOURS, DASHES, axes, colour_bar, draw, log_axis, shades
+from analysis.valley import RefusedValley, Valley
 
 
 def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
@@ -132,7 +58,7 @@ def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
             matplotlib.lines.Line2D(
                 [], [], color=colour(v.budget_flops), marker="o", ms=4.5, label=compute(v.budget_flops)
             )
-            for v in reversed(shown)
+            for v in shown
         ]
         ax.legend(handles=handles, title="FLOPs", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     else:
@@ -303,7 +229,7 @@ def fit_quality(result: FitResult, ax: Axes | None = None) -> Axes:
         ylim=ends,
         xlabel="predicted loss (nats/token)",
         ylabel="observed loss (nats/token)",
-        title="Fit",
+        title="Observed against predicted loss",
     )
     ax.set_aspect("equal")
     return ax
@@ -380,28 +306,8 @@ def study_figures(study: Study) -> Mapping[str, Callable[[Axes], Axes]]:
 SIZES = {"fit": (5.4, 4.6), "correlations": (5.2, 4.4)}
 
 
-def draw(drawing: Callable[[Axes], Axes], size: tuple[float, float] = (6.8, 4.4)) -> Figure:
-    """One figure in the house style, without touching pyplot's state."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        drawing(figure.subplots())
-    return figure
-
-
 def draw_all(study: Study) -> dict[str, Figure]:
     """Every figure that the study's parts allow, by name."""
     return {
         name: draw(drawing, SIZES.get(name, (6.8, 4.4))) for name, drawing in study_figures(study).items()
     }
-
-
-def save(figure: Figure, folder: Path, name: str, formats: tuple[str, ...] = FORMATS) -> list[Path]:
-    """Write a figure in each format; the same figure gives the same bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for kind in formats:
-        path = folder / f"{name}.{kind}"
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(path, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
-        paths.append(path)
-    return paths

@@ -1,15 +1,16 @@
 """A study in words and tables: the same sections go to the terminal, to Markdown and to the HTML report."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from analysis.backtest import HeldBack
+from analysis.formats import between, compute, count, percent, records, span
 from analysis.isoflop import Valleys
 from analysis.study import Refused, Study
+
+FLAGS = ("DISAGREE", "Warning", "not available")  # how sentences begin that a reader must not miss
 
 
 @dataclass(frozen=True)
@@ -20,47 +21,6 @@ class Section:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: tuple[str, ...]
-
-
-def count(value: float) -> str:
-    """A count to three digits, as 33.1k, 1.5M or 2.4B; `not estimated` for NaN."""
-    if not np.isfinite(value):
-        return "not estimated"
-    for size, letter in ((1e15, ""), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= size * 0.9995:
-            return f"{value:.3g}" if not letter else f"{value / size:#.3g}".rstrip(".") + letter
-    return f"{value:.3g}"
-
-
-def compute(value: float) -> str:
-    """FLOPs as 2.95e21."""
-    mantissa, _, exponent = f"{value:.3g}".partition("e+")
-    return f"{mantissa}e{int(exponent)}" if exponent else f"{value:.3g}"
-
-
-def between(low: float, high: float, show: Callable[[float], str] = lambda value: f"{value:.3f}") -> str:
-    """An interval, or `not estimated`."""
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return "not estimated"
-    return f"{show(low)} to {show(high)}"
-
-
-def span(low: float, high: float, show: Callable[[float], str]) -> str:
-    """An interval of a positive quantity, as 154M–178M; `not estimated` where there is none."""
-    return f"{show(low)}–{show(high)}" if np.isfinite(low) and np.isfinite(high) else "not estimated"
-
-
-def percent(value: float, digits: int = 2) -> str:
-    """A share as a percentage; `not estimated` for NaN."""
-    return f"{100 * value:.{digits}f} %" if np.isfinite(value) else "not estimated"
-
-
-def records(frame: pd.DataFrame) -> list[SimpleNamespace]:
-    """The rows of a frame with its columns as attributes."""
-    return [
-        SimpleNamespace(**{str(name): value for name, value in row.items()})
-        for row in frame.to_dict("records")
-    ]
 
 
 def sections(study: Study) -> tuple[Section, ...]:

@@ -16,11 +16,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.backtest import HeldBack
-from analysis.figures import STYLE, draw_all, save
+from analysis.figures import draw_all
 from analysis.isoflop import Valleys
-from analysis.present import markdown, sections
+from analysis.present import FLAGS, markdown, sections
 from analysis.result import FitResult
 from analysis.study import Refused, Study
+from analysis.style import STYLE, save
 
 CAPTIONS = {
     "valleys": "Loss against size on each compute budget, with the fitted minima and their intervals.",
@@ -43,7 +44,6 @@ figure{margin:1.5rem 0}figure img{max-width:100%}figcaption{font-size:.85rem;col
 p.flag{background:#fff3e0;border-left:4px solid #d55e00;padding:.4rem .8rem}
 @media print{body{max-width:none}figure{break-inside:avoid}}
 """
-FLAGS = ("DISAGREE", "Warning", "not available")
 
 
 def to_dict(study: Study) -> dict[str, Any]:

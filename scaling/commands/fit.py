@@ -1,93 +1,18 @@
 """`scaling fit`: fit scaling laws to a sweep or any table of parameters, tokens and loss, offline and without torch."""
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from scaling.overrides import field_help, parse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling.fit_keys import APPROACHES, COLUMNS, FitKeys, help_text
+from scaling.overrides import parse
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from analysis.study import Study
     from analysis.table import Table
-
-APPROACHES = ("all", "parametric", "isoflop", "envelope")
-COLUMNS = ("params", "tokens", "loss", "flops", "loss_se", "cluster", "budget", "unique_tokens")
-
-
-@dataclass
-class FitKeys:
-    """What `scaling fit FILE` can be told."""
-
-    law: str = "chinchilla"
-    """loss law to fit: chinchilla, kaplan, gadre, muennighoff, kaplan_n, kaplan_d or kaplan_c"""
-    approach: str = "all"
-    """all, parametric (approach 3), isoflop (approach 2, valleys) or envelope (approach 1, training curves)"""
-    objective: str = "huber_log"
-    """what is minimised: huber_log (δ = 1e-3), mse_log, mse, mae, mae_log, asymmetric_mae or huber_density"""
-    weights: str | None = None
-    """loss_se: measure each residual in units of its recorded standard error"""
-    params: str | None = None
-    """column that holds the number of parameters"""
-    tokens: str | None = None
-    """column that holds the training tokens"""
-    loss: str | None = None
-    """column that holds the loss in nats/token"""
-    flops: str | None = None
-    """column that holds the training FLOPs; without one they are 6 · params · tokens"""
-    loss_se: str | None = None
-    """column that holds the standard error of each loss"""
-    cluster: str | None = None
-    """column that names the training job a run branched from: such runs are resampled together"""
-    budget: str | None = None
-    """column that names each run's compute budget in FLOPs; without one budgets are inferred from shared FLOPs"""
-    unique_tokens: str | None = None
-    """column that holds the unique tokens (data-constrained law)"""
-    where: dict[str, Any] = field(default_factory=dict)
-    """use only rows with this value: where.COLUMN=VALUE"""
-    convention: dict[str, str] = field(default_factory=dict)
-    """what you know and the file does not say: convention.params="without embeddings\""""
-    level: float = 0.9
-    """probability of every interval"""
-    bootstrap: int = 1000
-    """bootstrap resamples; 0 leaves the law's intervals not estimated"""
-    seed: int = 0
-    """seed of the bootstrap"""
-    target_flops: float | None = None
-    """compute to plan for; by default 10 times the largest in the table"""
-    out: str | None = None
-    """folder for study.json, report.html and figures; by default runs/NAME/fit for a sweep, else FILE_fit here"""
-
-
-def help_text() -> str:
-    """The command's help, from the docstrings of its keys."""
-    texts = field_help(FitKeys)
-    width = max(len(name) for name in texts)
-    defaults = {f.name: getattr(FitKeys(), f.name) for f in fields(FitKeys)}
-    rows = []
-    for name, text in texts.items():
-        default = defaults[name]
-        rows.append(f"  {name:{width}}  {text}" + (f" [{default}]" if default not in (None, {}) else ""))
-    keys = "\n".join(rows)
-    return f"""usage: scaling fit FILE|runs/NAME [key=value …] [--json]
-
-Fit scaling laws to a table of runs (CSV, TSV, Parquet or JSON lines, also .gz) or to a sweep's folder, by all three
-classical approaches, with intervals, a test on the table's own largest runs, and a plan for more compute.
-
-  --json  print the result alone on standard output, and write files only where out= says
-
-keys (default in brackets):
-{keys}
-
-examples:
-  scaling fit runs/quickstart
-  scaling fit losses.csv params=N tokens=D loss=val_loss
-  scaling fit losses.csv where.dataset=c4 law=gadre objective=mse_log
-  scaling fit losses.csv --json | jq .exponents
-"""
 
 
 def main(argv: list[str]) -> int:
@@ -134,8 +59,12 @@ def run(source: Path, keys: FitKeys, as_json: bool) -> int:
 
         print(to_json(study))
         if keys.out:
+            from scaling.fit_tables import write_files
+
             write_files(study, Path(keys.out), source, quiet)
         return 0
+    from scaling.fit_tables import print_study, write_files
+
     console = Console()
     print_study(study, keys.approach, console)
     folder = (
@@ -143,7 +72,8 @@ def run(source: Path, keys: FitKeys, as_json: bool) -> int:
     )
     write_files(study, folder, source, quiet)
     console.print(
-        f"\n[bold]{folder}/report.html[/] has all of this with figures; study.json and figures/ lie beside it"
+        f"\n{folder}/report.html has all of this with figures; study.json and figures/ lie beside it",
+        markup=False,
     )
     return 0
 
@@ -153,7 +83,7 @@ def stem(source: Path) -> str:
     return source.name.removesuffix(".gz").rpartition(".")[0]
 
 
-def read_table(source: Path, keys: FitKeys) -> "Table":
+def read_table(source: Path, keys: FitKeys) -> Table:
     """The runs of a file or of a sweep's folder."""
     from analysis.table import load
     from scaling.records import load_sweep
@@ -164,7 +94,7 @@ def read_table(source: Path, keys: FitKeys) -> "Table":
     return replace(table, source=str(source))
 
 
-def analyse_table(table: "Table", keys: FitKeys, progress: Callable[[str], None]) -> "Study":
+def analyse_table(table: Table, keys: FitKeys, progress: Callable[[str], None]) -> Study:
     """All that the runs tell."""
     from analysis.study import analyse
 
@@ -181,7 +111,7 @@ def analyse_table(table: "Table", keys: FitKeys, progress: Callable[[str], None]
     )
 
 
-def refuse_without_answer(study: "Study", approach: str, as_json: bool) -> None:
+def refuse_without_answer(study: Study, approach: str, as_json: bool) -> None:
     """Raise with the reason when the approach that was asked for has no answer (with "all": when none has)."""
     from analysis.study import Refused
 
@@ -192,50 +122,3 @@ def refuse_without_answer(study: "Study", approach: str, as_json: bool) -> None:
     reasons = [part.reason for part in asked.values() if isinstance(part, Refused)]
     if len(reasons) == len(asked):
         raise ValueError(reasons[0])
-
-
-SHOWN = {
-    "parametric": ("Runs", "Fitted law", "What to train next", "The largest", "Backtest", "Which law"),
-    "isoflop": ("Runs", "IsoFLOP"),
-    "envelope": ("Runs", "Approaches"),
-}
-
-
-def print_study(study: "Study", approach: str, console: "Console") -> None:
-    """The sections as tables and sentences."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    from analysis.present import sections
-
-    for section in sections(study):
-        if approach != "all" and not section.title.startswith(SHOWN[approach]):
-            continue
-        console.print()
-        console.print(Text(section.title, style="bold cyan"))
-        if section.rows:
-            grid = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-            for k, name in enumerate(section.header):
-                grid.add_column(
-                    name, justify="left" if k == 0 or section.title == "Runs" else "right", overflow="fold"
-                )
-            for row in section.rows:
-                grid.add_row(*(Text(cell) for cell in row))
-            console.print(grid)
-        for words in section.words:
-            style = "yellow" if words.startswith(("DISAGREE", "Warning", "not available")) else ""
-            console.print(Text(words, style=style))
-
-
-def write_files(study: "Study", folder: Path, source: Path, console: "Console") -> None:
-    """JSON, report and figures of a study."""
-    from analysis.report import write
-
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"out={folder} is a file; name a folder")
-    with console.status("drawing figures"):
-        write(study, folder, title=f"Scaling study of {source.name}")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

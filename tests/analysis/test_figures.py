@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from simulated_isoflop import isoflop_study
 from test_frontier import curves
 
-from analysis import figures
+from analysis import figures, style
 from analysis.isoflop import Valleys, valleys
 from analysis.result import FitResult
 from analysis.study import Study, analyse
@@ -45,7 +45,7 @@ def test_training_curves_are_drawn_where_there_are_some() -> None:
     drawings = figures.study_figures(analyse(load(curves(sizes=7)), bootstrap=0))
     assert "training_curves" in drawings
     assert "correlations" not in drawings  # nothing was estimated to correlate
-    figures.draw(drawings["training_curves"])
+    style.draw(drawings["training_curves"])
 
 
 def test_without_axes_a_figure_is_made(study: Study) -> None:
@@ -77,14 +77,14 @@ def test_refused_valleys_are_drawn_hollow() -> None:
 
 def test_files_are_png_and_svg_and_do_not_change(study: Study, tmp_path: Path) -> None:
     drawing = figures.study_figures(study)["optimal_params"]
-    first = figures.save(figures.draw(drawing), tmp_path / "one", "optima")
-    again = figures.save(figures.draw(drawing), tmp_path / "two", "optima")
+    first = style.save(style.draw(drawing), tmp_path / "one", "optima")
+    again = style.save(style.draw(drawing), tmp_path / "two", "optima")
     assert [path.suffix for path in first] == [".png", ".svg"]
     assert [a.read_bytes() == b.read_bytes() for a, b in zip(first, again, strict=True)] == [True, True]
 
 
 def test_ticks_read_as_numbers() -> None:
-    assert [figures.short(text) for text in ("1.00B", "10.0B", "300k", "1e+20", "1.50M")] == [
+    assert [style.short(text) for text in ("1.00B", "10.0B", "300k", "1e+20", "1.50M")] == [
         "1B",
         "10B",
         "300k",
@@ -95,7 +95,7 @@ def test_ticks_read_as_numbers() -> None:
 
 def test_colours_are_told_apart_in_grey() -> None:
     """Approaches differ in their dashes, and budgets run from dark to light."""
-    assert len(set(figures.DASHES.values())) == len(figures.COLOURS) == 3
-    colour, _ = figures.shades(np.array([1e18, 1e21]))
+    assert len(set(style.DASHES.values())) == len(style.COLOURS) == 3
+    colour, _ = style.shades(np.array([1e18, 1e21]))
     steps = [np.dot(colour(v)[:3], [0.2126, 0.7152, 0.0722]) for v in np.geomspace(1e18, 1e21, 8)]
     assert (np.diff(steps) > 0).all()

@@ -11,9 +11,10 @@ from simulated_isoflop import EXPONENT_A, TRUTH, best_params, isoflop_study
 
 from analysis.compare import compare
 from analysis.fit import fit
+from analysis.formats import compute, count, percent, span
 from analysis.isoflop import Valleys, valleys
 from analysis.outliers import outliers
-from analysis.present import compute, count, markdown, percent, sections, span
+from analysis.present import markdown, sections
 from analysis.report import html, to_json, write
 from analysis.result import FitResult
 from analysis.study import Refused, Study, analyse

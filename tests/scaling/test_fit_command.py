@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaling.commands.fit import FitKeys, help_text, main
+from scaling.commands.fit import main
+from scaling.fit_keys import FitKeys, help_text
 from scaling.overrides import field_help
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}

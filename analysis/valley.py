@@ -1,0 +1,253 @@
+"""One budget's loss valley: its minimum by parabola or by Akima's spline, with interval, flat range, or a refusal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
+
+from analysis.refusals import NoMinimum, TooFewPoints
+
+MIN_SIZES = 4  # three points always lie on a parabola: the fourth is what can contradict it
+FLAT = 1e-3  # "as good as the best": within 0.1 % of its loss
+PARABOLA_WINDOW = 0.1  # a parabola describes the bottom: runs within 10 % of the best loss
+GRID_PER_GAP = 25  # Porian et al.: interpolated sizes between neighbours
+SPACING_FLOOR = 0.33  # Porian et al.: an optimum is known no better than a third of the spacing of sizes
+MOST_TO_ADD = 6  # sizes proposed for a budget whose minimum lies beyond those tried
+DRAWS = 1000  # Porian et al.: noisy copies of a budget's losses
+
+
+@dataclass(frozen=True)
+class Valley:
+    """The loss valley of one budget.
+
+    Attributes:
+        budget_flops: its compute.
+        points: its runs sorted by size: `params`, `tokens`, `loss` (brought to exactly this budget where FLOPs differ a
+            little), `runs` (replicates averaged) and `used` (whether the curve was fitted on it).
+        params_opt, tokens_opt, loss_opt: the bottom.
+        params_interval, tokens_interval, loss_interval: their intervals.
+        flat_params: sizes between which the loss stays within 0.1 % of the best.
+        flat_open: whether that range runs out of the sizes that were tried, below and above.
+        log_std: standard deviation of log params_opt.
+        curve_params, curve_loss: the fitted curve, to draw.
+    """
+
+    budget_flops: float
+    points: pd.DataFrame
+    params_opt: float
+    params_interval: tuple[float, float]
+    tokens_opt: float
+    tokens_interval: tuple[float, float]
+    loss_opt: float
+    loss_interval: tuple[float, float]
+    flat_params: tuple[float, float]
+    flat_open: tuple[bool, bool]
+    log_std: float
+    curve_params: NDArray[np.floating]
+    curve_loss: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class RefusedValley:
+    """A budget without a minimum that could be reported: why, and which sizes would show it."""
+
+    budget_flops: float
+    points: pd.DataFrame
+    reason: str
+    sizes_to_add: tuple[float, ...]
+
+
+def near_bottom(points: pd.DataFrame) -> pd.Series:
+    """Which sizes lie within 10 % of the best loss; where those are fewer than 4, the 4 best."""
+    loss = points["loss"]
+    return (loss <= loss.min() * (1 + PARABOLA_WINDOW)) | (loss.rank(method="first") <= MIN_SIZES)
+
+
+@dataclass(frozen=True)
+class Parabola:
+    """log L = c0 + c1·x + c2·x², x = log N − centre, the unscaled covariance of the coefficients and the residual."""
+
+    centre: float
+    coefficients: NDArray[np.floating]
+    unscaled: NDArray[np.floating]
+    residual_squares: float
+    spare: int
+    near: NDArray[np.bool_]
+
+
+def fit_parabola(points: pd.DataFrame) -> Parabola | None:
+    """Least squares on the bottom of a valley; None with fewer than 4 sizes."""
+    if len(points) < MIN_SIZES:
+        return None
+    near = near_bottom(points).to_numpy()
+    log_params, log_loss = np.log(points["params"][near]), np.log(points["loss"][near])
+    centre = float(log_params.mean())
+    design = np.vander(log_params - centre, 3, increasing=True)
+    unscaled = np.linalg.inv(design.T @ design)
+    coefficients = unscaled @ (design.T @ log_loss)
+    residual = log_loss - design @ coefficients
+    return Parabola(centre, coefficients, unscaled, float(residual @ residual), int(near.sum()) - 3, near)
+
+
+def refuse_few(points: pd.DataFrame) -> None:
+    """Raise unless there are 4 sizes."""
+    if len(points) < MIN_SIZES:
+        raise TooFewPoints(f"{len(points)} sizes: a valley needs {MIN_SIZES} or more")
+
+
+def refuse_edge(points: pd.DataFrame) -> None:
+    """Raise unless the lowest loss has a higher one on either side."""
+    best = int(np.argmin(points["loss"].to_numpy()))
+    if best in (0, len(points) - 1):
+        side = "smallest" if best == 0 else "largest"
+        raise NoMinimum(
+            f"no interior minimum: the lowest loss is at the {side} size tried, {points['params'].iloc[best]:.3g}"
+        )
+
+
+def parabola_valley(
+    budget: float, points: pd.DataFrame, bottom: Parabola | None, noise: float, dof: float, level: float
+) -> Valley:
+    """The minimum of a fitted parabola, with Fieller's interval (exact for the ratio −c1 / 2c2 of normal estimates)."""
+    refuse_few(points)
+    refuse_edge(points)
+    assert bottom is not None
+    _, c1, c2 = bottom.coefficients
+    if c2 <= 0:
+        raise NoMinimum("upside-down: the parabola through these losses has no minimum")
+    log_opt = -c1 / (2 * c2)
+    low, high = np.log(points["params"].iloc[[0, -1]]) - bottom.centre
+    if not low < log_opt < high:
+        size = np.exp(log_opt + bottom.centre)
+        raise NoMinimum(f"no interior minimum: the parabola's lies at {size:.3g}, outside the sizes tried")
+    quantile = float(stats.t.ppf(0.5 + level / 2, dof))
+    covariance = bottom.unscaled * noise**2
+    # Fieller: all x with (c1 + 2·c2·x)² ≤ q² Var(c1 + 2·c2·x), a quadratic in x.
+    square = 4 * (c2**2 - quantile**2 * covariance[2, 2])
+    if square <= 0:
+        raise NoMinimum(
+            f"flat within its noise: the curvature is not told from zero at {level:.0%}; widen the sizes or repeat runs"
+        )
+    linear = 4 * (c1 * c2 - quantile**2 * covariance[1, 2])
+    constant = c1**2 - quantile**2 * covariance[1, 1]
+    root = np.sqrt(max(linear**2 - 4 * square * constant, 0.0))
+    ends = (-linear - root) / (2 * square), (-linear + root) / (2 * square)
+    by_c1, by_c2 = -1 / (2 * c2), c1 / (2 * c2**2)
+    variance = (
+        by_c1**2 * covariance[1, 1] + 2 * by_c1 * by_c2 * covariance[1, 2] + by_c2**2 * covariance[2, 2]
+    )
+    at_bottom = np.array([1.0, log_opt, log_opt**2])
+    log_loss = float(at_bottom @ bottom.coefficients)
+    half = quantile * float(np.sqrt(at_bottom @ covariance @ at_bottom))
+    reach = np.sqrt(np.log1p(FLAT) / c2)
+    flat = log_opt - reach, log_opt + reach
+    used = points["params"][bottom.near]
+    grid = np.geomspace(used.min(), used.max(), 200)
+    tokens = tokens_along(points)
+    params_interval = float(np.exp(ends[0] + bottom.centre)), float(np.exp(ends[1] + bottom.centre))
+    params_opt = float(np.exp(log_opt + bottom.centre))
+    return Valley(
+        budget_flops=budget,
+        points=points.assign(used=bottom.near),
+        params_opt=params_opt,
+        params_interval=params_interval,
+        tokens_opt=tokens(params_opt),
+        tokens_interval=(tokens(params_interval[1]), tokens(params_interval[0])),
+        loss_opt=float(np.exp(log_loss)),
+        loss_interval=(float(np.exp(log_loss - half)), float(np.exp(log_loss + half))),
+        flat_params=(
+            float(np.exp(max(flat[0], low) + bottom.centre)),
+            float(np.exp(min(flat[1], high) + bottom.centre)),
+        ),
+        flat_open=(bool(flat[0] < low), bool(flat[1] > high)),
+        log_std=float(np.sqrt(variance)) if variance > 0 else 1e-12,
+        curve_params=grid,
+        curve_loss=np.exp(
+            np.polynomial.polynomial.polyval(np.log(grid) - bottom.centre, bottom.coefficients)
+        ),
+    )
+
+
+def akima_valley(
+    budget: float, points: pd.DataFrame, noise: float, level: float, rng: np.random.Generator
+) -> Valley:
+    """The lowest point of Akima's spline in log–log, its spread from noisy copies of the losses (Porian et al. 2024).
+
+    As there, the spline's own minimum must be interior, and so must that of half the copies; the standard deviation is
+    at least a third of the mean spacing of sizes, since a spline cannot know what lies between them.
+    """
+    refuse_few(points)
+    log_params, log_loss = np.log(points["params"].to_numpy()), np.log(points["loss"].to_numpy())
+    grid = np.linspace(log_params[0], log_params[-1], GRID_PER_GAP * (len(points) - 1))
+    curve = Akima1DInterpolator(log_params, log_loss)(grid)
+    if np.argmin(curve) in (0, len(grid) - 1):
+        refuse_edge(points)
+        raise NoMinimum("no interior minimum: the spline is lowest at the edge of the sizes tried")
+    copies = log_loss[:, None] + noise * rng.standard_normal((len(points), DRAWS))
+    splines = Akima1DInterpolator(log_params, copies)(grid)
+    lowest = np.argmin(splines, axis=0)
+    interior = (lowest > 0) & (lowest < len(grid) - 1)
+    if interior.mean() < 0.5:
+        raise NoMinimum(
+            f"flat within its noise: {1 - interior.mean():.0%} of noisy copies are lowest at the edge of the sizes"
+        )
+    optima, bottoms = grid[lowest[interior]], splines[lowest, np.arange(DRAWS)][interior]
+    spacing = float((log_params[-1] - log_params[0]) / (len(points) - 1))
+    std = max(float(np.std(optima)), SPACING_FLOOR * spacing) / float(interior.mean())
+    quantile = float(stats.norm.ppf(0.5 + level / 2))
+    log_opt = float(grid[np.argmin(curve)])
+    params_interval = float(np.exp(log_opt - quantile * std)), float(np.exp(log_opt + quantile * std))
+    flat = np.flatnonzero(curve <= curve.min() + np.log1p(FLAT))
+    tokens = tokens_along(points)
+    loss_low, loss_high = np.quantile(bottoms, [0.5 - level / 2, 0.5 + level / 2])
+    return Valley(
+        budget_flops=budget,
+        points=points,
+        params_opt=float(np.exp(log_opt)),
+        params_interval=params_interval,
+        tokens_opt=tokens(float(np.exp(log_opt))),
+        tokens_interval=(tokens(params_interval[1]), tokens(params_interval[0])),
+        loss_opt=float(np.exp(curve.min())),
+        loss_interval=(float(np.exp(loss_low)), float(np.exp(loss_high))),
+        flat_params=(float(np.exp(grid[flat[0]])), float(np.exp(grid[flat[-1]]))),
+        flat_open=(bool(flat[0] == 0), bool(flat[-1] == len(grid) - 1)),
+        log_std=std,
+        curve_params=np.exp(grid),
+        curve_loss=np.exp(curve),
+    )
+
+
+def tokens_along(points: pd.DataFrame) -> Callable[[float], float]:
+    """Tokens as a function of size along a budget: exact where FLOPs are 6ND, else following the table."""
+    log_params = np.log(points["params"].to_numpy())
+    log_flops = np.log(points["flops"].to_numpy())
+    log_tokens = np.log(points["tokens"].to_numpy()) - (log_flops - log_flops.mean())
+    curve = PchipInterpolator(log_params, log_tokens)
+
+    def tokens(params: float) -> float:
+        # Beyond the sizes tried, as 6ND has it: a larger model sees proportionally fewer tokens.
+        inside = float(np.clip(np.log(params), log_params[0], log_params[-1]))
+        return float(np.exp(curve(inside) - (np.log(params) - inside)))
+
+    return tokens
+
+
+def sizes_that_mend(points: pd.DataFrame, bottom: Parabola | None) -> tuple[float, ...]:
+    """Sizes that continue the grid past the edge where the lowest loss lies; none where it is interior.
+
+    Two of them, or as many more as it takes to pass the parabola's minimum where it has one out there (at most 6).
+    """
+    best = int(np.argmin(points["loss"].to_numpy()))
+    if len(points) < 2 or 0 < best < len(points) - 1:
+        return ()
+    sizes = points["params"].to_numpy()
+    ratio = float(np.exp(np.median(np.diff(np.log(sizes))))) ** (1 if best else -1)
+    edge, steps = float(sizes[best]), 2
+    if bottom is not None and bottom.coefficients[2] > 0:
+        minimum = bottom.centre - bottom.coefficients[1] / (2 * bottom.coefficients[2])
+        steps = int(np.clip(np.ceil((minimum - np.log(edge)) / np.log(ratio)) + 1, 2, MOST_TO_ADD))
+    return tuple(edge * ratio**step for step in range(1, steps + 1))

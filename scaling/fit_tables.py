@@ -1,0 +1,46 @@
+"""A fitted study on the terminal and on disk."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.present import FLAGS, sections
+from analysis.report import write
+from analysis.study import Study
+
+SHOWN = {
+    "parametric": ("Runs", "Fitted law", "What to train next", "The largest", "Backtest", "Which law"),
+    "isoflop": ("Runs", "IsoFLOP"),
+    "envelope": ("Runs", "Approaches"),
+}
+
+
+def print_study(study: Study, approach: str, console: Console) -> None:
+    """The sections as tables and sentences."""
+    for section in sections(study):
+        if approach != "all" and not section.title.startswith(SHOWN[approach]):
+            continue
+        console.print()
+        console.print(Text(section.title, style="bold cyan"))
+        if section.rows:
+            grid = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+            for k, name in enumerate(section.header):
+                grid.add_column(
+                    name, justify="left" if k == 0 or section.title == "Runs" else "right", overflow="fold"
+                )
+            for row in section.rows:
+                grid.add_row(*(Text(cell) for cell in row))
+            console.print(grid)
+        for words in section.words:
+            style = "yellow" if words.startswith(FLAGS) else ""
+            console.print(Text(words, style=style))
+
+
+def write_files(study: Study, folder: Path, source: Path, console: Console) -> None:
+    """JSON, report and figures of a study."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"out={folder} is a file; name a folder")
+    with console.status("drawing figures"):
+        write(study, folder, title=f"Scaling study of {source.name}")
