@@ -79,21 +79,9 @@ def conclude(config: "SweepConfig", planned: "list[PlannedJob]", failures: dict[
 def print_runs(console: Console, runs: pd.DataFrame) -> None:
     """The runs as a table, by budget and size; fits 80 columns."""
     table = Table(title="Runs", title_justify="left", box=None, padding=(0, 1), pad_edge=False)
-    for column in (
-        "FLOPs",
-        "params",
-        "shape",
-        "tokens",
-        "D/N",
-        "loss ± se",
-        "bits/B",
-        "tok/s",
-        "MiB",
-        "status",
-    ):
-        table.add_column(
-            column, justify="left" if column == "status" else "right", no_wrap=column != "status"
-        )
+    for column in ("FLOPs", "params", "shape", "tokens", "D/N", "loss ± se", "bits/B", "tok/s", "MiB"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")  # what a reader must know of a run: not done, or text seen more than once
     previous = None
     for row in runs.sort_values(["budget_flops", "params_total", "seed"]).to_dict("records"):
         if previous is not None and row["budget_flops"] != previous:
