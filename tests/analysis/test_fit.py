@@ -113,7 +113,7 @@ def test_units_do_not_matter() -> None:
 def test_order_of_runs_does_not_matter() -> None:
     table = study()
     shuffled = fit(table.sample(frac=1, random_state=3), bootstrap=0)
-    assert shuffled.parameters == pytest.approx(fit(table, bootstrap=0).parameters, rel=1e-8)
+    assert shuffled.parameters == pytest.approx(fit(table, bootstrap=0).parameters, rel=1e-6)
 
 
 def test_a_recorded_standard_error_counts_a_noisy_run_less() -> None:
