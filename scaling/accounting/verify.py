@@ -4,9 +4,10 @@ Nothing is computed or allocated: fake tensors have shapes and lifetimes but no 
 that needs many gigabytes takes seconds. This is the one file of the accounting that imports torch.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ from scaling.accounting.memory import training_memory
 from scaling.accounting.params import count_params
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.shape import ModelShape
+from scaling.budget_keys import ModelKeys, build_shape, parse_keys
 from scaling.config import AdamWConfig, MuonConfig
 from scaling.model import Decoder, next_token_loss
 from scaling.optim import build_optimizer
@@ -258,3 +260,59 @@ def _every_second_product() -> Any:
         return CheckpointPolicy.MUST_SAVE if store else CheckpointPolicy.PREFER_RECOMPUTE
 
     return create_selective_checkpoint_contexts(policy)
+
+
+@dataclass(kw_only=True)
+class VerifyKeys:
+    """One training step of this project's decoder on one device."""
+
+    model: ModelKeys = field(default_factory=ModelKeys)
+    precision: str = "32-true"
+    """32-true, bf16-mixed or bf16-true."""
+    optimizer: str = "adamw"
+    """adamw, muon, sgd or sgd_momentum."""
+    recompute: str = "none"
+    """none, selective_ops or full."""
+    micro_batch: int = 1
+    """Sequences computed at a time."""
+    accumulation: int = 1
+    """Micro-batches a step."""
+
+
+def main(words: list[str], as_json: bool) -> int:
+    """`scaling budget verify`: print each quantity by closed form and by trace. Returns the exit status."""
+    keys = parse_keys(words, VerifyKeys)
+    # The default model is the one that `scaling train` makes without keys.
+    named = any(word.startswith("model") for word in words)
+    shape = build_shape(keys.model if named else ModelKeys(width=64, depth=3, context=128))
+    recipe = TrainingRecipe(
+        precision=keys.precision,  # type: ignore[arg-type]
+        optimizer=keys.optimizer,  # type: ignore[arg-type]
+        recompute=keys.recompute,  # type: ignore[arg-type]
+        runtime="torch_cpu",
+    )
+    rows = verify(shape, recipe, Layout(micro_batch=keys.micro_batch, accumulation=keys.accumulation))
+    if as_json:
+        print(json.dumps([{**asdict(row), "relative_error": row.relative_error} for row in rows], indent=2))
+        return 0
+    from scaling.budget_tables import console, table
+
+    columns = (
+        ("", "left"),
+        ("closed form", "right"),
+        ("traced", "right"),
+        ("difference", "right"),
+        ("", "left"),
+    )
+    lines = [
+        (
+            row.component,
+            f"{row.closed_form:,.0f}",
+            f"{row.traced:,.0f}",
+            f"{row.relative_error:+.3%}",
+            row.unit,
+        )
+        for row in rows
+    ]
+    console().print(table("Closed form beside a trace of one training step", columns, lines))
+    return 0
