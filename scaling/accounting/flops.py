@@ -78,7 +78,7 @@ def train_flops_per_token(
     - `palm`: 6 × (parameters without positions) + 12 · depth · attention width · T
       (Chowdhery et al. 2022, appendix B).
     - `chinchilla`: as `exact`, and the embedding as a matrix product and 3 FLOPs a softmax entry
-      (Hoffmann et al. 2022, appendix F).
+      (Hoffmann et al. 2022, appendix F; the ratios in their Table A4 leave embedding and logits out).
     """
     params = count_params(shape)
     if convention == "6nd":
@@ -95,7 +95,7 @@ def train_flops_per_token(
     if convention == "hardware":
         return 3 * forward.total + recomputed_flops_per_token(shape, recompute, context)
     if convention == "palm":
-        return 6 * (params.active - params.positions) + 6 * forward.attention_scores
+        return 6 * (params.active - params.positions) + 3 * forward.attention_scores
     if convention == "chinchilla":
         embedding = 2 * shape.vocab_size * shape.width
         softmax = 3 * shape.heads * context * shape.depth

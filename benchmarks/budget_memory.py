@@ -1,0 +1,296 @@
+"""Memory by closed form beside published measurements and beside torch's tracker.
+
+`python benchmarks/budget_memory.py` prints the comparison, and exits non-zero where a figure falls short;
+`benchmarks/budget.py` takes its rows from here.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from statistics import median
+
+from scaling.accounting.layout import Layout
+from scaling.accounting.memory import activation_bytes, training_memory
+from scaling.accounting.published import published_shape
+from scaling.accounting.recipe import TrainingRecipe
+from scaling.accounting.shape import ModelShape, decoder_shape
+from scaling.accounting.states import device_params, model_states
+
+PUBLISHED = Path(__file__).parents[1] / "tests" / "published"
+UNITS = {"GiB": 2**30, "GB": 1e9}
+A100_80GB_BYTES = 80 * 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One published figure and ours, in its unit."""
+
+    name: str
+    ours: float
+    published: float
+    unit: str
+
+    @property
+    def relative_error(self) -> float:
+        return self.ours / self.published - 1
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """The rows of a table of `tests/published`."""
+    with (PUBLISHED / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def gpu_memory_cases() -> list[Case]:
+    """Peak memory of whole training steps: torchtitan's (reserved) and Megatron-LM's (allocated)."""
+    return [_gpu_memory_case(row) for row in rows("gpu_memory.csv")]
+
+
+def _gpu_memory_case(row: dict[str, str]) -> Case:
+    shape = replace(published_shape(row["model"]), context=int(row["context"]))
+    recipe = TrainingRecipe(
+        precision=row["precision"],  # type: ignore[arg-type]
+        recompute=row["recompute"],  # type: ignore[arg-type]
+        runtime=row["runtime"],  # type: ignore[arg-type]
+    )
+    layout = Layout(
+        data=int(row["data"]),
+        zero_stage=int(row["zero_stage"]),
+        tensor=int(row["tensor"]),
+        sequence=row["sequence"] == "1",
+        pipeline=int(row["pipeline"]),
+        interleave=int(row["interleave"]),
+        context=int(row["context_parallel"]),
+        micro_batch=int(row["micro_batch"]),
+        accumulation=int(row["accumulation"]),
+    )
+    estimate = training_memory(shape, recipe, layout)
+    # Each publication measures one of the two.
+    peak = estimate.peak_memory_bytes if row["measure"] == "reserved" else estimate.peak_allocated_bytes
+    return Case(
+        name=row["case"], ours=peak / UNITS[row["unit"]], published=float(row["peak"]), unit=row["unit"]
+    )
+
+
+def fits_agreement() -> tuple[int, int]:
+    """Published layouts on 64 A100 80GB that fit (or are out of memory) as published, and how many there are."""
+    table = rows("fits_64_a100.csv")
+    agree = 0
+    for row in table:
+        shape = replace(published_shape(row["model"]), context=int(row["context"]))
+        recipe = TrainingRecipe(precision="bf16-mixed", recompute=row["recompute"])  # type: ignore[arg-type]
+        layout = Layout(data=64, zero_stage=3, micro_batch=int(row["micro_batch"]))
+        fits = training_memory(shape, recipe, layout).peak_memory_bytes <= A100_80GB_BYTES
+        agree += fits == (row["fits"] == "1")
+    return agree, len(table)
+
+
+def megatron_activation_cases() -> list[Case]:
+    """Activations of Korthikanti et al.'s four models: GiB, and percent of tensor parallelism alone."""
+    cases = []
+    for row in rows("korthikanti_memory.csv"):
+        shape, layout = megatron_job(row)
+        recipe = TrainingRecipe(
+            precision="bf16-master", runtime="megatron", attention="materialised", dropout=True
+        )
+        whole = replace(layout, sequence=True)
+        none = activation_bytes(shape, recipe, layout)
+        both = activation_bytes(shape, replace(recipe, recompute="selective"), whole)
+        name = row["model"]
+        cases += [
+            Case(
+                name=f"{name} none",
+                ours=none / 2**30,
+                published=float(row["activations_none_gib"]),
+                unit="GiB",
+            ),
+            Case(
+                name=f"{name} sequence + selective",
+                ours=both / 2**30,
+                published=float(row["activations_sequence_selective_gib"]),
+                unit="GiB",
+            ),
+        ]
+        shares = {
+            "sequence": activation_bytes(shape, recipe, whole),
+            "selective": activation_bytes(shape, replace(recipe, recompute="selective"), layout),
+            "sequence_selective": both,
+            "full": activation_bytes(shape, replace(recipe, recompute="full"), layout),
+        }
+        cases += [
+            Case(
+                name=f"{name} {mode}",
+                ours=100 * size / none,
+                published=float(row[f"percent_{mode}"]),
+                unit="%",
+            )
+            for mode, size in shares.items()
+        ]
+    return cases
+
+
+def megatron_state_cases() -> list[Case]:
+    """Weights, gradients and optimizer states of a device on average over pipeline stages, GiB."""
+    cases = []
+    for row in rows("korthikanti_memory.csv"):
+        shape, layout = megatron_job(row)
+        recipe = TrainingRecipe(precision="bf16-master", runtime="megatron")
+        total = sum(model_states(shape, recipe, layout, stage).total for stage in range(layout.pipeline))
+        cases.append(
+            Case(
+                name=f"{row['model']} states",
+                ours=total / layout.pipeline / 2**30,
+                published=float(row["states_gib"]),
+                unit="GiB",
+            )
+        )
+    return cases
+
+
+def megatron_job(row: dict[str, str]) -> tuple[ModelShape, Layout]:
+    """A model of Korthikanti et al.'s table 3 and its layout."""
+    width, heads = int(row["width"]), int(row["heads"])
+    shape = ModelShape(
+        width=width,
+        depth=int(row["depth"]),
+        heads=heads,
+        kv_heads=heads,
+        head_width=width // heads,
+        ffn_width=4 * width,
+        ffn="gelu",
+        vocab_size=51_200,
+        context=2048,
+        tied_head=True,
+        norm="layernorm",
+        biases="all",
+        positions="learned",
+    )
+    layout = Layout(
+        tensor=int(row["tensor"]),
+        pipeline=int(row["pipeline"]),
+        interleave=int(row["interleave"]),
+        micro_batch=int(row["micro_batch"]),
+        accumulation=8 * int(row["pipeline"]),
+    )
+    return shape, layout
+
+
+def zero_table_agreement() -> tuple[int, int]:
+    """Entries of ZeRO's table 1 that print as published, and how many there are."""
+    # 7.5 B parameters in matrices; ZeRO's K = 12 is Adam in mixed precision.
+    shape = decoder_shape(
+        width=4096, depth=37, heads=32, vocab_size=512, context=1024, ffn="gelu", tied_head=True
+    )
+    params = device_params(shape, Layout()).total
+    recipe = TrainingRecipe(precision="16-master")
+    table = rows("zero_table1.csv")
+    agree = 0
+    for row in table:
+        layout = Layout(data=int(row["data"]), zero_stage=int(row["zero_stage"]))
+        ours = model_states(shape, recipe, layout).total / params * 7.5
+        published = Decimal(row["gigabytes"])
+        # Published digits, halves rounded up as the paper rounds 41.25.
+        agree += Decimal(f"{ours:.6f}").quantize(published, ROUND_HALF_UP) == published
+    return agree, len(table)
+
+
+def random_jobs(count: int, seed: int = 0) -> Iterator[tuple[ModelShape, TrainingRecipe, Layout]]:
+    """Jobs of this project's decoder: shapes, optimizers, precisions, checkpointing and accumulation at random."""
+    source = random.Random(seed)
+    for _ in range(count):
+        heads = source.choice([1, 2, 4, 8])
+        shape = decoder_shape(
+            width=heads * source.choice([8, 16, 32]),
+            depth=source.choice([1, 2, 3, 6]),
+            heads=heads,
+            kv_heads=source.choice([k for k in (1, 2, 4, 8) if heads % k == 0]),
+            vocab_size=source.choice([64, 256, 1000, 8192]),
+            context=source.choice([32, 128, 512]),
+            ffn=source.choice(["swiglu", "gelu"]),
+            tied_head=source.random() < 0.5,
+            qk_norm=source.random() < 0.5,
+        )
+        recipe = TrainingRecipe(
+            optimizer=source.choice(["adamw", "muon", "sgd", "sgd_momentum"]),
+            precision=source.choice(["32-true", "bf16-mixed", "bf16-true"]),
+            recompute=source.choice(["none", "selective_ops", "full"]),
+            runtime="torch_cpu",
+        )
+        yield (
+            shape,
+            recipe,
+            Layout(micro_batch=source.choice([1, 2, 8, 32]), accumulation=source.choice([1, 1, 2, 4])),
+        )
+
+
+def tracker_errors(count: int, seed: int = 0) -> list[float]:
+    """Closed form over torch's memory tracker, less one, for peak memory of random jobs on a CPU."""
+    from scaling.accounting.verify import traced_memory
+
+    errors = []
+    for shape, recipe, layout in random_jobs(count, seed):
+        traced = traced_memory(shape, recipe, layout)["Total"]
+        errors.append(training_memory(shape, recipe, layout).peak_allocated_bytes / traced - 1)
+    return errors
+
+
+def estimate_seconds(count: int = 200) -> float:
+    """Median seconds of one memory estimate of a job not seen before."""
+    times = []
+    for shape, recipe, layout in random_jobs(count, seed=1):
+        start = time.perf_counter()
+        training_memory(shape, recipe, layout)
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def main() -> int:
+    """Print every comparison; 1 where one falls short of what is promised."""
+    short = False
+
+    def say(name: str, text: str, good: bool) -> None:
+        nonlocal short
+        short |= not good
+        print(f"{'ok  ' if good else 'FAIL'} {name:44} {text}")
+
+    for name, cases, typical, worst in (
+        ("published GPU memory", gpu_memory_cases(), 0.10, 0.15),
+        ("Megatron activations", megatron_activation_cases(), 0.01, 0.02),
+        ("Megatron states", megatron_state_cases(), 0.05, 0.10),
+    ):
+        errors = [abs(case.relative_error) for case in cases]
+        say(
+            f"{name}, {len(cases)} figures",
+            f"median {median(errors):.1%}, largest {max(errors):.1%}",
+            median(errors) <= typical and max(errors) <= worst,
+        )
+        for case in cases:
+            print(
+                f"       {case.name:40} {case.ours:8.2f} {case.published:8.2f} {case.unit:3} {case.relative_error:+.1%}"
+            )
+    for name, (agree, total) in (
+        ("ZeRO table 1", zero_table_agreement()),
+        ("fits on 64 A100", fits_agreement()),
+    ):
+        say(name, f"{agree} of {total}", agree == total)
+    count = 20 if "--quick" in sys.argv else 150
+    errors = [abs(error) for error in tracker_errors(count)]
+    say(
+        f"tracker, {count} jobs on a CPU",
+        f"median {median(errors):.4%}, largest {max(errors):.2%}",
+        median(errors) <= 0.01 and max(errors) <= 0.03,
+    )
+    seconds = estimate_seconds()
+    say("one estimate", f"{1e3 * seconds:.2f} ms", seconds < 0.01)
+    return int(short)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Closed-form memory beside torch's tracker on the real model; more of these in benchmarks/budget_memory.py."""
+
+from dataclasses import replace
+from statistics import median
+
+import pytest
+
+from scaling.accounting.layout import Layout
+from scaling.accounting.memory import training_memory
+from scaling.accounting.published import PUBLISHED
+from scaling.accounting.recipe import TrainingRecipe
+from scaling.accounting.shape import decoder_shape
+from scaling.accounting.verify import traced_memory, verify
+
+SHAPE = decoder_shape(width=64, depth=2, heads=4, kv_heads=2, vocab_size=256, context=64, tied_head=True)
+PLAIN = TrainingRecipe(runtime="torch_cpu")
+
+JOBS = [
+    (SHAPE, PLAIN, Layout(micro_batch=8)),
+    (SHAPE, replace(PLAIN, optimizer="muon"), Layout()),
+    (SHAPE, replace(PLAIN, precision="bf16-mixed"), Layout(micro_batch=4, accumulation=2)),
+    (SHAPE, replace(PLAIN, precision="bf16-true", recompute="full"), Layout(micro_batch=8)),
+    (SHAPE, replace(PLAIN, recompute="selective_ops", optimizer="sgd_momentum"), Layout(micro_batch=8)),
+    (
+        replace(SHAPE, tied_head=False, qk_norm=True, ffn="gelu"),
+        replace(PLAIN, recompute="full"),
+        Layout(micro_batch=2),
+    ),
+    (replace(SHAPE, vocab_size=8192, depth=1), replace(PLAIN, optimizer="sgd"), Layout(accumulation=2)),
+    (replace(SHAPE, heads=1, kv_heads=1, head_width=64), PLAIN, Layout(micro_batch=4)),
+]
+
+
+def test_peak_memory_within_three_percent_of_torchs_tracker() -> None:
+    errors = []
+    for shape, recipe, layout in JOBS:
+        traced = traced_memory(shape, recipe, layout)["Total"]
+        errors.append(abs(training_memory(shape, recipe, layout).peak_allocated_bytes / traced - 1))
+    assert median(errors) <= 0.01
+    assert max(errors) <= 0.03
+
+
+def test_every_row_of_a_comparison_agrees() -> None:
+    rows = {row.component: row for row in verify(SHAPE, PLAIN, Layout(micro_batch=2))}
+    assert rows["parameters"].relative_error == 0
+    assert rows["training FLOPs of a step"].relative_error == 0
+    assert rows["weights"].relative_error == 0
+    assert all(abs(row.relative_error) <= 0.03 for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("shape", "recipe", "layout", "words"),
+    [
+        (PUBLISHED["gpt2"], PLAIN, Layout(), "only this project's own decoder"),
+        (SHAPE, TrainingRecipe(runtime="torch"), Layout(), "runtime=torch_cpu"),
+        (SHAPE, replace(PLAIN, optimizer="adafactor"), Layout(), "use adamw, muon"),
+        (SHAPE, replace(PLAIN, precision="bf16-master"), Layout(), "use 32-true"),
+        (SHAPE, replace(PLAIN, recompute="selective"), Layout(), "recompute=none"),
+        (SHAPE, PLAIN, Layout(data=2), "one device, not on 2"),
+    ],
+)
+def test_what_cannot_be_traced_is_refused(shape, recipe, layout, words) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError) as caught:
+        verify(shape, recipe, layout)
+    assert words in str(caught.value)
