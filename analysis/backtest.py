@@ -163,9 +163,17 @@ def foretold_optimum(
 
 
 def cut_at(flops: pd.Series, share: float) -> float:
-    """A cut that leaves about this share of the runs below it and no runs of equal compute on either side."""
-    at = float(flops.quantile(share, interpolation="lower"))
-    return float(f"{at * 1.01:.3g}") if at < float(flops.max()) * 0.98 else at
+    """A cut that leaves about this share of the runs below it, and no runs of nearly equal compute on either side."""
+    return float(flops.quantile(share, interpolation="lower")) * 1.02
+
+
+def default_cuts(table: Table) -> list[float]:
+    """Between the largest budgets, where runs have some; else where 50, 65 and 80 % of the runs lie below."""
+    frame = table.frame
+    tops = frame.groupby("budget")["flops"].max().sort_values()
+    if len(tops) > len(DEFAULT_SHARES) and frame["budget"].notna().all():
+        return (tops.iloc[-1 - len(DEFAULT_SHARES) : -1] * 1.001).tolist()
+    return [cut for share in DEFAULT_SHARES if (cut := cut_at(frame["flops"], share)) < frame["flops"].max()]
 
 
 def backtest(
@@ -179,7 +187,7 @@ def backtest(
 
     Args:
         table: runs.
-        cuts: FLOPs; by default below the largest compute by as much as leaves 50, 65 and 80 % of the runs for fitting.
+        cuts: FLOPs; by default see `default_cuts`.
         law, objective: as `fit` takes them.
         options: passed to `fit`.
 
@@ -190,7 +198,7 @@ def backtest(
     """
     flops = table.frame["flops"]
     if cuts is None:
-        cuts = np.unique([cut_at(flops, share) for share in DEFAULT_SHARES]).tolist()
+        cuts = sorted(set(default_cuts(table)))
     rows: list[dict[str, float | int | str]] = []
     for cut in cuts:
         try:

@@ -1,5 +1,6 @@
 """Which column of a foreign table is which quantity, and what is known of how it counts."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,14 +8,17 @@ import pandas as pd
 
 from analysis.refusals import BadColumn, BadLoss
 
-# Role → column names that are understood without being told, compared in lower case. The first is the canonical name.
+# Role → column names that are understood without being told, compared by `plain_name`. The first is the canonical name.
 _NAMES = {
     "params": "params params_total n parameters n_params num_params nparams param_count n_parameters num_parameters "
-    "total_params params_non_embedding params_no_embed non_embedding_params model_size",
-    "tokens": "tokens d n_tokens num_tokens training_tokens train_tokens tokens_seen total_tokens",
-    "loss": "loss loss_nats l val_loss validation_loss eval_loss valid_loss test_loss final_loss train_loss",
+    "total_params params_non_embedding params_no_embed non_embedding_params model_size model_params "
+    "n_model_params",
+    "tokens": "tokens d n_tokens num_tokens training_tokens train_tokens tokens_seen total_tokens "
+    "num_train_tokens n_train_tokens tokens_trained dataset_size",
+    "loss": "loss loss_nats l val_loss validation_loss eval_loss valid_loss test_loss final_loss train_loss "
+    "ce_loss eval_ce_loss test_ce_loss loss_val",
     "flops": "flops train_flops_6nd c compute train_flops training_flops total_flops n_flops training_compute "
-    "train_flops_exact",
+    "train_flops_exact training_flop flop total_flop",
     "loss_se": "loss_se loss_se_nats loss_stderr loss_sem loss_standard_error",
     "cluster": "cluster trunk_id",
     "budget": "budget budget_flops isoflop_budget compute_budget",
@@ -22,6 +26,11 @@ _NAMES = {
 }
 ALIASES: dict[str, tuple[str, ...]] = {role: tuple(names.split()) for role, names in _NAMES.items()}
 REQUIRED = ("params", "tokens", "loss")
+
+
+def plain_name(column: object) -> str:
+    """A column's name for comparison: `Model Size`, `model-size` and `val/loss` as model_size and val_loss."""
+    return re.sub(r"[\s/.-]+", "_", str(column).strip().lower())
 
 
 def choose_columns(raw: pd.DataFrame, named: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -33,7 +42,7 @@ def choose_columns(raw: pd.DataFrame, named: Mapping[str, str]) -> tuple[dict[st
     unknown = [role for role in named if role not in ALIASES]
     if unknown:
         raise BadColumn(f"no role {unknown[0]!r}: name one of {', '.join(ALIASES)}")
-    by_lower = {str(column).strip().lower(): str(column) for column in raw.columns}
+    by_lower = {plain_name(column): str(column) for column in raw.columns}
     listing = ", ".join(map(str, raw.columns))
     mapping: dict[str, str] = {}
     notes: list[str] = []
@@ -49,7 +58,7 @@ def choose_columns(raw: pd.DataFrame, named: Mapping[str, str]) -> tuple[dict[st
         rivals = [column for column in found[1:] if not raw[column].equals(raw[found[0]])]
         if not found:
             continue
-        if rivals and found[0].lower() != aliases[0] and found[0] != ours:
+        if rivals and plain_name(found[0]) != aliases[0] and found[0] != ours:
             raise BadColumn(
                 f"{role} could be {' or '.join(map(repr, [found[0], *rivals]))}, which differ: say {role}=COLUMN"
             )

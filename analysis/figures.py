@@ -15,7 +15,7 @@ from analysis.frontier import Envelope
 from analysis.isoflop import Valleys
 from analysis.result import FitResult
 from analysis.study import Refused, Study
-from analysis.style import COLOURS, DASHES, axes, colour_bar, draw, log_axis, shades
+from analysis.style import COLOURS, DASHES, PALETTE, axes, colour_bar, draw, log_axis, shades
 from analysis.valley import RefusedValley, Valley
 
 
@@ -160,7 +160,7 @@ def contours(result: FitResult, ax: Axes | None = None) -> Axes:
     curve = replace(result, draws=result.draws[:0])  # contours need no intervals
     loss = curve.predict(sizes.ravel(), tokens.ravel())["loss"].to_numpy().reshape(sizes.shape)
     levels = np.quantile(loss, np.linspace(0.03, 0.97, 12))
-    lines = ax.contour(sizes, tokens, loss, levels=levels, cmap="viridis", linewidths=1.2)
+    lines = ax.contour(sizes, tokens, loss, levels=levels, cmap=PALETTE, linewidths=1.2)
     k = result.flops_per_param_token
     if result.exponents:
         flops = np.geomspace(k * n_low * d_low, k * n_high * d_high, 100)

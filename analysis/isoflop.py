@@ -25,6 +25,7 @@ from analysis.valley import (
     near_bottom,
     parabola_valley,
     sizes_that_mend,
+    vertex,
 )
 
 Method = Literal["parabola", "akima"]
@@ -117,7 +118,7 @@ def valleys(
     if loss_noise is not None:
         noise, dof = loss_noise, np.inf
     found: list[Valley] = []
-    problems: list[RefusedValley] = []
+    reasons: dict[float, str] = {}
     rng = np.random.default_rng(seed)
     for budget, points in groups.items():
         try:
@@ -126,9 +127,7 @@ def valleys(
             else:
                 found.append(akima_valley(budget, points, noise, level, rng))
         except Refusal as reason:
-            problems.append(
-                RefusedValley(budget, points, str(reason), sizes_that_mend(points, bottoms[budget]))
-            )
+            reasons[budget] = str(reason)
     params_law: PowerLaw | None = None
     tokens_law: PowerLaw | None = None
     law_refused = ""
@@ -139,7 +138,12 @@ def valleys(
         tokens_law = fit_power_law(compute, [v.tokens_opt for v in found], std, level, dof)
     except TooFewPoints as reason:
         law_refused = str(reason)
-    return Valleys(method, level, noise, tuple(found), tuple(problems), params_law, tokens_law, law_refused)
+    refused = []
+    for budget, why in reasons.items():
+        # Where the minimum should be: by the line through the other budgets, or else by this one's own parabola.
+        expected = float(params_law.predict(budget)) if params_law is not None else vertex(bottoms[budget])
+        refused.append(RefusedValley(budget, groups[budget], why, sizes_that_mend(groups[budget], expected)))
+    return Valleys(method, level, noise, tuple(found), tuple(refused), params_law, tokens_law, law_refused)
 
 
 def average_replicates(rows: pd.DataFrame) -> pd.DataFrame:

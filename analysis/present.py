@@ -236,9 +236,9 @@ def plan_section(study: Study) -> Section:
         for r in records(plan)
     )
     last = plan.iloc[-1]
-    reach = study.target_flops / float(study.table.frame["flops"].max())
+    reach = study.target_flops / study.largest_flops
     words = (
-        f"With {compute(study.target_flops)} FLOPs, {reach:.3g} times the largest run here, the fitted law would train "
+        f"With {compute(study.target_flops)} FLOPs, {reach:.3g} times the largest here, the fitted law would train "
         f"{count(last['params'])} parameters on {count(last['tokens'])} tokens and expects a loss of "
         f"{last['loss']:.4f}.",
         "The intervals hold the scatter of the runs, not the chance that the law bends beyond them: "
@@ -275,8 +275,12 @@ def held_back_section(held: HeldBack | Refused) -> Section:
     )
     words = [
         f"{held.fitted} runs up to {compute(held.cut_flops)} FLOPs predict {len(held.runs)} runs above it with a mean "
-        f"error of {percent(held.mean_error)} (bias {100 * held.bias:+.2f} %); {percent(held.covered, 0)} of them lie "
-        f"in their {held.level:.0%} intervals."
+        f"error of {percent(held.mean_error)} (bias {100 * held.bias:+.2f} %)"
+        + (
+            f"; {percent(held.covered, 0)} of them lie in their {held.level:.0%} intervals."
+            if np.isfinite(held.covered)
+            else "; too few independent runs for intervals."
+        )
     ]
     words += [
         f"N_opt of that budget, {r.source}: {count(r.params)} ({span(r.params_low, r.params_high, count)})"

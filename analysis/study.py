@@ -42,7 +42,8 @@ class Study:
     Attributes:
         table: the runs.
         level: probability of every interval.
-        target_flops: the budget that the plan is for, 10 times the largest.
+        largest_flops: the largest budget (where runs have none: the largest run).
+        target_flops: the budget that the plan is for, 10 times the largest where none was asked for.
         fit: the parametric law.
         valleys, akima: the IsoFLOP valleys by parabola and by Akima's spline.
         envelope: the frontier of training curves.
@@ -56,6 +57,7 @@ class Study:
 
     table: Table
     level: float
+    largest_flops: float
     target_flops: float
     fit: FitResult | Refused
     valleys: Valleys | Refused
@@ -132,6 +134,7 @@ def analyse(
     return Study(
         table=table,
         level=level,
+        largest_flops=largest,
         target_flops=target,
         fit=fitted,
         valleys=parabolas,

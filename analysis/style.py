@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -36,6 +36,9 @@ STYLE: Any = {
     "svg.hashsalt": "scaling",  # the same study, the same file
     "lines.linewidth": 1.8,
 }
+PALETTE = ListedColormap(
+    matplotlib.colormaps["viridis"](np.linspace(0.0, 0.88, 256))
+)  # without its palest end
 FORMATS = ("png", "svg")
 DPI = 160
 
@@ -78,12 +81,10 @@ def colour_bar(ax: Axes, scale: ScalarMappable, label: str, show: Callable[[floa
 
 
 def shades(values: np.ndarray) -> tuple[Callable[[Any], Any], ScalarMappable]:
-    """Colour of each value on a logarithmic scale of viridis without its palest end."""
+    """Colour of each value on a logarithmic scale."""
     low, high = float(np.min(values)), float(np.max(values))
     norm = LogNorm(low, high if high > low else low * 1.001)
-    palette = matplotlib.colormaps["viridis"]
-    colours = matplotlib.colors.ListedColormap(palette(np.linspace(0.0, 0.88, 256)))
-    scale = ScalarMappable(norm=norm, cmap=colours)
+    scale = ScalarMappable(norm=norm, cmap=PALETTE)
     return lambda value: scale.to_rgba(value), scale
 
 

@@ -16,7 +16,7 @@ FLAT = 1e-3  # "as good as the best": within 0.1 % of its loss
 PARABOLA_WINDOW = 0.1  # a parabola describes the bottom: runs within 10 % of the best loss
 GRID_PER_GAP = 25  # Porian et al.: interpolated sizes between neighbours
 SPACING_FLOOR = 0.33  # Porian et al.: an optimum is known no better than a third of the spacing of sizes
-MOST_TO_ADD = 6  # sizes proposed for a budget whose minimum lies beyond those tried
+MOST_TO_ADD = 4  # sizes proposed for a budget whose minimum lies beyond those tried
 DRAWS = 1000  # Porian et al.: noisy copies of a budget's losses
 
 
@@ -236,10 +236,10 @@ def tokens_along(points: pd.DataFrame) -> Callable[[float], float]:
     return tokens
 
 
-def sizes_that_mend(points: pd.DataFrame, bottom: Parabola | None) -> tuple[float, ...]:
+def sizes_that_mend(points: pd.DataFrame, expected: float | None) -> tuple[float, ...]:
     """Sizes that continue the grid past the edge where the lowest loss lies; none where it is interior.
 
-    Two of them, or as many more as it takes to pass the parabola's minimum where it has one out there (at most 6).
+    Two of them, or as many more as it takes to pass the size where the minimum is expected (at most 4).
     """
     best = int(np.argmin(points["loss"].to_numpy()))
     if len(points) < 2 or 0 < best < len(points) - 1:
@@ -247,7 +247,14 @@ def sizes_that_mend(points: pd.DataFrame, bottom: Parabola | None) -> tuple[floa
     sizes = points["params"].to_numpy()
     ratio = float(np.exp(np.median(np.diff(np.log(sizes))))) ** (1 if best else -1)
     edge, steps = float(sizes[best]), 2
-    if bottom is not None and bottom.coefficients[2] > 0:
-        minimum = bottom.centre - bottom.coefficients[1] / (2 * bottom.coefficients[2])
-        steps = int(np.clip(np.ceil((minimum - np.log(edge)) / np.log(ratio)) + 1, 2, MOST_TO_ADD))
+    if expected is not None:
+        steps = int(np.clip(np.ceil(np.log(expected / edge) / np.log(ratio)) + 1, 2, MOST_TO_ADD))
     return tuple(edge * ratio**step for step in range(1, steps + 1))
+
+
+def vertex(bottom: Parabola | None) -> float | None:
+    """The size at a parabola's minimum, wherever it lies; None where it has none."""
+    if bottom is None or bottom.coefficients[2] <= 0:
+        return None
+    log_params = bottom.centre - bottom.coefficients[1] / (2 * bottom.coefficients[2])
+    return float(np.exp(np.clip(log_params, 0, 100)))

@@ -40,6 +40,11 @@ def test_columns_are_mapped_and_the_choice_is_stated(runs: pd.DataFrame) -> None
     np.testing.assert_allclose(table.frame["flops"], 6 * runs["params"] * runs["tokens"])
 
 
+def test_names_are_compared_without_case_spaces_and_slashes(runs: pd.DataFrame) -> None:
+    foreign = runs.rename(columns={"params": "Model Size", "tokens": "Training-Tokens", "loss": "val/loss"})
+    assert load(foreign).convention["params"] == "column 'Model Size', convention not stated"
+
+
 def test_what_the_caller_knows_is_stated(runs: pd.DataFrame) -> None:
     assert (
         "without embeddings" in load(runs, convention={"params": "without embeddings"}).convention["params"]
