@@ -82,17 +82,29 @@ def pretrain(config: TrainConfig, report: Callable[[Progress], None] | None = No
 
 
 def build_logger(config: LoggerConfig, folder: Path, name: str) -> Logger | bool:
-    """Lightning's logger of the configured kind, writing into the job's folder."""
-    if config.kind == "csv":
-        return CSVLogger(folder, name="", version="log", flush_logs_every_n_steps=1)
-    if config.kind == "tensorboard":
-        return TensorBoardLogger(folder, name="", version="tensorboard")
-    if config.kind == "wandb":
-        return WandbLogger(name=name, project=config.project, save_dir=folder, offline=config.offline)
-    if config.kind == "mlflow":
-        uri = config.uri or f"file:{folder.resolve() / 'mlflow'}"
-        return MLFlowLogger(experiment_name=config.project, run_name=name, tracking_uri=uri)
-    return False
+    """Lightning's logger of the configured kind, writing into the job's folder.
+
+    Raises:
+        ValueError: one line, when the logger's package is not installed.
+    """
+    try:
+        match config.kind:
+            case "csv":
+                return CSVLogger(folder, name="", version="log", flush_logs_every_n_steps=1)
+            case "tensorboard":
+                return TensorBoardLogger(folder, name="", version="tensorboard")
+            case "wandb":
+                return WandbLogger(name=name, project=config.project, save_dir=folder, offline=config.offline)
+            case "mlflow":
+                uri = config.uri or f"file:{folder.resolve() / 'mlflow'}"
+                return MLFlowLogger(experiment_name=config.project, run_name=name, tracking_uri=uri)
+            case _:
+                return False
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"logger={config.kind}: its package is not installed; "
+            f"pip install 'scaling-simulator[{config.kind}]', or logger=csv"
+        ) from error
 
 
 def _quieten_lightning() -> None:

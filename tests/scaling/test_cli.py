@@ -68,6 +68,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         ),
         ([*["train", *SMALL], "tokens=10"], "shorter than one batch"),
         ([*["train", *SMALL], "out=file.txt"], "file.txt"),
+        ([*["train", *SMALL], "logger=mlflow"], "pip install 'scaling-simulator[mlflow]'"),
         (["sweep", "model.width=3,4"], "scaling train -m model.width=3,4"),
         (["fit", "missing.csv"], "missing.csv"),
         (["budget", "model=no-such-model"], "no-such-model"),
