@@ -68,6 +68,10 @@ def choose_columns(raw: pd.DataFrame, named: Mapping[str, str]) -> tuple[dict[st
                 f"({role}={rivals[0]} to use it)"
             )
         mapping[role] = found[0]
+    for role, column in mapping.items():
+        other = next(name for name, taken in mapping.items() if taken == column)
+        if other != role and {role, other} != {"flops", "budget"}:
+            raise BadColumn(f"column {column!r} cannot be both {other} and {role}: say {role}=COLUMN")
     for role in REQUIRED:
         if role not in mapping:
             raise BadColumn(f"no column for {role} among {listing}: say {role}=COLUMN")
@@ -88,14 +92,15 @@ def canonical(kept: pd.DataFrame, mapping: Mapping[str, str]) -> pd.DataFrame:
             wrong &= kept[column].notna() & ~((role == "loss_se") & (values == 0))
         if wrong.any():
             row, value = int(frame.loc[wrong, "row"].iloc[0]), kept.loc[wrong, column].iloc[0]
+            shown = repr(value) if isinstance(value, str) else str(value)
             where = f"row {row}" + (f" and {int(wrong.sum()) - 1} more" if wrong.sum() > 1 else "")
             if role == "loss":
                 raise BadLoss(
-                    f"loss {value!r} in {where} (column {column!r}): a loss must be finite and above 0; "
+                    f"loss {shown} in {where} (column {column!r}): a loss must be finite and above 0; "
                     "remove such runs, or mark them in a column `status` as diverged"
                 )
             raise BadColumn(
-                f"{role} {value!r} in {where} (column {column!r}): need a number above 0, in plain units"
+                f"{role} {shown} in {where} (column {column!r}): need a number above 0, in plain units"
             )
         frame[role] = values
     for column in ("seed", "run_id"):

@@ -170,8 +170,8 @@ def law_section(study: Study) -> Section:
         )
         more = f" and {len(study.outliers.runs) - 5} more" if len(study.outliers.runs) > 5 else ""
         words.append(
-            f"{len(study.outliers.runs)} runs lie more than 6 robust standard deviations from the law: {named}{more}. "
-            "They are in the fit; the last column shows it without them."
+            f"More than 6 robust standard deviations from the law: {named}{more}. "
+            "In the fit nonetheless; the last column shows it without."
         )
     return Section(title, tuple(header), tuple(rows), tuple(words))
 

@@ -106,7 +106,9 @@ def analyse(
     largest = float(
         table.frame["budget"].max() if table.frame["budget"].notna().any() else table.frame["flops"].max()
     )
-    target = target_flops or BEYOND * largest
+    target = BEYOND * largest if target_flops is None else target_flops
+    if not target > 0:
+        raise BadValue(f"target_flops must be positive, such as 1e21; got {target:g}")
     options = {"weights": weights, "level": level, "bootstrap": bootstrap, "seed": seed}
 
     progress("parametric law")
@@ -125,12 +127,17 @@ def analyse(
     found = [
         part if not isinstance(part, Refused) else None for part in (frontier, parabolas, splines, fitted)
     ]
-    progress("held-back largest budget")
-    held = attempt(lambda: hold_back_largest(table, law, objective, **options))
-    progress("backtest")
-    errors = attempt(
-        lambda: backtest(table, None, law, objective, **{**options, "bootstrap": min(bootstrap, 300)})
-    )
+    comparison = compare(target, *found)
+
+    def with_law(what: str, part: Callable[[FitResult], T]) -> T | Refused:
+        if isinstance(fitted, Refused):
+            return Refused("NeedsLaw", "it needs the fitted law, which these runs do not support (see there)")
+        progress(what)
+        result = fitted
+        return attempt(lambda: part(result))
+
+    fewer = {**options, "bootstrap": min(bootstrap, 300)}
+    rivals = [name for name in RIVALS if name != law] + [law]
     return Study(
         table=table,
         level=level,
@@ -140,12 +147,12 @@ def analyse(
         valleys=parabolas,
         akima=splines,
         envelope=frontier,
-        comparison=compare(target, *found),
-        plan=attempt(lambda: fitted.optimal([largest, target])) if isinstance(fitted, FitResult) else fitted,
-        held_back=held,
-        backtest=errors,
-        outliers=attempt(lambda: outliers(table, fitted, **options))
-        if isinstance(fitted, FitResult)
-        else fitted,
-        laws=attempt(lambda: choose_law(table, [name for name in RIVALS if name != law] + [law], objective)),
+        comparison=comparison,
+        plan=with_law("plan", lambda result: result.optimal([largest, target])),
+        held_back=with_law(
+            "held-back largest budget", lambda _: hold_back_largest(table, law, objective, **options)
+        ),
+        backtest=with_law("backtest", lambda _: backtest(table, None, law, objective, **fewer)),
+        outliers=with_law("outliers", lambda result: outliers(table, result, **options)),
+        laws=with_law("other laws", lambda _: choose_law(table, rivals, objective)),
     )

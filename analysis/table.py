@@ -13,8 +13,8 @@ from analysis.refusals import BadColumn, BadTable, DuplicateRows, MixedTable
 
 # Columns whose values must agree for one law to describe the rows.
 CONDITIONS = (
-    "corpus_fingerprint",
     "corpus",
+    "corpus_fingerprint",
     "dataset",
     "data",
     "tokenizer",
@@ -190,12 +190,18 @@ def refuse_mixed(kept: pd.DataFrame) -> None:
         counts = kept[column].fillna("not given").value_counts()
         # A column with another value in every row names runs, not conditions.
         if 1 < len(counts) < len(kept):
-            values = ", ".join(f"{value} ({count} rows)" for value, count in counts.head(6).items())
+            values = ", ".join(f"{clip(value)} ({count} rows)" for value, count in counts.head(6).items())
             more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
             raise MixedTable(
                 f"column {column!r} holds {len(counts)} values, {values}{more}: one law describes one of them; "
                 f"choose it with where.{column}={counts.index[0]}"
             )
+
+
+def clip(value: object) -> str:
+    """A value short enough for a message."""
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"
 
 
 def merge_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -31,7 +31,8 @@ def print_study(study: Study, approach: str, console: Console) -> None:
                     name, justify="left" if k == 0 or section.title == "Runs" else "right", overflow="fold"
                 )
             for row in section.rows:
-                grid.add_row(*(Text(cell) for cell in row))
+                cells = row if console.width >= 110 else [cell.replace("–", "– ") for cell in row]
+                grid.add_row(*(Text(cell) for cell in cells))
             console.print(grid)
         for words in section.words:
             style = "yellow" if words.startswith(FLAGS) else ""
@@ -43,4 +44,9 @@ def write_files(study: Study, folder: Path, source: Path, console: Console) -> N
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out={folder} is a file; name a folder")
     with console.status("drawing figures"):
-        write(study, folder, title=f"Scaling study of {source.name}")
+        try:
+            write(study, folder, title=f"Scaling study of {source.name}")
+        except OSError as error:
+            raise ValueError(
+                f"cannot write to {folder}: {error.strerror or error}; name another folder with out=FOLDER"
+            ) from error

@@ -102,6 +102,11 @@ def test_a_loss_that_is_none_is_refused_with_its_row(runs: pd.DataFrame, bad: ob
         load(broken)
 
 
+def test_one_column_cannot_be_two_quantities(runs: pd.DataFrame) -> None:
+    with pytest.raises(BadColumn, match="'tokens' cannot be both params and tokens"):
+        load(runs, {"params": "tokens"})
+
+
 def test_text_for_a_number_is_refused(runs: pd.DataFrame) -> None:
     with pytest.raises(BadColumn, match="params '1M' in row 1"):
         load(runs.astype({"params": object}).replace({"params": {1e6: "1M"}}))

@@ -98,6 +98,7 @@ def test_one_approach(
         (["losses.csv", "loss=val", "level=2"], "level"),
         (["losses.csv", "loss=val", "bootstrap=many"], "bootstrap=many"),
         (["losses.csv", "loss=val", "where.N=7"], "no row has it"),
+        (["losses.csv", "loss=val", "target_flops=-1"], "target_flops must be positive"),
         (["losses.csv", "loss=val", "weights=loss_se"], "loss_se"),
         (["losses.csv", "loss=val", "--jsn"], "no such flag"),
         (["losses.csv", "loss=val", "approach=envelope"], "envelope"),
@@ -123,6 +124,15 @@ def test_an_output_that_is_a_file_is_left_alone(table: Path) -> None:
     with pytest.raises(ValueError, match="out=taken is a file"):
         main(["losses.csv", "loss=val", "bootstrap=0", "out=taken"])
     assert Path("taken").read_text() == "mine"
+
+
+def test_an_unwritable_output_is_said_after_the_answer(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("blocked").write_text("a file where a folder should be")
+    with pytest.raises(ValueError, match=r"cannot write to blocked/deep: .*out=FOLDER"):
+        main(["losses.csv", "loss=val", "bootstrap=0", "out=blocked/deep"])
+    assert "Fitted law" in capsys.readouterr().out
 
 
 def test_a_folder_with_a_published_table(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
