@@ -57,16 +57,16 @@ def main() -> None:
         sys.argv = [sys.argv[0], *arguments[1:]]
         try:
             runpy.run_module(f"scaling.commands.{command}", run_name="__main__", alter_sys=True)
-        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        except BrokenPipeError:
             sys.exit(0)
     elif command in PLAIN_COMMANDS:
         try:
             sys.exit(import_module(f"scaling.commands.{command}").main(arguments[1:]))
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+            sys.exit(0)
         except (ValueError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
-        except BrokenPipeError:
-            sys.exit(0)
     else:
         from difflib import get_close_matches
 
