@@ -77,10 +77,11 @@ def test_depth_does_not_inflate_the_residual_stream() -> None:
     for depth in (2, 16):
         torch.manual_seed(0)
         model = Decoder(shape(width=64, heads=8, kv_heads=8, depth=depth, ffn_width=168))
-        x = model.embedding(torch.randint(0, 64, (4, 16)))
-        start = x.std()
-        for block in model.blocks:
-            x = block(x, model.cos, model.sin)  # type: ignore[arg-type]
+        with torch.no_grad():
+            x = model.embedding(torch.randint(0, 64, (4, 16)))
+            start = x.std()
+            for block in model.blocks:
+                x = block(x, model.cos, model.sin)  # type: ignore[arg-type]
         spreads.append(float((x.std() ** 2 - start**2).sqrt()))
     assert spreads[1] / spreads[0] < 1.5  # without the rule: sqrt(16 / 2) = 2.8
 
