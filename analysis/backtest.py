@@ -1,6 +1,7 @@
 """Would the law have foretold the large runs? Fit below a compute cut, predict above it, and say the error."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from analysis.isoflop import valleys
 from analysis.refusals import Refusal, TooFewPoints
 from analysis.table import Table
 
+RIVALS = ("chinchilla", "gadre")  # free and tied exponents: what is not known of the law itself
+INNER_SHARE = 0.65  # of the fitted runs, by compute, that the inner fit of `needed_stretch` sees
 MIN_HELD = 3  # an error over fewer runs says little
 DEFAULT_SHARES = (0.5, 0.65, 0.8)  # default cuts leave these shares of the runs for fitting
 
@@ -28,6 +31,7 @@ class HeldBack:
             (predicted / loss − 1).
         mean_error, bias: mean |error| and mean error.
         covered: share of held-back losses inside their intervals; NaN where intervals were not estimated.
+        stretch: how many times wider than the noise of the runs asks these intervals are; see `needed_stretch`.
         level: probability of the intervals.
         optimum: for an IsoFLOP budget its own optimum beside those that the smaller budgets foretell, one row a source.
         law: name of the law.
@@ -39,6 +43,7 @@ class HeldBack:
     mean_error: float
     bias: float
     covered: float
+    stretch: float
     level: float
     optimum: pd.DataFrame
     law: str
@@ -64,17 +69,9 @@ def predict_held(
         raise TooFewPoints(
             f"{(~fitted).sum()} runs above {cut_flops:.3g} FLOPs: predicting fewer than {MIN_HELD} says little"
         )
-    result = fit(table.select(fitted), law, objective, **options)  # type: ignore[arg-type]
-    held = table.frame[~fitted]
-    needed = {name: held[name].to_numpy() for name in laws.get(law).variables}
-    predicted = result.predict(**needed, runs=True)
-    runs = held[["params", "tokens", "flops", "loss"]].reset_index(drop=True)
-    runs = runs.assign(
-        predicted=predicted["loss"],
-        low=predicted["loss_low"],
-        high=predicted["loss_high"],
-        error=predicted["loss"] / runs["loss"] - 1,
-    )
+    below = table.select(fitted)
+    stretch = needed_stretch(below, law, objective, **options)
+    runs = predicted_runs(below, table.select(~fitted), law, objective, stretch, **options)
     inside = (runs["loss"] >= runs["low"]) & (runs["loss"] <= runs["high"])
     return HeldBack(
         cut_flops=cut_flops,
@@ -83,10 +80,72 @@ def predict_held(
         mean_error=float(runs["error"].abs().mean()),
         bias=float(runs["error"].mean()),
         covered=float(inside.mean()) if runs["low"].notna().all() else float("nan"),
-        level=result.level,
+        stretch=stretch,
+        level=float(options.get("level", 0.9)),  # type: ignore[arg-type]
         optimum=pd.DataFrame(),
         law=law,
     )
+
+
+def predicted_runs(
+    below: Table, held: Table, law: str, objective: str, stretch: float, **options: object
+) -> pd.DataFrame:
+    """Held-back runs beside what a fit of the others predicts, with intervals `stretch` times the bootstrap's."""
+    result = fit(below, law, objective, **options)  # type: ignore[arg-type]
+    needed = {name: held.frame[name].to_numpy() for name in laws.get(law).variables}
+    predicted = result.predict(**needed, runs=True)
+    runs = held.frame[["params", "tokens", "flops", "loss"]].reset_index(drop=True)
+    loss = predicted["loss"]
+    lowest, highest = other_laws(below, held, loss.to_numpy(), law, objective, options)
+    return runs.assign(
+        predicted=loss,
+        low=loss * (predicted["loss_low"] / loss) ** stretch * lowest,
+        high=loss * (predicted["loss_high"] / loss) ** stretch * highest,
+        error=loss / runs["loss"] - 1,
+    )
+
+
+def other_laws(
+    below: Table, held: Table, loss: np.ndarray, law: str, objective: str, options: Mapping[str, object]
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far below and above a prediction, as factors, those lie of the other laws in RIVALS."""
+    predictions = [np.ones(len(loss))]
+    if law in RIVALS and options.get("bootstrap") != 0:
+        for rival in (name for name in RIVALS if name != law):
+            try:
+                other = fit(below, rival, objective, bootstrap=0)
+            except Refusal:
+                continue
+            x = {name: held.frame[name].to_numpy() for name in laws.get(rival).variables}
+            predictions.append(other.predict(**x, runs=False)["loss"].to_numpy() / loss)
+    return np.min(predictions, axis=0), np.max(predictions, axis=0)
+
+
+def needed_stretch(
+    table: Table, law: str = "chinchilla", objective: str = "huber_log", **options: object
+) -> float:
+    """How much wider than the bootstrap's, at least 1, intervals must be to hold what lies beyond the fitted compute.
+
+    The bootstrap knows the noise of the runs but not that a law bends. So the table's own largest runs are predicted
+    from the smaller ones, and the intervals there are stretched about the prediction until they hold `level` of the
+    losses (split-conformal prediction, with compute for order). 1 where the runs are too few to tell.
+    """
+    flops = table.frame["flops"]
+    seen = (flops <= cut_at(flops, INNER_SHARE)).to_numpy()
+    if (~seen).sum() < MIN_HELD or options.get("bootstrap") == 0:
+        return 1.0
+    try:
+        runs = predicted_runs(table.select(seen), table.select(~seen), law, objective, 1.0, **options)
+    except Refusal:
+        return 1.0
+    if runs["low"].isna().any():
+        return 1.0
+    miss = np.log(runs["loss"] / runs["predicted"])
+    edge = np.where(
+        miss > 0, np.log(runs["high"] / runs["predicted"]), np.log(runs["low"] / runs["predicted"])
+    )
+    level = float(options.get("level", 0.9))  # type: ignore[arg-type]
+    return max(1.0, float(np.quantile(miss / edge, level)))
 
 
 def hold_back_largest(
@@ -122,7 +181,7 @@ def foretold_optimum(
 ) -> pd.DataFrame:
     """The largest budget's own optimum beside the line through the smaller valleys and the law fitted on their runs."""
     rows: list[dict[str, float | str]] = []
-    try:
+    with suppress(Refusal):  # without valleys to compare, the law's optimum below still stands
         own = valleys(table.select(~fitted))
         rows += [
             {
@@ -145,8 +204,6 @@ def foretold_optimum(
                     "params_high": float(high),
                 }
             )
-    except Refusal:
-        pass  # no valleys to compare: the law's optimum below still stands
     result = fit(table.select(fitted), law, objective, **options)  # type: ignore[arg-type]
     if result.exponents:
         best = result.optimal(largest).iloc[0]
@@ -193,8 +250,8 @@ def backtest(
 
     Returns:
         One row a cut: `cut_flops`, `fitted`, `held`, `reach` (largest compute over the cut), `mean_error`, `bias`,
-        `worst_error`, `covered`, `combined_error` (mean error of the laws of `analysis.combine`), and `refused` with
-        the reason where a cut could not be tried.
+        `worst_error`, `covered`, `stretch`, `combined_error` (mean error of the laws of `analysis.combine`), and
+        `refused` with the reason where a cut could not be tried.
     """
     flops = table.frame["flops"]
     if cuts is None:
@@ -223,6 +280,7 @@ def backtest(
                 "bias": held.bias,
                 "worst_error": float(held.runs["error"].abs().max()),
                 "covered": held.covered,
+                "stretch": held.stretch,
                 "combined_error": combined_error(table, cut, objective),
                 "refused": "",
             }

@@ -224,6 +224,12 @@ def _refuse_conflicts(frame: pd.DataFrame, points: pd.DataFrame, law: laws.Law) 
     if len(clash):
         same = np.flatnonzero((key == key.iloc[clash[0]]).all(axis=1).to_numpy())[:2]
         first, second = points[law.target].iloc[same]
+        if len(law.variables) == 1:
+            raise DuplicateRows(
+                f"law {law.name!r} reads {law.variables[0]} alone, and rows {same[0] + 1} and {same[1] + 1} have the "
+                f"same with different {law.target}, {first:g} and {second:g}: give it the best run at each "
+                f"{law.variables[0]} (analysis.table.best_at_each)"
+            )
         raise DuplicateRows(
             f"rows {same[0] + 1} and {same[1] + 1} are the same run ({', '.join(key.columns)} agree) with different "
             f"{law.target}: {first:g} and {second:g}; keep one, or add a `seed` column if they are repeats"
@@ -294,7 +300,7 @@ def _warnings(problem: Problem, theta: np.ndarray, weight: np.ndarray) -> list[s
                 )
         elif float(np.abs(gradient[:, k]).max()) < 1e-8:
             warnings.append(f"{name} is not identified: no run in the table depends on it")
-        elif name not in law.logged and values[name] <= 0:
+        elif law.target == "loss" and name not in law.logged and values[name] <= 0:
             warnings.append(
                 f"{name} = {values[name]:.3g} is not positive: the loss does not fall with the variable it governs"
             )

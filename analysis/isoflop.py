@@ -134,8 +134,12 @@ def valleys(
     try:
         compute = [v.budget_flops for v in found]
         std = [v.log_std for v in found]
-        params_law = fit_power_law(compute, [v.params_opt for v in found], std, level, dof)
-        tokens_law = fit_power_law(compute, [v.tokens_opt for v in found], std, level, dof)
+        # Akima's deviations have a floor, so they weigh the optima but do not say how far these scatter.
+        floored = method == "akima"
+        params_law, tokens_law = (
+            fit_power_law(compute, optima, std, level, dof, only_ratios=floored)
+            for optima in ([v.params_opt for v in found], [v.tokens_opt for v in found])
+        )
     except TooFewPoints as reason:
         law_refused = str(reason)
     refused = []
@@ -148,9 +152,12 @@ def valleys(
 
 def average_replicates(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a size: the geometric mean of what its runs gave."""
-    logs = rows[["tokens", "loss", "flops"]].apply(np.log).assign(params=rows["params"])
-    by_size = logs.groupby("params", sort=True)
-    return by_size.mean().apply(np.exp).reset_index().assign(runs=by_size.size().to_numpy(), used=True)
+    sizes, member, runs = np.unique(rows["params"].to_numpy(), return_inverse=True, return_counts=True)
+    means = {
+        name: np.exp(np.bincount(member, np.log(rows[name].to_numpy())) / runs)
+        for name in ("tokens", "loss", "flops")
+    }
+    return pd.DataFrame({"params": sizes, **means, "runs": runs, "used": True})
 
 
 def to_exact_budget(groups: dict[float, pd.DataFrame]) -> dict[float, pd.DataFrame]:
@@ -167,10 +174,11 @@ def to_exact_budget(groups: dict[float, pd.DataFrame]) -> dict[float, pd.DataFra
         near = near_bottom(points)
         if near.sum() < MIN_SIZES:
             continue
-        design = np.vander(np.log(points["params"][near]) - np.log(points["params"][near]).mean(), 3)
+        log_params = np.log(points["params"].to_numpy()[near])
+        design = np.vander(log_params - log_params.mean(), 3)
         project = np.eye(int(near.sum())) - design @ np.linalg.pinv(design)
-        offset = project @ np.log(points["flops"][near] / budget)
-        above += float(offset @ (project @ np.log(points["loss"][near])))
+        offset = project @ np.log(points["flops"].to_numpy()[near] / budget)
+        above += float(offset @ (project @ np.log(points["loss"].to_numpy()[near])))
         below += float(offset @ offset)
     slope = above / below if below > 0 else 0.0
     return {

@@ -76,7 +76,8 @@ class Law:
         """θ, shape (…, p) → public values of the same shape."""
         logged = np.array([name in self.logged for name in self.parameters])
         theta = np.asarray(theta, dtype=float)
-        return np.where(logged, np.exp(np.where(logged, theta, 0.0)), theta)
+        with np.errstate(over="ignore"):  # a parameter that ran away is infinite
+            return np.where(logged, np.exp(np.where(logged, theta, 0.0)), theta)
 
     def predict(self, theta: np.ndarray, x: Variables) -> tuple[np.ndarray, np.ndarray]:
         """log L, shape (S, n), and its gradient in θ, shape (S, n, p), for θ of shape (S, p)."""

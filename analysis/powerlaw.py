@@ -49,18 +49,26 @@ class PowerLaw:
 
 
 def fit_power_law(
-    x: ArrayLike, y: ArrayLike, log_std: ArrayLike, level: float = 0.9, dof: float = np.inf
+    x: ArrayLike,
+    y: ArrayLike,
+    log_std: ArrayLike,
+    level: float = 0.9,
+    dof: float = np.inf,
+    *,
+    only_ratios: bool = False,
 ) -> PowerLaw:
     """Weighted least squares of log y on log x, with weights 1/std² as Porian et al. (2024, section 3) use.
 
-    Where the points scatter about the line by more than their standard deviations explain, the covariance is widened by
-    the ratio χ²/(n − 2), as is usual in physics (Birge 1932); it is never narrowed.
+    Where the points scatter about the line by significantly more than their standard deviations explain (an F test at
+    5 %), the scatter itself sets the covariance (Birge 1932), as it does where only the ratios of the deviations are
+    known. Widening at every excess, as is often done, makes 90 % intervals cover 94–96 % (benchmarks/coverage.py).
 
     Args:
         x, y: positive, shape (n,).
         log_std: standard deviation of log y, shape (n,); only ratios matter to the line itself.
         level: probability of the intervals.
         dof: degrees of freedom behind `log_std`, for Student's quantile.
+        only_ratios: `log_std` ranks the points but is no measure of their scatter.
 
     Raises:
         TooFewPoints: fewer than 3 points, or fewer than 2 distinct x.
@@ -78,7 +86,9 @@ def fit_power_law(
     level_at_centre, exponent = covariance @ (design.T @ (weight * log_y))
     residual = log_y - design @ np.array([level_at_centre, exponent])
     spare = len(log_x) - 2
-    covariance = covariance * max(1.0, float(np.sum(weight * residual**2)) / spare)
+    excess = float(np.sum(weight * residual**2)) / spare
+    if only_ratios or excess > stats.f.ppf(0.95, spare, min(dof, 1e9)):
+        covariance, dof = covariance * excess, spare
     shift = np.array([[1.0, -centre], [0.0, 1.0]])  # from the weighted centre to x = 1
     return PowerLaw(
         exponent=float(exponent),

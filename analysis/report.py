@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from analysis.backtest import HeldBack
 from analysis.figures import draw_all
+from analysis.frontier import Envelope
 from analysis.isoflop import Valleys
 from analysis.present import FLAGS, markdown, sections
 from analysis.result import FitResult
@@ -46,8 +47,14 @@ p.flag{background:#fff3e0;border-left:4px solid #d55e00;padding:.4rem .8rem}
 """
 
 
-def to_dict(study: Study) -> dict[str, Any]:
-    """The study as plain values; the fitted law's own keys (`parameters`, `objective`, …) stand at the top."""
+def to_dict(study: Study, approach: str = "all") -> dict[str, Any]:
+    """The study as plain values; the fitted law's own keys (`parameters`, `objective`, …) stand at the top.
+
+    Args:
+        study: what `analyse` gave.
+        approach: whose `exponents`, with their `intervals`, stand at the top: "all" and "parametric" mean the fitted
+            law's, "isoflop" the valleys' (by parabola), "envelope" the training curves'.
+    """
     record: dict[str, Any] = {}
     if isinstance(study.fit, FitResult):
         record |= json.loads(study.fit.to_json())
@@ -62,6 +69,15 @@ def to_dict(study: Study) -> dict[str, Any]:
     }
     record["target_flops"] = study.target_flops
     record["isoflop"] = {"parabola": valleys_dict(study.valleys), "akima": valleys_dict(study.akima)}
+    record["envelope"] = (
+        asdict(study.envelope) if isinstance(study.envelope, Refused) else lines_dict(study.envelope)
+    )
+    asked = {"isoflop": record["isoflop"]["parabola"], "envelope": record["envelope"]}.get(approach)
+    record["approach"] = approach
+    if asked is not None and "exponents" in asked:
+        others = {k: v for k, v in record.get("intervals", {}).items() if k not in ("a", "b")}
+        record["exponents"] = asked["exponents"]
+        record["intervals"] = others | asked["intervals"]
     record["approaches"] = {
         "flops": study.comparison.flops,
         "rows": study.comparison.frame.to_dict("records"),
@@ -96,20 +112,26 @@ def valleys_dict(part: Valleys | Refused) -> dict[str, Any]:
     """Budgets and lines of approach 2, refused budgets with their reasons."""
     if isinstance(part, Refused):
         return asdict(part)
-    lines = {"a": part.params_law, "b": part.tokens_law}
-    return {
+    return lines_dict(part) | {
         "budgets": part.frame().to_dict("records"),
-        "exponents": {name: line.exponent for name, line in lines.items() if line is not None},
-        "intervals": {name: list(line.exponent_interval) for name, line in lines.items() if line is not None},
-        "level": part.level,
         "noise": part.noise,
         "law_refused": part.law_refused,
     }
 
 
-def to_json(study: Study, indent: int | None = 2) -> str:
-    """The study as strict JSON: what was not estimated, or is not finite, is null."""
-    return json.dumps(finite(to_dict(study)), indent=indent, allow_nan=False, default=plain)
+def lines_dict(part: Valleys | Envelope) -> dict[str, Any]:
+    """Exponents of approach 1 or 2, with their intervals."""
+    lines = {"a": part.params_law, "b": part.tokens_law}
+    return {
+        "exponents": {name: line.exponent for name, line in lines.items() if line is not None},
+        "intervals": {name: list(line.exponent_interval) for name, line in lines.items() if line is not None},
+        "level": part.level,
+    }
+
+
+def to_json(study: Study, approach: str = "all", indent: int | None = 2) -> str:
+    """The study as strict JSON: what was not estimated, or is not finite, is null. `approach` as `to_dict` takes it."""
+    return json.dumps(finite(to_dict(study, approach)), indent=indent, allow_nan=False, default=plain)
 
 
 def finite(value: Any) -> Any:
@@ -169,7 +191,7 @@ def html(study: Study, title: str = "Scaling study", drawn: Mapping[str, Figure]
     return "\n".join(parts) + "\n"
 
 
-def write(study: Study, folder: Path, title: str = "Scaling study") -> list[Path]:
+def write(study: Study, folder: Path, title: str = "Scaling study", approach: str = "all") -> list[Path]:
     """Leave `study.json`, `study.md`, `report.html` and `figures/*.png|svg` in a folder; returns the paths.
 
     A study without a parametric fit leaves the same files, with the reason in them.
@@ -177,7 +199,7 @@ def write(study: Study, folder: Path, title: str = "Scaling study") -> list[Path
     folder.mkdir(parents=True, exist_ok=True)
     drawn = draw_all(study)
     texts = {
-        "study.json": to_json(study) + "\n",
+        "study.json": to_json(study, approach) + "\n",
         "study.md": f"# {title}\n\n{markdown(study)}",
         "report.html": html(study, title, drawn),
     }

@@ -372,6 +372,8 @@ class FitResult:
             record["draws"]["shape"]
         )
         proof = {**record["certificate"], "warnings": tuple(record["certificate"]["warnings"])}
+        if proof["hessian_condition"] is None:  # strict JSON has no infinity
+            proof["hessian_condition"] = float("inf")
         return cls(
             law=record["law"],
             objective_name=record["objective_name"],

@@ -22,6 +22,9 @@ from analysis.result import FitResult
 DROPS = 128  # most drops that a schedule is merged into; losses move by under 2e-4 nats (see the tests)
 
 
+MOST_REACH = 300.0  # log of a reach at which a drop's effect is long complete; a wild trial step goes beyond
+
+
 @dataclass(frozen=True)
 class Curve:
     """One run's schedule and, where it was trained, its losses.
@@ -112,7 +115,8 @@ def multi_power_log_loss(theta: np.ndarray, x: Variables) -> tuple[np.ndarray, n
     log_area = np.log(x["area"])
     floor, power = np.exp(log_l0), np.exp(log_a - alpha * log_area)
     log_rate, log_since = np.log(x["rate"]), np.log(x["since"])
-    reach = np.exp(log_c[..., None] - gamma[..., None] * log_rate + log_since)  # (S, n, K)
+    log_reached = log_c[..., None] - gamma[..., None] * log_rate + log_since
+    reach = np.exp(np.where(log_reached.real < MOST_REACH, log_reached, MOST_REACH))  # (S, n, K)
     log_reach = np.log1p(reach)
     left = np.exp(-beta[..., None] * log_reach)
     scale = np.exp(log_b)
@@ -174,3 +178,20 @@ def table(curves: Sequence[Curve]) -> pd.DataFrame:
 def predict(fit: FitResult, curve: Curve) -> pd.DataFrame:
     """The fitted law along a schedule: `step`, `loss`, `loss_low`, `loss_high` at the curve's steps."""
     return pd.DataFrame({"step": curve.steps, **fit.predict_columns(columns([curve]))})
+
+
+def read_curve(recorded: pd.DataFrame) -> Curve:
+    """A curve from rows of `step`, `lr` and `loss`, the learning rate between recorded steps on a straight line.
+
+    Warm-up ends with the step at which the learning rate first reaches its largest value (none, if that is the first
+    step); losses up to there are not the law's.
+    """
+    rows = recorded.sort_values("step")
+    steps = rows["step"].to_numpy(float).round().astype(int)
+    if len(steps) and (steps[0] < 1 or (np.diff(steps) == 0).any()):
+        raise BadValue("steps of a curve must be 1 or more, and no step recorded twice")
+    rates = np.interp(np.arange(1, steps[-1] + 1), steps, rows["lr"].to_numpy(float))
+    peak = int(np.argmax(rates >= rates.max() * (1 - 1e-6)))
+    warmup = peak + 1 if peak else 0
+    after = steps > warmup
+    return Curve(rates, warmup, steps[after], rows["loss"].to_numpy(float)[after])

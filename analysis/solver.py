@@ -143,7 +143,9 @@ def spread_starts(problem: Problem, weights: np.ndarray, count: int = 8, seed: i
     theta = np.zeros((tries, len(law.parameters)))
     theta[:, free] = lows + sample * (highs - lows)
     theta = project(problem, theta, weights)
-    fit = np.abs(problem.residuals(theta)) @ weights
+    # In parts: a law of whole curves holds an array of (starts, runs, drops) at once.
+    parts = np.array_split(theta, max(1, tries // 64))
+    fit = np.concatenate([np.abs(problem.residuals(part)) @ weights for part in parts])
     return theta[np.argsort(np.where(np.isfinite(fit), fit, np.inf), kind="stable")[:count]]
 
 

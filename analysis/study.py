@@ -1,11 +1,12 @@
 """Everything a table of runs can tell, in one call: each part is a result, or the reason why there is none."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pandas as pd
 
+from analysis import laws
 from analysis.backtest import HeldBack, backtest, choose_law, hold_back_largest
 from analysis.compare import Comparison, compare
 from analysis.fit import fit
@@ -14,7 +15,7 @@ from analysis.isoflop import Valleys, valleys
 from analysis.outliers import Outliers, outliers
 from analysis.refusals import BadColumn, BadValue, Refusal
 from analysis.result import FitResult
-from analysis.table import Table
+from analysis.table import Table, best_at_each
 
 BEYOND = 10  # a study is asked what to train with this many times its largest compute
 
@@ -79,6 +80,21 @@ def attempt(part: Callable[[], T]) -> T | Refused:
         return Refused(type(reason).__name__, str(reason))
 
 
+def runs_of_law(table: Table, law: str) -> Table:
+    """The runs that a law describes: all of them, or for a law of one variable the best at each value of it."""
+    variables = laws.get(law).variables
+    if len(variables) != 1 or variables[0] not in ("params", "tokens", "flops"):
+        return table
+    best = best_at_each(table, variables[0])
+    if len(best) == len(table):
+        return table
+    note = (
+        f"law {law!r} reads {variables[0]} alone: it is fitted to the {len(best)} runs of lowest loss, one at each "
+        f"{variables[0]}; approaches 1 and 2 use all {len(table)} runs"
+    )
+    return replace(best, notes=(*best.notes, note))
+
+
 def analyse(
     table: Table,
     law: str = "chinchilla",
@@ -110,6 +126,7 @@ def analyse(
     if not target > 0:
         raise BadValue(f"target_flops must be positive, such as 1e21; got {target:g}")
     options = {"weights": weights, "level": level, "bootstrap": bootstrap, "seed": seed}
+    whole, table = table, runs_of_law(table, law)
 
     progress("parametric law")
     fitted: FitResult | Refused
@@ -120,10 +137,10 @@ def analyse(
     except Refusal as reason:
         fitted = Refused(type(reason).__name__, str(reason))
     progress("IsoFLOP valleys")
-    parabolas = attempt(lambda: valleys(table, "parabola", level))
-    splines = attempt(lambda: valleys(table, "akima", level, seed=seed))
+    parabolas = attempt(lambda: valleys(whole, "parabola", level))
+    splines = attempt(lambda: valleys(whole, "akima", level, seed=seed))
     progress("training-curve envelope")
-    frontier = attempt(lambda: envelope(table, level))
+    frontier = attempt(lambda: envelope(whole, level))
     found = [
         part if not isinstance(part, Refused) else None for part in (frontier, parabolas, splines, fitted)
     ]
@@ -137,7 +154,8 @@ def analyse(
         return attempt(lambda: part(result))
 
     fewer = {**options, "bootstrap": min(bootstrap, 300)}
-    rivals = [name for name in RIVALS if name != law] + [law]
+    alone = len(laws.get(law).variables) == 1  # its runs are too few for a law of two variables
+    rivals = [law] if alone else [name for name in RIVALS if name != law] + [law]
     return Study(
         table=table,
         level=level,

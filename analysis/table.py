@@ -1,6 +1,6 @@
 """From a file of runs to the one table that every fit reads: columns named, conventions stated, no row lost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.budgets import group_budgets
-from analysis.columns import canonical, choose_columns, describe
-from analysis.refusals import BadColumn, BadTable, DuplicateRows, MixedTable
+from analysis.columns import canonical, choose_columns, describe, plain_name
+from analysis.refusals import BadColumn, BadTable, BadValue, DuplicateRows, MixedTable
 
 # Columns whose values must agree for one law to describe the rows.
 CONDITIONS = (
@@ -19,15 +19,30 @@ CONDITIONS = (
     "data",
     "tokenizer",
     "vocab_size",
+    "vocabulary",
     "optimizer",
+    "optim",
     "schedule",
+    "scheduler",
     "lr_schedule",
+    "lr_scheduler",
+    "learning_rate_schedule",
+    "precision",
+    "dtype",
+    "architecture",
+    "arch",
+    "language",
     "config",
     "configuration",
+    "convention",
     "params_convention",
+    "tokens_convention",
+    "loss_convention",
     "flops_convention",
     "budget_convention",
 )
+CURVE_POINTS = 8  # token counts a size, from which rows look like points of training curves
+REPEATS = ("refuse", "keep", "best")
 # What tells two runs of the same size and tokens apart without changing what they measure.
 REPLICATES = ("seed", "run_id", "unique_tokens")
 
@@ -72,6 +87,9 @@ def load(
     where: Mapping[str, str] | None = None,
     convention: Mapping[str, str] | None = None,
     budget_tolerance: float = 0.1,
+    units: Mapping[str, float] | None = None,
+    mixed: Sequence[str] = (),
+    repeats: str = "refuse",
 ) -> Table:
     """Read a table of runs and name its columns.
 
@@ -84,28 +102,36 @@ def load(
         convention: what the caller knows of `params`, `tokens`, `loss` or `flops` and the file does not say, such as
             `{"params": "without embeddings"}`.
         budget_tolerance: where no column names the budgets, rows whose FLOPs lie within this fraction share one.
+        units: role → what 1 stands for in its column, such as `{"tokens": 1e9}`; by default what the column's name says
+            (`tokens_b`, `params (M)`), else 1.
+        mixed: conditions (columns such as `optimizer`) that may differ among the rows nonetheless; "all" allows any.
+        repeats: what to make of rows of the same size and tokens with different losses that nothing tells apart:
+            "refuse", "keep" them all as replicates, or keep the "best".
 
     Raises:
         BadTable, BadColumn: no such file or format; a column that is missing, ambiguous, not numeric or not positive.
         BadLoss: a finished run whose loss is not a positive number.
-        MixedTable: rows from different corpora, tokenizers, optimizers, schedules or counting conventions.
+        MixedTable: rows from different corpora, tokenizers, optimizers, schedules, precisions or counting conventions.
         DuplicateRows: the same parameters and tokens with different losses and nothing that tells the runs apart.
     """
     raw, name = (source, "table") if isinstance(source, pd.DataFrame) else (read(Path(source)), str(source))
     if raw.empty:
         raise BadTable(f"{name} has no rows; a fit needs one row a run with parameters, tokens and loss")
-    mapping, notes = choose_columns(raw, columns or {})
+    chosen = choose_columns(raw, columns or {}, units)
+    mapping, notes = chosen.mapping, list(chosen.notes)
     raw = raw.assign(row=np.arange(1, len(raw) + 1))
     kept, left_out = apply_filters(raw, where or {})
     kept, left_out = set_aside_unfinished(kept, left_out)
     if kept.empty:
         reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(left_out).items())
         raise BadTable(f"{name} has no finished run to fit: {reasons}")
-    refuse_mixed(kept)
-    frame = canonical(kept, mapping)
+    notes += refuse_mixed(kept, mixed)
+    frame = canonical(kept, chosen)
     frame, copies = merge_copies(frame)
     left_out = [*left_out, *([copies] if len(copies) else [])]
-    stated = describe(frame, mapping, dict(convention or {}))
+    frame, beaten = settle_repeats(frame, repeats)
+    left_out = [*left_out, *([beaten] if len(beaten) else [])]
+    stated = describe(frame, chosen, dict(convention or {}))
     if "flops" not in mapping:
         frame["flops"] = 6.0 * frame["params"] * frame["tokens"]
     named = budgets_are_named(frame)
@@ -113,7 +139,12 @@ def load(
     if named:
         stated["budget"] = f"column {mapping['budget']!r}" + budget_convention(kept)
     excluded = pd.concat(left_out, ignore_index=True) if left_out else pd.DataFrame({"row": [], "reason": []})
-    notes += [*replicate_note(frame), *budget_note, *(convention_note(frame) if named else [])]
+    notes += [
+        *replicate_note(frame),
+        *curve_note(frame),
+        *budget_note,
+        *(convention_note(frame) if named else []),
+    ]
     return Table(frame.reset_index(drop=True), stated, excluded, named, tuple(notes), name)
 
 
@@ -180,9 +211,15 @@ def set_aside_unfinished(
     return raw[status == "done"], [*left_out, pd.DataFrame({"row": unfinished["row"], "reason": reasons})]
 
 
-def refuse_mixed(kept: pd.DataFrame) -> None:
-    """Raise when a condition that one law must share takes several values among the rows."""
-    by_lower = {str(column).lower(): str(column) for column in kept.columns}
+def refuse_mixed(kept: pd.DataFrame, allowed: Sequence[str]) -> list[str]:
+    """Raise when a condition that one law must share takes several values among the rows; a note where it may."""
+    by_lower = {plain_name(column): str(column) for column in kept.columns}
+    unknown = [name for name in allowed if name not in kept.columns and name != "all"]
+    if unknown:
+        raise BadColumn(
+            f"mixed={unknown[0]}: no such column; the table has {', '.join(map(str, kept.columns))}"
+        )
+    notes = []
     for name in CONDITIONS:
         column = by_lower.get(name)
         if column is None:
@@ -192,10 +229,14 @@ def refuse_mixed(kept: pd.DataFrame) -> None:
         if 1 < len(counts) < len(kept):
             values = ", ".join(f"{clip(value)} ({count} rows)" for value, count in counts.head(6).items())
             more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
+            if column in allowed or "all" in allowed:
+                notes.append(f"mixed as asked: column {column!r} holds {values}{more}")
+                continue
             raise MixedTable(
                 f"column {column!r} holds {len(counts)} values, {values}{more}: one law describes one of them; "
-                f"choose it with where.{column}={counts.index[0]}"
+                f"choose it with where.{column}={counts.index[0]}, or fit them together with mixed=[{column}]"
             )
+    return notes
 
 
 def clip(value: object) -> str:
@@ -209,9 +250,22 @@ def merge_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     measured = [column for column in frame.columns if column not in ("row", "run_id")]
     copy = frame.duplicated(measured, keep="first")
     copies = pd.DataFrame({"row": frame.loc[copy, "row"], "reason": "exact copy of an earlier row"})
-    frame = frame[~copy]
+    return frame[~copy], copies
+
+
+def settle_repeats(frame: pd.DataFrame, repeats: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows without, and those set aside among, the same size and tokens with different losses."""
+    if repeats not in REPEATS:
+        raise BadValue(f"repeats={repeats}: choose one of {', '.join(REPEATS)}")
     key = ["params", "tokens", *(column for column in REPLICATES if column in frame.columns)]
     clash = frame.duplicated(key, keep=False)
+    none = pd.DataFrame({"row": [], "reason": []})
+    if repeats == "keep":
+        return frame, none
+    if repeats == "best":
+        worse = frame.sort_values("loss", kind="stable").duplicated(key).sort_index()
+        reason = "another run of this size and tokens has a lower loss"
+        return frame[~worse], pd.DataFrame({"row": frame.loc[worse, "row"], "reason": reason})
     if clash.any():
         first = frame[clash].iloc[0]
         same = frame[clash & (frame["params"] == first["params"]) & (frame["tokens"] == first["tokens"])]
@@ -219,9 +273,23 @@ def merge_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise DuplicateRows(
             f"rows {rows} have the same params ({first['params']:g}) and tokens ({first['tokens']:g}) "
             f"but losses {losses} ({int(clash.sum())} such rows): keep the one that counts, "
-            "or add a column `seed` that tells replicates apart"
+            "or add a column `seed` that tells replicates apart; repeats=best fits the lowest loss of each, "
+            "repeats=keep all of them"
         )
-    return frame, copies
+    return frame, none
+
+
+def best_at_each(table: Table, variable: str) -> Table:
+    """The run of lowest loss at each value of `params`, `tokens` or `flops` (there: each budget), the others set aside.
+
+    That is what a law of one variable describes: Kaplan et al. (2020) fit L(N) to models limited by nothing but their
+    size, and L(C) to the best size at each compute.
+    """
+    frame = table.frame
+    value = frame["budget"].fillna(frame["flops"]) if variable == "flops" else frame[variable]
+    best = frame.index.isin(frame.groupby(value)["loss"].idxmin())
+    worse = pd.DataFrame({"row": frame.loc[~best, "row"], "reason": f"not the lowest loss at its {variable}"})
+    return replace(table.select(best), excluded=pd.concat([table.excluded, worse], ignore_index=True))
 
 
 def budgets_are_named(frame: pd.DataFrame) -> bool:
@@ -254,6 +322,17 @@ def replicate_note(frame: pd.DataFrame) -> tuple[str, ...]:
     """A note when some size and tokens were trained more than once."""
     again = int(frame.duplicated(["params", "tokens"]).sum())
     return (f"{again} runs repeat the size and tokens of another (replicates)",) if again else ()
+
+
+def curve_note(frame: pd.DataFrame) -> tuple[str, ...]:
+    """A note when sizes have so many token counts that they look like points of training curves, not told apart."""
+    counts = frame.groupby("params")["tokens"].nunique()
+    if "cluster" in frame or counts.median() < CURVE_POINTS:
+        return ()
+    return (
+        f"{len(counts)} sizes have {counts.median():.0f} token counts each (median): if those are points of one "
+        "training run, name it with cluster=COLUMN, since intervals count every row as independent",
+    )
 
 
 def convention_note(frame: pd.DataFrame) -> list[str]:

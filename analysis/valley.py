@@ -61,10 +61,12 @@ class RefusedValley:
     sizes_to_add: tuple[float, ...]
 
 
-def near_bottom(points: pd.DataFrame) -> pd.Series:
+def near_bottom(points: pd.DataFrame) -> NDArray[np.bool_]:
     """Which sizes lie within 10 % of the best loss; where those are fewer than 4, the 4 best."""
-    loss = points["loss"]
-    return (loss <= loss.min() * (1 + PARABOLA_WINDOW)) | (loss.rank(method="first") <= MIN_SIZES)
+    loss = points["loss"].to_numpy()
+    near = loss <= loss.min() * (1 + PARABOLA_WINDOW)
+    near[np.argsort(loss, kind="stable")[:MIN_SIZES]] = True
+    return near
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ def fit_parabola(points: pd.DataFrame) -> Parabola | None:
     """Least squares on the bottom of a valley; None with fewer than 4 sizes."""
     if len(points) < MIN_SIZES:
         return None
-    near = near_bottom(points).to_numpy()
-    log_params, log_loss = np.log(points["params"][near]), np.log(points["loss"][near])
+    near = near_bottom(points)
+    log_params, log_loss = np.log(points["params"].to_numpy()[near]), np.log(points["loss"].to_numpy()[near])
     centre = float(log_params.mean())
     design = np.vander(log_params - centre, 3, increasing=True)
     unscaled = np.linalg.inv(design.T @ design)
@@ -178,7 +180,8 @@ def akima_valley(
     """The lowest point of Akima's spline in log–log, its spread from noisy copies of the losses (Porian et al. 2024).
 
     As there, the spline's own minimum must be interior, and so must that of half the copies; the standard deviation is
-    at least a third of the mean spacing of sizes, since a spline cannot know what lies between them.
+    at least a third of the mean spacing of sizes, since a spline cannot know what lies between them. The loss at the
+    bottom is corrected for what a minimum over noise gains.
     """
     refuse_few(points)
     log_params, log_loss = np.log(points["params"].to_numpy()), np.log(points["loss"].to_numpy())
@@ -203,7 +206,11 @@ def akima_valley(
     params_interval = float(np.exp(log_opt - quantile * std)), float(np.exp(log_opt + quantile * std))
     flat = np.flatnonzero(curve <= curve.min() + np.log1p(FLAT))
     tokens = tokens_along(points)
-    loss_low, loss_high = np.quantile(bottoms, [0.5 - level / 2, 0.5 + level / 2])
+    # The lowest point of a noisy curve lies low, and that of its copies as much lower again: turned about it, the
+    # copies' spread covers the truth (the basic bootstrap), and their mean says where to look for it.
+    lowest_loss = float(curve.min())
+    loss_high, loss_low = 2 * lowest_loss - np.quantile(bottoms, [0.5 - level / 2, 0.5 + level / 2])
+    log_bottom = 2 * lowest_loss - float(bottoms.mean())
     return Valley(
         budget_flops=budget,
         points=points,
@@ -211,7 +218,7 @@ def akima_valley(
         params_interval=params_interval,
         tokens_opt=tokens(float(np.exp(log_opt))),
         tokens_interval=(tokens(params_interval[1]), tokens(params_interval[0])),
-        loss_opt=float(np.exp(curve.min())),
+        loss_opt=float(np.exp(log_bottom)),
         loss_interval=(float(np.exp(loss_low)), float(np.exp(loss_high))),
         flat_params=(float(np.exp(grid[flat[0]])), float(np.exp(grid[flat[-1]]))),
         flat_open=(bool(flat[0] == 0), bool(flat[-1] == len(grid) - 1)),

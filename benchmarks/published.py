@@ -100,7 +100,11 @@ def epoch_rows(folder: Path | None, quick: bool) -> list[Row]:
         both = combine(table.select((table.frame["flops"] <= cut).to_numpy()))
         weights = ", ".join(f"{r.law} {w:.2f}" for r, w in zip(both.fits, both.weights, strict=True))
         floor = 100 * float(seen_all[(table.frame["flops"] > cut).to_numpy()].mean())
-        covered = "" if quick else f", {alone.covered:.0%} inside its {alone.level:.0%} intervals"
+        covered = (
+            ""
+            if quick
+            else f", {alone.covered:.0%} inside its {alone.level:.0%} intervals (×{alone.stretch:.2g})"
+        )
         measured = (
             f"{error:.3f} % ({weights}); Chinchilla's law alone {100 * alone.mean_error:.3f} %{covered}; "
             f"a law fitted on these very runs too {floor:.3f} %"

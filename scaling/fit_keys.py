@@ -14,7 +14,8 @@ class FitKeys:
     """What `scaling fit FILE` can be told."""
 
     law: str = "chinchilla"
-    """loss law to fit: chinchilla, kaplan, gadre, muennighoff, kaplan_n, kaplan_d or kaplan_c"""
+    """chinchilla, kaplan, gadre, muennighoff, kaplan_n, kaplan_d or kaplan_c; for whole curves multi_power; for the
+    best hyperparameters learning_rate_nd, learning_rate_c, batch_tokens_d or batch_tokens_c"""
     approach: str = "all"
     """all, parametric (approach 3), isoflop (approach 2, valleys) or envelope (approach 1, training curves)"""
     objective: str = "huber_log"
@@ -37,8 +38,20 @@ class FitKeys:
     """column that names each run's compute budget in FLOPs; without one budgets are inferred from shared FLOPs"""
     unique_tokens: str | None = None
     """column that holds the unique tokens (data-constrained law)"""
+    step: str | None = None
+    """column that holds the training step (law=multi_power)"""
+    learning_rate: str | None = None
+    """column that holds the learning rate (law=multi_power, learning_rate_nd, learning_rate_c)"""
+    batch_tokens: str | None = None
+    """column that holds the batch in tokens (law=batch_tokens_d, batch_tokens_c)"""
+    units: dict[str, float] = field(default_factory=dict)
+    """what 1 stands for in a column of counts: units.tokens=1e9; by default what its name says (tokens_b), else 1"""
     where: dict[str, Any] = field(default_factory=dict)
     """use only rows with this value: where.COLUMN=VALUE"""
+    mixed: list[str] = field(default_factory=list)
+    """conditions that may differ between rows fitted together: mixed=[optimizer,schedule] or mixed=[all]"""
+    repeats: str = "refuse"
+    """rows of the same size and tokens with different losses and no seed: refuse, keep (all) or best (lowest loss)"""
     convention: dict[str, str] = field(default_factory=dict)
     """what you know and the file does not say: convention.params="without embeddings\""""
     level: float = 0.9
@@ -61,7 +74,7 @@ def help_text() -> str:
     rows = []
     for name, text in texts.items():
         default = defaults[name]
-        rows.append(f"  {name:{width}}  {text}" + (f" [{default}]" if default not in (None, {}) else ""))
+        rows.append(f"  {name:{width}}  {text}" + (f" [{default}]" if default not in (None, {}, []) else ""))
     keys = "\n".join(rows)
     return f"""usage: scaling fit FILE|runs/NAME [key=value …] [--json]
 
@@ -78,4 +91,6 @@ examples:
   scaling fit losses.csv params=N tokens=D loss=val_loss
   scaling fit losses.csv where.dataset=c4 law=gadre objective=mse_log
   scaling fit losses.csv --json | jq .exponents
+  scaling fit curves.csv law=multi_power cluster=run step=step learning_rate=lr
+  scaling fit sweep.csv law=learning_rate_nd params=N tokens=D learning_rate=lr
 """

@@ -8,7 +8,9 @@ from rich.text import Text
 
 from analysis.present import FLAGS, sections
 from analysis.report import write
+from analysis.result import FitResult
 from analysis.study import Study
+from analysis.style import draw, save
 
 SHOWN = {
     "parametric": ("Runs", "Fitted law", "What to train next", "The largest", "Backtest", "Which law"),
@@ -39,13 +41,33 @@ def print_study(study: Study, approach: str, console: Console) -> None:
             console.print(Text(words, style=style))
 
 
-def write_files(study: Study, folder: Path, source: Path, console: Console) -> None:
-    """JSON, report and figures of a study."""
+def print_fit(result: FitResult, notes: list[str], console: Console) -> None:
+    """One fitted law in words."""
+    for note in notes:
+        console.print(Text(f"Note: {note}."))
+    console.print(Text(f"\n{result.summary()}"))
+
+
+def write_fit(result: FitResult, folder: Path) -> None:
+    """JSON and figure of one fitted law."""
+    refuse_file(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "fit.json").write_text(result.to_json() + "\n", encoding="utf-8")
+    save(draw(lambda ax: result.plot(ax), (5.4, 4.6)), folder / "figures", "fit")
+
+
+def refuse_file(folder: Path) -> None:
+    """Raise where a file has the folder's name."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out={folder} is a file; name a folder")
+
+
+def write_files(study: Study, folder: Path, source: Path, console: Console, approach: str) -> None:
+    """JSON, report and figures of a study, the asked approach's exponents at the top of the JSON."""
+    refuse_file(folder)
     with console.status("drawing figures"):
         try:
-            write(study, folder, title=f"Scaling study of {source.name}")
+            write(study, folder, title=f"Scaling study of {source.name}", approach=approach)
         except OSError as error:
             raise ValueError(
                 f"cannot write to {folder}: {error.strerror or error}; name another folder with out=FOLDER"

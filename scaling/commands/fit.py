@@ -11,6 +11,8 @@ from scaling.fit_keys import APPROACHES, COLUMNS, FitKeys, help_text
 from scaling.overrides import parse
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from analysis.study import Study
     from analysis.table import Table
 
@@ -46,6 +48,8 @@ def run(source: Path, keys: FitKeys, as_json: bool) -> int:
     from rich.console import Console
 
     quiet = Console(stderr=True)
+    if keys.law == "multi_power" or keys.law.startswith(("learning_rate_", "batch_tokens_")):
+        return run_other(source, keys, as_json, quiet)
     with quiet.status("reading the table") as status:
 
         def progress(part: str) -> None:
@@ -57,11 +61,11 @@ def run(source: Path, keys: FitKeys, as_json: bool) -> int:
     if as_json:
         from analysis.report import to_json
 
-        print(to_json(study))
+        print(to_json(study, keys.approach))
         if keys.out:
             from scaling.fit_tables import write_files
 
-            write_files(study, Path(keys.out), source, quiet)
+            write_files(study, Path(keys.out), source, quiet, keys.approach)
         return 0
     from scaling.fit_tables import print_study, write_files
 
@@ -70,11 +74,36 @@ def run(source: Path, keys: FitKeys, as_json: bool) -> int:
     folder = (
         Path(keys.out) if keys.out else source / "fit" if source.is_dir() else Path(f"{stem(source)}_fit")
     )
-    write_files(study, folder, source, quiet)
+    write_files(study, folder, source, quiet, keys.approach)
     console.print(
         f"\n{folder}/report.html has all of this with figures; study.json and figures/ lie beside it",
         markup=False,
     )
+    return 0
+
+
+def run_other(source: Path, keys: FitKeys, as_json: bool, quiet: Console) -> int:
+    """Fit a law of something else than final losses: whole curves or best hyperparameters."""
+    from rich.console import Console
+
+    from scaling.fit_curves import fit_curves
+    from scaling.fit_hyperparameters import fit_hyperparameters
+    from scaling.fit_tables import print_fit, write_fit
+
+    with quiet.status(f"fitting {keys.law}"):
+        result, notes = (fit_curves if keys.law == "multi_power" else fit_hyperparameters)(source, keys)
+    if as_json:
+        print(result.to_json())
+    else:
+        print_fit(result, notes, Console())
+    if keys.out or not as_json:
+        folder = (
+            Path(keys.out)
+            if keys.out
+            else Path(f"{source.name if source.is_dir() else stem(source)}_{keys.law}")
+        )
+        write_fit(result, folder)
+        quiet.print(f"\n{folder}/fit.json has the result, figures/ lies beside it", markup=False)
     return 0
 
 
@@ -90,7 +119,15 @@ def read_table(source: Path, keys: FitKeys) -> Table:
 
     columns = {role: value for role in COLUMNS if (value := getattr(keys, role)) is not None}
     rows = load_sweep(source) if source.is_dir() else source
-    table = load(rows, columns, {name: str(value) for name, value in keys.where.items()}, keys.convention)
+    table = load(
+        rows,
+        columns,
+        {name: str(value) for name, value in keys.where.items()},
+        keys.convention,
+        units=keys.units,
+        mixed=keys.mixed,
+        repeats=keys.repeats,
+    )
     return replace(table, source=str(source))
 
 

@@ -6,6 +6,7 @@ import pytest
 from simulated_isoflop import best_params, isoflop_study
 
 from analysis.backtest import backtest, choose_law, hold_back_largest, predict_above
+from analysis.fit import fit
 from analysis.refusals import TooFewPoints
 from analysis.table import load
 
@@ -83,3 +84,22 @@ def test_the_true_law_is_chosen_over_its_rivals() -> None:
     assert row.loc["kaplan", "delta_aicc"] > 10
     assert isinstance(choice, pd.DataFrame)
     assert row.loc["kaplan_n", "refused"] != "" or row.loc["kaplan_n", "held_out_error"] > 0.01
+
+
+def test_intervals_widen_where_the_law_bends() -> None:
+    true = isoflop_study(noise=0.002, budgets=7)
+    reach = np.log(true["budget"] / true["budget"].min())
+    bent = true.assign(loss=true["loss"] * np.exp(-0.0015 * reach**2))
+    cut = float(np.sort(true["budget"].unique())[4]) * 1.01
+    held = {
+        name: predict_above(load(frame), cut, bootstrap=150)
+        for name, frame in (("true", true), ("bent", bent))
+    }
+    assert 1 <= held["true"].stretch < 2
+    assert held["bent"].stretch > 2 * held["true"].stretch
+    plain = fit(load(bent).select(bent["budget"] <= cut), bootstrap=150).predict(
+        held["bent"].runs["params"], held["bent"].runs["tokens"], runs=True
+    )
+    loss = held["bent"].runs["loss"]
+    assert held["bent"].covered > ((plain["loss_low"] <= loss) & (loss <= plain["loss_high"])).mean() + 0.2
+    assert predict_above(load(bent), cut, bootstrap=0).stretch == 1  # no intervals to widen

@@ -108,8 +108,101 @@ def test_one_column_cannot_be_two_quantities(runs: pd.DataFrame) -> None:
 
 
 def test_text_for_a_number_is_refused(runs: pd.DataFrame) -> None:
-    with pytest.raises(BadColumn, match="params '1M' in row 1"):
-        load(runs.astype({"params": object}).replace({"params": {1e6: "1M"}}))
+    with pytest.raises(BadColumn, match="params 'large' in row 1"):
+        load(runs.assign(params=["large", "2e6", "4e6", "8e6"]))
+
+
+def test_numbers_as_people_write_them(runs: pd.DataFrame) -> None:
+    written = runs.assign(
+        params=["1M", "2,000,000", "0.004B", "8e6"], tokens=["100 M", "50M", "25m", "12_500_000"]
+    )
+    table = load(written)
+    assert np.allclose(table.frame["params"], runs["params"])
+    assert np.allclose(table.frame["tokens"], runs["tokens"])
+
+
+@pytest.mark.parametrize(
+    "name", ["tokens_b", "Tokens (B)", "train_tokens_in_billions", "tokens_billion", "D [B]"]
+)
+def test_a_unit_in_a_name_is_read_and_stated(runs: pd.DataFrame, name: str) -> None:
+    table = load(runs.assign(**{name: runs["tokens"] / 1e9}).drop(columns="tokens"))
+    assert np.allclose(table.frame["tokens"], runs["tokens"])
+    assert "units of 1e+09" in table.convention["tokens"]
+
+
+def test_counts_in_other_units_are_refused_until_said(runs: pd.DataFrame) -> None:
+    billions = runs.assign(tokens=runs["tokens"] / 1e9)
+    with pytest.raises(BadColumn, match=r"tokens run from 0.0125 to 0.1 .*units.tokens=1e9"):
+        load(billions)
+    assert np.allclose(load(billions, units={"tokens": 1e9}).frame["tokens"], runs["tokens"])
+    assert len(load(billions, units={"tokens": 1})) == 4  # as they are, if the user insists
+    with pytest.raises(BadColumn, match="no role 'token'"):
+        load(billions, units={"token": 1e9})
+
+
+def test_perplexity_and_bits_become_nats(runs: pd.DataFrame) -> None:
+    bare = runs.drop(columns="loss")
+    for name, values in {"val_ppl": np.exp(runs["loss"]), "bits_per_token": runs["loss"] / np.log(2)}.items():
+        table = load(bare.assign(**{name: values}))
+        assert np.allclose(table.frame["loss"], runs["loss"])
+        assert "nats/token" in table.convention["loss"]
+        both = load(runs.assign(**{name: values}))  # a loss is taken before what it could be worked out from
+        assert "column 'loss'" in both.convention["loss"]
+    assert "bits/byte, not nats" in load(bare.assign(bpb=1.1)).convention["loss"]
+    with pytest.raises(BadLoss, match="perplexity must be finite and above 1"):
+        load(bare.assign(ppl=[20.0, 18.0, 0.9, 17.0]))
+
+
+@pytest.mark.parametrize("gone", ["params", "tokens"])
+def test_a_count_that_is_missing_follows_from_flops(runs: pd.DataFrame, gone: str) -> None:
+    flops = 6 * runs["params"] * runs["tokens"]
+    table = load(runs.drop(columns=gone).assign(flops=flops))
+    assert np.allclose(table.frame[gone], runs[gone])
+    assert "flops / (6 ·" in table.convention[gone]
+    assert f"gives the {gone}" in table.convention["flops"]
+    with pytest.raises(BadColumn, match=f"no column for {gone} .*or flops=COLUMN"):
+        load(runs.drop(columns=gone))
+
+
+def test_points_of_one_training_run_are_one_cluster(runs: pd.DataFrame) -> None:
+    curves = pd.concat(
+        [runs.assign(tokens=runs["tokens"] / k, loss=runs["loss"] + 0.1 * k) for k in (1, 2, 3)]
+    )
+    named = curves.assign(run_name=[f"size{n:g}" for n in curves["params"]])
+    assert load(named).frame["cluster"].nunique() == 4
+    repeated = curves.assign(run=curves["loss"].rank() % 3)  # says which repetition, not which training run
+    assert "cluster" not in load(repeated).frame
+    assert "cluster" not in load(named.assign(run_name=range(12))).frame
+    many = pd.concat(
+        [runs.assign(tokens=runs["tokens"] / k, loss=runs["loss"] + 0.1 * k) for k in range(1, 10)]
+    )
+    assert any("name it with cluster=COLUMN" in note for note in load(many).notes)
+
+
+def test_mixed_conditions_can_be_asked_for(runs: pd.DataFrame) -> None:
+    mixed = runs.assign(optimizer=["adamw", "muon"] * 2, precision=["bf16", "bf16", "fp32", "fp32"])
+    with pytest.raises(MixedTable, match=r"'optimizer' .*mixed=\[optimizer\]"):
+        load(mixed)
+    with pytest.raises(MixedTable, match="precision"):
+        load(mixed, mixed=["optimizer"])
+    for asked in (["optimizer", "precision"], ["all"]):
+        notes = load(mixed, mixed=asked).notes
+        assert sum(note.startswith("mixed as asked") for note in notes) == 2
+    with pytest.raises(BadColumn, match="mixed=optimiser: no such column"):
+        load(mixed, mixed=["optimiser"])
+
+
+def test_repeats_are_settled_as_asked(runs: pd.DataFrame) -> None:
+    again = pd.concat([runs, runs.head(1).assign(loss=2.9)], ignore_index=True)
+    with pytest.raises(DuplicateRows, match="repeats=best"):
+        load(again)
+    best = load(again, repeats="best")
+    assert len(best) == 4
+    assert best.frame["loss"].iloc[-1] == 2.9
+    assert best.excluded["row"].tolist() == [1]
+    assert len(load(again, repeats="keep")) == 5
+    with pytest.raises(ValueError, match="repeats=median: choose one of"):
+        load(again, repeats="median")
 
 
 def test_unfinished_runs_are_listed_by_status(runs: pd.DataFrame) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import laws, schedule
+from analysis.result import FitResult
 from scaling.commands.fit import main
 from scaling.fit_keys import FitKeys, help_text
 from scaling.overrides import field_help
@@ -61,6 +63,47 @@ def test_json_alone_on_standard_output(table: Path, capsys: pytest.CaptureFixtur
     assert {"objective", "intervals", "exponents", "certificate", "convention"} <= set(record)
     assert record["exponents"]["a"] + record["exponents"]["b"] == pytest.approx(1)
     assert sorted(path.name for path in table.parent.iterdir()) == ["losses.csv"]
+
+
+def test_json_has_the_exponents_of_the_asked_approach(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = {}
+    for approach in ("all", "isoflop"):
+        assert main(["losses.csv", "loss=val", f"approach={approach}", "bootstrap=60", "--json"]) == 0
+        records[approach] = json.loads(capsys.readouterr().out)
+    valleys = records["isoflop"]["isoflop"]["parabola"]
+    assert records["isoflop"]["exponents"] == valleys["exponents"] != records["all"]["exponents"]
+    assert records["isoflop"]["intervals"]["a"] == valleys["intervals"]["a"]
+    assert records["isoflop"]["parameters"] == records["all"]["parameters"]
+
+
+@pytest.mark.parametrize(("law", "rows"), [("kaplan_c", 5), ("kaplan_n", 35)])
+def test_a_law_of_one_variable_takes_the_best_runs(
+    table: Path, capsys: pytest.CaptureFixture[str], law: str, rows: int
+) -> None:
+    assert main(["losses.csv", "loss=val", f"law={law}", "bootstrap=60", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert len(record["points"]["loss"]) == rows
+    assert sum(record["table"]["excluded"].values()) == 35 - rows
+    assert len(record["isoflop"]["parabola"]["budgets"]) == 5  # the valleys still see every run
+
+
+def test_units_mixed_conditions_and_repeats_are_keys(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = runs().assign(optimizer=["adamw", "muon"] * 17 + ["adamw"], D=lambda f: f["D"] / 1e9)
+    pd.concat([frame, frame.head(1).assign(val=9.0)]).to_csv("odd.csv", index=False)
+    words = ["odd.csv", "loss=val", "bootstrap=0", "--json"]
+    for key, message in (
+        ("units.tokens=1e9", "mixed="),
+        ("mixed=[optimizer]", "units.tokens=1e9"),
+        ("repeats=best", "mixed="),
+    ):
+        with pytest.raises(ValueError, match=message):
+            main([*words, key])
+    assert main([*words, "units.tokens=1e9", "mixed=[optimizer]", "repeats=best"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["parameters"]["E"] == pytest.approx(TRUTH["E"], rel=0.05)
+    assert any("mixed as asked" in note for note in record["table"]["notes"])
 
 
 def test_json_recovers_a_noiseless_law(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,3 +214,66 @@ def test_the_script_exits_with_one_line_on_bad_input(table: Path) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_best_learning_rates_from_a_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for params in (1e7, 3e7, 1e8, 3e8):
+        for ratio in (10, 30, 100):
+            best = 1.79 * params**-0.713 * (ratio * params) ** 0.307
+            rows += [
+                {"N": params, "D": ratio * params, "lr": lr, "val_loss": 3 + 0.05 * np.log(lr / best) ** 2}
+                for lr in best * np.geomspace(0.3, 3.5, 6)
+            ]
+    high = [{"N": 1e9, "D": 2e10, "lr": lr, "val_loss": 3 - lr} for lr in (1e-4, 2e-4, 4e-4, 8e-4)]
+    pd.DataFrame(rows + high).to_csv("lr.csv", index=False)
+    assert main(["lr.csv", "law=learning_rate_nd", "bootstrap=60"]) == 0
+    out = capsys.readouterr().out
+    assert "the best learning_rate of 12 scales" in out
+    assert "1e+09 parameters on 2e+10 tokens: no interior minimum" in out
+    found = FitResult.from_json((tmp_path / "lr_learning_rate_nd" / "fit.json").read_text()).parameters
+    assert found["exponent_N"] == pytest.approx(-0.713, abs=1e-3)
+    assert found["exponent_D"] == pytest.approx(0.307, abs=1e-3)
+    with pytest.raises(ValueError, match="needs a column for batch_tokens"):
+        main(["lr.csv", "law=batch_tokens_d"])
+
+
+def curves() -> pd.DataFrame:
+    """Recorded losses of the multi-power law under a cosine, a decay at the end and a constant learning rate."""
+    law, steps, warm = laws.get("multi_power"), 1000, 50
+    truth = {"L0": 2.6, "A": 0.65, "B": 400.0, "C": 2.0, "alpha": 0.42, "beta": 0.6, "gamma": 0.65}
+    t, at = np.arange(1, steps + 1), np.arange(5, steps + 1, 5)
+    shapes = {
+        "cosine": 0.1 + 0.45 * (1 + np.cos(np.pi * np.clip((t - warm) / (steps - warm), 0, 1))),
+        "decay": np.clip((steps - t) / (0.2 * steps), 0.1, 1),
+        "constant": np.ones(steps),
+    }
+    parts = []
+    for name, shape in shapes.items():
+        rates = 3e-4 * np.minimum(1, t / warm) * shape
+        bare = schedule.Curve(rates, warm, at[at > warm], np.empty(0))
+        losses = np.exp(law.predict(law.coordinates(truth)[None], schedule.columns([bare]))[0][0])
+        early = np.full((at <= warm).sum(), 99.0)
+        parts.append(
+            pd.DataFrame({"run": name, "step": at, "lr": rates[at - 1], "loss": np.r_[early, losses]})
+        )
+    return pd.concat(parts)
+
+
+def test_whole_curves_from_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    curves().to_csv("curves.csv", index=False)
+    assert main(["curves.csv", "law=multi_power", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["law"] == "multi_power"
+    assert len(record["points"]["loss"]) == 3 * 40
+    assert max(record["points"]["loss"]) < 99  # losses of the warm-up are not the law's
+    assert record["objective"] < 120 * 1e-3 * 1e-3  # a mean residual below 0.1 % of the loss
+    assert record["parameters"]["L0"] == pytest.approx(2.6, rel=0.05)
+    with pytest.raises(ValueError, match="needs a column for learning_rate"):
+        main(["curves.csv", "law=multi_power", "learning_rate=rate"])
