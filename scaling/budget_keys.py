@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from math import isfinite
 from typing import Any, TypeVar
 
 from scaling.accounting.cost import CARBON_KG_PER_KWH, GOODPUT, POWER_USAGE_EFFECTIVENESS, REALISED
@@ -75,6 +76,8 @@ class LayoutKeys:
     """Data-parallel replicas; by default what `devices` leaves."""
     zero_stage: int | None = None
     """ZeRO stage: 1 shards optimizer states, 2 gradients too, 3 weights too (FSDP)."""
+    zero_group: int | None = None
+    """Devices that share one copy of what ZeRO-3 shards (hybrid sharding); by default all replicas."""
     tensor: int | None = None
     """Tensor-parallel degree."""
     sequence: bool | None = None
@@ -127,6 +130,9 @@ class RecipeKeys:
     """Carbon intensity of the grid."""
     measured_tokens_per_second: float | None = None
     """Speed you measured for this very job, all devices together: replaces the estimated one (and realised)."""
+    measured_run: str | None = None
+    """Folder of your own runs (runs/NAME) on this hardware: the run nearest in size says how your speed compares with
+    the estimate (in place of realised)."""
 
 
 @dataclass(kw_only=True)
@@ -162,7 +168,18 @@ def parse_keys(words: list[str], schema: type[T]) -> T:
         if human and key in numeric:
             value = repr(float(human[1]) * SUFFIXES[human[2].lower()])
         expanded.append(f"{key}{equals}{value}")
-    return parse(expanded, schema)
+    keys = parse(expanded, schema)
+    _refuse_infinite(keys)
+    return keys
+
+
+def _refuse_infinite(keys: object, prefix: str = "") -> None:
+    for item in fields(keys):  # type: ignore[arg-type]
+        value = getattr(keys, item.name)
+        if is_dataclass(value):
+            _refuse_infinite(value, f"{prefix}{item.name}.")
+        elif isinstance(value, float) and not isfinite(value):
+            raise ValueError(f"{prefix}{item.name}={value:g} must be a positive, finite number")
 
 
 def build_shape(keys: ModelKeys) -> ModelShape:

@@ -13,6 +13,7 @@ from scaling.accounting.estimate import CONVENTIONS, Budget
 from scaling.accounting.flops import pf_days
 from scaling.accounting.hardware import CATALOGUE
 from scaling.accounting.history import HISTORY, TOKENS_PER_PARAM
+from scaling.accounting.params import ParamCounts
 from scaling.accounting.shape import ModelShape
 from scaling.forward import FitsReport
 from scaling.rules_of_thumb import RULES
@@ -89,7 +90,7 @@ def table(title: str, columns: Iterable[tuple[str, str]], rows: Iterable[Iterabl
 
 def budget_report(budget: Budget, name: str, remedies: list[str], wide: bool) -> RenderableType:
     """Everything that `scaling budget` prints for a model."""
-    left = [parameters_table(budget), flops_table(budget)]
+    left = [params_table(budget.params, budget.shape.tied_head), flops_table(budget)]
     right = [memory_table(budget), time_table(budget)]
     head = Text.assemble((name, "bold"), "  ", sketch(budget.shape))
     setting = Text(
@@ -107,15 +108,14 @@ def budget_report(budget: Budget, name: str, remedies: list[str], wide: bool) ->
     return Group(head, setting, Text(), *body, verdict(budget, remedies), rules_line(budget))
 
 
-def parameters_table(budget: Budget) -> Group:
-    params = budget.params
+def params_table(params: ParamCounts, tied_head: bool) -> Group:
     parts = {
         "embedding": params.embedding,
         "positions": params.positions,
         "attention": params.attention,
         "feed-forward": params.ffn,
         "norms": params.norms,
-        "head" + (" (tied)" if budget.shape.tied_head else ""): params.head,
+        "head" + (" (tied)" if tied_head else ""): params.head,
     }
     rows = [
         [name, f"{count:,}", f"{count / params.total:.1%}"]
@@ -175,10 +175,13 @@ def time_table(budget: Budget) -> Group:
 
 def cost_table(budget: Budget) -> Group:
     cost, prices = budget.cost, budget.prices
+    speed = f"{prices.realised:g} of the speed of tuned code"
+    if budget.device.speed_calibration != 1:
+        speed = f"{budget.device.speed_calibration:.3g} of the speed of tuned code, as measured"
     hourly = "" if cost.usd_per_device_hour is None else f"${cost.usd_per_device_hour:g}/h, "
     rows = [
         ["wall-clock", duration(cost.seconds)],
-        ["  assuming", f"{prices.realised:g} of the speed of tuned code, goodput {prices.goodput:g}"],
+        ["  assuming", f"{speed}, goodput {prices.goodput:g}"],
         ["device-hours", number(cost.device_hours)],
         ["price", "not known" if cost.price_usd is None else money(cost.price_usd)],
         ["  at", hourly + cost.price_note],

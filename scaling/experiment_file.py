@@ -34,7 +34,7 @@ def experiment_text(plan: Plan, name: str) -> str:
         f"# {budget.memory.peak_memory_bytes / 2**30:.3g} GiB a device, loss {plan.loss_nats:.4f} nats a token.",
         "defaults:",
         f"  - override /tokenizer: {tokenizer}",
-        "  - override /optim: adamw",
+        f"  - override /optim: {'muon' if recipe.optimizer == 'muon' else 'adamw'}",
         "",
         f"name: {name}",
         f"tokens: {round(budget.tokens)}",

@@ -16,13 +16,17 @@ from scaling.accounting.recipe import Attention, Optimizer, Precision, Runtime, 
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.shape import ModelShape
 from scaling.accounting.timing import calibration
+from scaling.budget_encoder_decoder import EncoderDecoderBudget, encoder_decoder_budget
 from scaling.budget_keys import BudgetKeys, RecipeKeys, build_layout, build_shape, layout_is_given
 from scaling.layouts import Candidate, best_candidate, candidates, fewest_devices
+from scaling.measured_speed import measured_speed
 
 BATCH_SCALE, BATCH_EXPONENT = 0.2920, 0.3271
 """Batch in tokens by training compute, B = 0.2920 C^0.3271 (DeepSeek LLM, arXiv:2401.02954, equation 1)."""
 MAX_DEVICES = 2**17
 """Most devices that are tried: the largest published training clusters hold about as many."""
+WORTH_HASTE = 1.5
+"""Where a deadline is only aimed at, more devices are taken while they cost at most this much more device-time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,7 @@ def run_budget(keys: BudgetKeys) -> Budget:
     Raises ValueError, in one line, naming key, value and remedy.
     """
     shape = build_shape(keys.model)
-    job = build_job(keys)
+    job = calibrated(build_job(keys), keys, count_params(shape).total)
     tokens = keys.tokens if keys.tokens is not None else TOKENS_PER_PARAM * count_params(shape).total
     if not tokens > 0:
         raise ValueError(f"tokens={tokens:g} must be positive: how many tokens to train on")
@@ -109,6 +113,32 @@ def run_budget(keys: BudgetKeys) -> Budget:
     return estimate(shape, tokens, layout, measured, recipe, kernels=job.kernels, prices=prices)
 
 
+def calibrated(job: Job, keys: RecipeKeys, params: float) -> Job:
+    """The job with its device as fast as the user's own run nearest in size to `params`, where one is named."""
+    if keys.measured_run is None:
+        return job
+    if keys.measured_tokens_per_second is not None:
+        raise ValueError(
+            "measured_tokens_per_second and measured_run are two measurements of one speed: give one"
+        )
+    speed = measured_speed(keys.measured_run, params, job.device, job.kernels)
+    title = f"{job.device.title}, {speed.factor:.2g} of the estimate as measured by {speed.run_id}"
+    return replace(
+        job,
+        device=replace(job.device, title=title, speed_calibration=speed.factor),
+        prices=replace(job.prices, realised=1.0),
+    )
+
+
+def run_encoder_decoder_budget(keys: BudgetKeys) -> EncoderDecoderBudget:
+    """The budget of an encoder-decoder: what is known without its two sequence lengths."""
+    shape = build_shape(keys.model)
+    tokens = keys.tokens if keys.tokens is not None else TOKENS_PER_PARAM * count_params(shape).total
+    if not tokens > 0:
+        raise ValueError(f"tokens={tokens:g} must be positive: how many tokens to train on")
+    return encoder_decoder_budget(shape, tokens, build_job(keys).recipe)
+
+
 def choose_layout(
     shape: ModelShape,
     job: Job,
@@ -122,7 +152,7 @@ def choose_layout(
     """The best layout on `devices` (by default one), or on the fewest that finish within `days`.
 
     On a given number of devices it may be one that does not fit: the answer then says by how much. With
-    `as_soon_as_possible` a deadline that cannot be met is missed by as little as possible, in place of refused.
+    `as_soon_as_possible` a deadline that cannot be met at a sensible price is missed, in place of refused.
 
     Raises ValueError when the devices cannot split the job, or no number of them meets the deadline.
     """
@@ -143,7 +173,13 @@ def choose_layout(
     # No fewer devices than would do it at their peak.
     busy = tokens * train_flops_per_token(shape, "6nd") / job.device.peak(job.device.training_precision)
     at_least = max(1, ceil(busy / job.prices.goodput / job.prices.realised / (days * SECONDS_PER_DAY)))
+    if at_least > MAX_DEVICES and not as_soon_as_possible:
+        raise ValueError(
+            f"days={days:g} cannot be met: it would take {at_least:,} {job.device.name} or more, and at most "
+            f"{MAX_DEVICES:,} are considered; raise days, or take faster hardware"
+        )
     chosen: Candidate | None = None
+    cheapest = float("inf")
     while at_least <= MAX_DEVICES:
         more = fewest_devices(
             shape, job.recipe, job.device, batch_tokens,
@@ -151,6 +187,10 @@ def choose_layout(
         )  # fmt: skip
         if more is None or (chosen is not None and more.seconds_per_token >= chosen.seconds_per_token):
             break
+        device_seconds = more.seconds_per_token * more.layout.devices
+        if as_soon_as_possible and device_seconds > WORTH_HASTE * cheapest:
+            break
+        cheapest = min(cheapest, device_seconds)
         chosen = more
         if days_of(chosen, job, tokens) <= days:
             return chosen
@@ -216,7 +256,7 @@ class FitsReport:
 def fits_report(keys: BudgetKeys) -> FitsReport:
     """What `scaling budget fits` prints. Raises ValueError, in one line, naming key, value and remedy."""
     shape = build_shape(keys.model)
-    job = build_job(keys)
+    job = calibrated(build_job(keys), keys, count_params(shape).total)
     for name in ("tokens", "devices"):
         value = getattr(keys, name)
         if value is not None and not value > 0:

@@ -20,8 +20,8 @@ PUBLISHED_FLOPS = (1e18, 1e22)
 """Training compute that the published studies cover, to the decade (Hoffmann et al. 2022, figure 4)."""
 NON_EMBEDDING = ("kaplan", "kaplan_n")
 """Laws whose N leaves out embeddings."""
-FIT_FILES = ("fit.json", "law.json")
-"""Where a folder of runs keeps its fitted law."""
+FIT_FILES = ("fit/study.json", "study.json", "fit.json")
+"""Where a folder of runs keeps its fitted law; `scaling fit` writes study.json."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,29 @@ def _own_fit(path: Path) -> ChosenLaw:
     files = [path] if path.suffix == ".json" else [path / name for name in FIT_FILES]
     found = next((file for file in files if file.is_file()), None)
     if found is None:
-        raise ValueError(
-            f"law={path}: no {' or '.join(str(f) for f in files)}; fit the runs first: scaling fit {path}"
-        )
+        if path.suffix != ".json" and not path.is_dir():
+            raise ValueError(
+                f"law={path}: no such folder; give that of a sweep or of a fit, or a fit's study.json"
+            )
+        raise ValueError(f"law={path}: no {files[0]}; fit the runs first: scaling fit {path}")
     from analysis.result import FitResult  # so is pandas
+    from analysis.table import BadTable
 
-    result = FitResult.from_json(found.read_text())
+    try:
+        result = FitResult.from_json(found.read_text())
+    except BadTable as error:
+        raise ValueError(
+            f"law={path}: {found} holds no fitted law ({error}); its study says why, and what runs would show it"
+        ) from error
+    law = laws.get(result.law)
+    if not {"params", "tokens"} <= set(law.variables):
+        raise ValueError(
+            f"law={path}: {result.law} does not read both parameters and tokens, so it has no split to choose: "
+            "fit another law, as scaling fit … law=chinchilla"
+        )
     return ChosenLaw(
         name=str(path),
-        law=laws.get(result.law),
+        law=law,
         theta=result.theta,
         draws=result.draws,
         level=result.level,

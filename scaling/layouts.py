@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from math import ceil
 from typing import get_args
 
@@ -25,6 +26,8 @@ WORTH_DOUBLING = 1.01
 """A larger micro-batch is tried while doubling it gains at least this much speed."""
 MAX_MICRO_BATCH = 64
 MAX_PIPELINE = 64
+WIDE_GROUP = 256
+"""Replicas from which gathering weights block by block may cost more than holding them whole."""
 LONG_CONTEXT = 32_768
 """Context parallelism is considered for sequences longer than this."""
 MOST_OF_BATCH = 1.25
@@ -81,19 +84,36 @@ def layouts(
         data = devices // (tensor * pipeline * context)
         if data > 1 and data * shape.context > MOST_OF_BATCH * batch_tokens:
             continue  # the batch has fewer sequences than there are replicas
-        expert = max((e for e in _powers_of_two(data) if data % e == 0 and shape.experts % e == 0), default=1)
+        # Experts spread as widely as they go, or no further than a node.
+        spreads = [
+            e for e in _powers_of_two(data) if data % e == 0 and shape.experts % e == 0 and shape.experts
+        ] or [1]
+        near = max(1, device.node_devices // tensor)
+        expert_degrees = sorted({max(spreads), max(e for e in spreads if e <= near)})
         zero_stages = [0, 1, 2, 3] if pipeline == 1 else [0, 1]
         if only_promising:
-            zero_stages = zero_stages[-1:]
-        for zero_stage in zero_stages if data * context > 1 else [0]:
+            wide = data * context >= WIDE_GROUP
+            zero_stages = [1] if pipeline > 1 else [2, 3] if wide else [3]
+        in_node = device.node_devices // (tensor * pipeline)
+        hybrid = 1 < in_node < data * context and data * context % in_node == 0 and not shape.experts
+        shardings: list[tuple[int, int | None]] = [(stage, None) for stage in zero_stages]
+        if pipeline == 1 and hybrid and not only_promising:
+            shardings.append((3, in_node))
+        if data * context == 1:
+            shardings = [(0, None)]
+        # One block a chunk shortens the bubble most, and keeps most in flight.
+        interleaves = [1, shape.depth // pipeline] if pipeline > 1 and shape.depth >= 2 * pipeline else [1]
+        for (zero_stage, zero_group), interleave, expert in product(shardings, interleaves, expert_degrees):
             layout = Layout(
                 data=data,
                 zero_stage=zero_stage,
+                zero_group=zero_group,
                 tensor=tensor,
                 sequence=tensor > 1,
                 pipeline=pipeline,
+                interleave=interleave,
                 context=context,
-                expert=expert if shape.experts else 1,
+                expert=expert,
             )
             try:
                 check_layout(shape, layout)
@@ -213,6 +233,8 @@ def _best_of_layout(
         )
 
     # Running less again is faster, so the least that fits is taken; where even the most does not, nothing does.
+    if model_states(shape, recipe, layout).total > device.memory_bytes:
+        return attempt(modes[-1], 1)  # no recomputation makes room for the states
     first = attempt(modes[0], 1)
     if not first.fits and len(modes) > 1:
         most = attempt(modes[-1], 1)

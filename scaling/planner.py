@@ -19,7 +19,7 @@ from scaling.accounting.flops import PF_DAY_FLOPS
 from scaling.accounting.params import count_params
 from scaling.accounting.shape import ModelShape
 from scaling.budget_keys import ModelKeys, RecipeKeys, build_shape
-from scaling.forward import Job, build_job, choose_layout, default_batch_tokens
+from scaling.forward import Job, build_job, calibrated, choose_layout, default_batch_tokens
 from scaling.law_choice import DATA_LIMITED_LAW, DEFAULT_LAW, ChosenLaw, choose_law
 from scaling.layouts import Candidate
 from scaling.sizing import shape_of_size
@@ -116,7 +116,8 @@ class Split:
 def solve_keys(keys: SolveKeys) -> Plan:
     """The plan that `scaling budget solve` prints. Raises ValueError, in one line, naming key, value and remedy."""
     _refuse_nonpositive(keys)
-    job = build_job(keys)
+    # The size is not known yet: the largest of the user's own runs comes nearest.
+    job = calibrated(build_job(keys), keys, keys.params or float("1e30"))
     like = build_shape(_any_size(keys.model))
     law_name = keys.law
     if keys.unique_tokens is not None and keys.law == DEFAULT_LAW:
@@ -402,9 +403,14 @@ def _notes(keys: SolveKeys, law: ChosenLaw, params: float, tokens: float) -> tup
     least, most = law.fitted_flops
     flops = 6 * params * tokens
     if flops > FAR * most or flops < least / FAR:
+        remedy = (
+            "runs at larger budgets would narrow it"
+            if len(law.draws)
+            else "a fit of your own runs (law=runs/NAME) knows better"
+        )
         notes.append(
             f"far outside the law's own runs ({least:.0e} to {most:.0e} FLOPs): take the split, and the loss even "
-            "more, as an extrapolation; a fit of your own runs (law=runs/NAME) knows better"
+            f"more, as an extrapolation; {remedy}"
         )
     if not len(law.draws):
         notes.append(

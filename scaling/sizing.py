@@ -32,7 +32,7 @@ def shape_of_size(params: float, like: ModelShape) -> ModelShape:
     least = count_params(smallest).total
     if params < least:
         raise ValueError(
-            f"{params:,.0f} parameters are too few for any model with a vocabulary of {like.vocab_size:,}: the "
+            f"{params:,.3g} parameters are too few for any model with a vocabulary of {like.vocab_size:,}: the "
             f"smallest has {least:,}; raise the budget or lower model.vocab_size (256 for bytes)"
         )
     low, high = 8, 16

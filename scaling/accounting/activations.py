@@ -118,15 +118,27 @@ def stream_bytes(t: Tensors) -> float:
 def block_ops(t: Tensors, *, mixture: bool) -> list[Op]:
     """One block from "x" to "y"; `mixture` gives it experts, over which tokens are taken to spread evenly."""
     shape = t.shape
-    shared_norm = shape.norms_per_block == 1
+    shared_norm, post_norms = shape.norms_per_block == 1, shape.norms_per_block == 4
+
+    def normed(made: str) -> tuple[list[Op], str]:
+        """A norm after attention or feed-forward, where the block has one."""
+        if not post_norms:
+            return [], made
+        after = f"{made}_normed"
+        return [norm(t, f"{made}_post_norm", made, after, shape.width, t.outer_tokens, t.residual)], after
+
     ops = [norm(t, "attention_norm", "x", "n1", shape.width, t.outer_tokens, t.residual)]
     ops += attention_ops(t)
-    ops.append(residual_add(t, "attention_add", ("x", "a"), "x1"))
+    after, attended = normed("a")
+    ops += after
+    ops.append(residual_add(t, "attention_add", ("x", attended), "x1"))
     if not shared_norm:
         ops.append(norm(t, "ffn_norm", "x1", "n2", shape.width, t.outer_tokens, t.residual))
     source = "n1" if shared_norm else "n2"
     ops += mixture_ops(t, source) if mixture else dense_ffn_ops(t, source)
-    ops.append(replace(residual_add(t, "ffn_add", ("x1", "f"), "y"), holds=("x", source)))
+    after, transformed = normed("f")
+    ops += after
+    ops.append(replace(residual_add(t, "ffn_add", ("x1", transformed), "y"), holds=("x", source)))
     return ops
 
 
@@ -202,20 +214,27 @@ def core_ops(t: Tensors, output_width: float) -> list[Op]:
     made = {"o": t.tokens * output_width * t.compute}
     if t.recipe.attention == "flash":
         statistics = t.tokens * t.heads * STATISTIC_BYTES
-        casts = t.tokens * (t.query_width + t.kv_width) * t.compute if t.rotates_in_float32 else 0
-        return [
-            Op(
-                name="core",
-                component="attention",
-                reads=("q", "k", "v"),
-                makes=made,
-                keeps=("v", "o") if casts else ("q", "k", "v", "o"),
-                extra=statistics + casts,
-                backward_workspace=casts,
-                core=True,
-                stored_by_policy=True,
-            )
-        ]
+        query, key, ops = "q", "k", []
+        if t.rotates_in_float32:  # autocast hands the kernel casts of both
+            query, key = "q_cast", "k_cast"
+            ops = [
+                Op(name=f"cast_{name}", component="attention", reads=(name,), makes={f"{name}_cast": size})
+                for name, size in (
+                    ("q", t.tokens * t.query_width * t.compute),
+                    ("k", t.tokens * t.kv_width * t.compute),
+                )
+            ]
+        core = Op(
+            name="core",
+            component="attention",
+            reads=(query, key, "v"),
+            makes=made,
+            keeps=(query, key, "v", "o"),
+            extra=statistics,
+            core=True,
+            stored_by_policy=True,
+        )
+        return [*ops, core]
     pairs = t.tokens * t.shape.context * t.heads
     scores = pairs * t.compute
     softmax = Op(
@@ -456,8 +475,8 @@ def linear(
         keeps=() if cast or collected_again else (source,),
         extra=input_bytes if cast else 0,
         weight_gradient=t.weight_gradient(weights),
-        backward_workspace=(input_bytes if cast or collected_again else 0)
-        + (weights * t.compute if t.recipe.bytes.autocast else 0),
+        cast_gradient=weights * t.compute if t.recipe.bytes.autocast and not t.grows_by_casts else 0,
+        backward_workspace=input_bytes if cast or collected_again else 0,
         # torchtitan stores every second product of a block, from the first (its selective checkpoint policy).
         stored_by_policy=index % 2 == 0,
     )

@@ -60,6 +60,10 @@ class Device:
     matmul_fraction: float = UNMEASURED_MATMUL_FRACTION
     """Best matrix product measured over the dense peak, 16-bit."""
     matmul_source: str = "not measured: the middle of the measured devices"
+    sustained_fraction: float = 0.76
+    """Rate of a model's matrix products through a training run of tuned code over that best one: mixed shapes, real
+    data, clocks under load."""
+    sustained_source: str = "not measured: as the H100, the lower of the two measured"
     attention_fraction: float = 0.5
     """Rate of a fused (flash) attention kernel, forward and backward together, over the dense peak."""
     attention_source: str = "assumed as on the A100 (Dao 2023, arXiv:2307.08691)"
@@ -70,7 +74,7 @@ class Device:
     def __post_init__(self) -> None:
         for name in (
             "memory_bytes", "memory_bytes_per_second", "link_bytes_per_second", "network_bytes_per_second",
-            "node_devices", "matmul_fraction", "attention_fraction", "speed_calibration",
+            "node_devices", "matmul_fraction", "sustained_fraction", "attention_fraction", "speed_calibration",
         ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise ValueError(f"hardware {self.name!r}: {name}={getattr(self, name)!r} must be positive")
@@ -82,7 +86,7 @@ class Device:
                 f"hardware {self.name!r}: unknown precision {', '.join(sorted(unknown))} in peak_flops: "
                 f"use {', '.join(PRECISIONS)}"
             )
-        if not (self.matmul_fraction <= 1 and self.attention_fraction <= 1):
+        if max(self.matmul_fraction, self.sustained_fraction, self.attention_fraction) > 1:
             raise ValueError(f"hardware {self.name!r}: fractions of the peak cannot exceed 1")
         if self.power_watts is not None and not self.power_watts > 0:
             raise ValueError(
@@ -114,6 +118,8 @@ _FLASH2_A100 = (
     "FlashAttention-2 on A100, forward 50-73 %, backward up to 63 % of peak (Dao 2023, arXiv:2307.08691)"
 )
 _FLASH2_H100 = "FlashAttention-2 on H100 reaches 35-40 % (Shah et al. 2024, arXiv:2407.08608, section 1)"
+_MOSAIC = "nine in ten of MosaicML's training throughputs are no faster (benchmarks/achieved_rates.py)"
+_MAXTEXT = "assumed: MaxText trains at up to 67 % of a v5e's peak in all (project README, 2024)"
 _AWS = "AWS on-demand, us-east-1"
 _GCP = "Google Cloud on-demand, US"
 _LAMBDA = "Lambda on-demand, 8-GPU instance"
@@ -151,6 +157,7 @@ _DEVICES = (
         power_watts=400,
         source="NVIDIA A100 data sheet (2021); network of a DGX A100: 8 x 200 Gb/s",
         matmul_fraction=271.2 / 312, matmul_source=f"{_MAMF}, A100 SXM (2025)",
+        sustained_fraction=0.93, sustained_source=_MOSAIC,
         attention_fraction=0.5, attention_source=_FLASH2_A100,
         price=Price(usd_per_device_hour=4.10, date="2023-06", source=f"{_AWS}, p4d.24xlarge / 8"),
     ),
@@ -162,6 +169,7 @@ _DEVICES = (
         power_watts=400,
         source="NVIDIA A100 data sheet (2021); network of a DGX A100: 8 x 200 Gb/s",
         matmul_fraction=271.2 / 312, matmul_source=f"{_MAMF}, A100 SXM (2025)",
+        sustained_fraction=0.93, sustained_source=_MOSAIC,
         attention_fraction=0.5, attention_source=_FLASH2_A100,
         price=Price(usd_per_device_hour=1.79, date="2025-01", source=_LAMBDA),
     ),
@@ -184,6 +192,7 @@ _DEVICES = (
         power_watts=700,
         source="NVIDIA H100 data sheet (2023), sparse figures halved; network of a DGX H100: 8 x 400 Gb/s",
         matmul_fraction=794.5 / 989.4, matmul_source=f"{_MAMF}, H100 SXM (2025)",
+        sustained_fraction=0.76, sustained_source=_MOSAIC,
         attention_fraction=0.375, attention_source=_FLASH2_H100,
         price=Price(usd_per_device_hour=2.99, date="2025-01", source=_LAMBDA),
     ),
@@ -195,6 +204,7 @@ _DEVICES = (
         power_watts=700,
         source="as H100 SXM with NVLink at 400 GB/s both ways; 8 x 400 Gb/s (DeepSeek-V3, arXiv:2412.19437)",
         matmul_fraction=794.5 / 989.4, matmul_source=f"{_MAMF}, H100 SXM (2025)",
+        sustained_fraction=0.76, sustained_source=_MOSAIC,
         attention_fraction=0.375, attention_source=_FLASH2_H100,
         price=Price(usd_per_device_hour=2.00, date="2024-12", source="DeepSeek-V3 (arXiv:2412.19437), table 1"),
     ),
@@ -206,6 +216,7 @@ _DEVICES = (
         power_watts=700,
         source="NVIDIA H200 data sheet (2024), sparse figures halved; network of a DGX H200: 8 x 400 Gb/s",
         matmul_fraction=794.5 / 989.4, matmul_source=f"{_MAMF}, H100 SXM (2025): the same compute die",
+        sustained_fraction=0.76, sustained_source=_MOSAIC,
         attention_fraction=0.375, attention_source=_FLASH2_H100,
         price=Price(usd_per_device_hour=3.99, date="2025-01", source=_RUNPOD),
     ),
@@ -248,15 +259,17 @@ _DEVICES = (
         link_bytes_per_second=150 * GIGA, network_bytes_per_second=150 * GIGA, node_devices=4096,
         power_watts=192,
         source="Jouppi et al. 2023 (arXiv:2304.01433), table 4: 6 links of 50 GB/s; largest power seen",
+        matmul_fraction=0.9, matmul_source=_MAXTEXT, sustained_fraction=0.93, sustained_source=_MAXTEXT,
         price=Price(usd_per_device_hour=3.22, date="2024-06", source=_GCP),
     ),
     Device(
         name="tpu-v5e", title="Google TPU v5e (chip)",
-        peak_flops=_tera(bf16=197, int8=394),
+        peak_flops=_tera(bf16=197, int8=393),
         memory_bytes=16 * GIB, memory_bytes_per_second=819 * GIGA,
         link_bytes_per_second=100 * GIGA, network_bytes_per_second=100 * GIGA, node_devices=256,
         power_watts=None,
         source="Google Cloud TPU v5e documentation (2024): 1,600 Gb/s both ways; power not published",
+        matmul_fraction=0.9, matmul_source=_MAXTEXT, sustained_fraction=0.93, sustained_source=_MAXTEXT,
         price=Price(usd_per_device_hour=1.20, date="2024-06", source=_GCP),
     ),
     Device(
@@ -266,6 +279,7 @@ _DEVICES = (
         link_bytes_per_second=300 * GIGA, network_bytes_per_second=300 * GIGA, node_devices=8960,
         power_watts=None,
         source="Google Cloud TPU v5p documentation (2024): 4,800 Gb/s both ways; power not published",
+        matmul_fraction=0.9, matmul_source=_MAXTEXT, sustained_fraction=0.93, sustained_source=_MAXTEXT,
         price=Price(usd_per_device_hour=4.20, date="2024-06", source=_GCP),
     ),
     Device(
@@ -399,7 +413,7 @@ _REQUIRED = {
     "peak_flops", "memory_bytes", "memory_bytes_per_second", "link_bytes_per_second", "network_bytes_per_second",
     "node_devices",
 }  # fmt: skip
-_TEXTS = {"name", "title", "source", "matmul_source", "attention_source"}
+_TEXTS = {"name", "title", "source", "matmul_source", "sustained_source", "attention_source"}
 
 
 def _read_value(path: Path, key: str, value: Any) -> Any:

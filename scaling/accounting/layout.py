@@ -20,6 +20,9 @@ class Layout:
     """Data-parallel replicas; ZeRO (FSDP) shards model states over these (and over `context`)."""
     zero_stage: int = 0
     """0: replicated states; 1: optimizer states sharded; 2: gradients too; 3: weights too (FSDP)."""
+    zero_group: int | None = None
+    """Devices that share one copy of what ZeRO-3 shards; every further group holds another (hybrid sharding: Zhao et
+    al. 2023, arXiv:2304.11277, section 3.2.2). None: all replicas share one."""
     tensor: int = 1
     """Tensor-parallel degree: heads and feed-forward width are split over this many devices."""
     sequence: bool = False
@@ -55,6 +58,16 @@ class Layout:
                 )
         if self.zero_stage not in (0, 1, 2, 3):
             raise ValueError(f"layout.zero_stage={self.zero_stage!r} is not 0, 1, 2 or 3 (3 is FSDP)")
+        replicas = self.data * self.context
+        group = self.zero_group
+        if group is not None:
+            if not isinstance(group, int) or group < 1 or replicas % group:
+                raise ValueError(
+                    f"layout.zero_group={group!r} does not divide the {replicas} replicas (data x context): "
+                    "leave it out to shard over all of them"
+                )
+            if self.zero_stage != 3 or self.expert > 1:
+                raise ValueError(f"layout.zero_group={group} needs layout.zero_stage=3 and no experts apart")
         if self.data % self.expert:
             raise ValueError(
                 f"layout.expert={self.expert} does not divide layout.data={self.data}: "
@@ -70,8 +83,13 @@ class Layout:
 
     @property
     def shard_group(self) -> int:
-        """Devices that ZeRO shards over: the data and context coordinates."""
-        return self.data * self.context
+        """Devices that ZeRO shards over: the data and context coordinates, or a part of them."""
+        return self.zero_group or self.data * self.context
+
+    @property
+    def shard_copies(self) -> int:
+        """Groups that each hold a whole copy of the sharded states."""
+        return self.data * self.context // self.shard_group
 
     @property
     def sequences_per_step(self) -> int:
@@ -83,7 +101,8 @@ class Layout:
         if self.data > 1 or self.devices == 1:
             parts.append(f"DP{self.data}")
         if self.zero_stage:
-            parts.append(f"ZeRO-{self.zero_stage}")
+            group = f"/{self.zero_group}" if self.shard_copies > 1 else ""
+            parts.append(f"ZeRO-{self.zero_stage}{group}")
         if self.tensor > 1:
             parts.append(f"TP{self.tensor}" + ("+SP" if self.sequence else ""))
         if self.pipeline > 1:

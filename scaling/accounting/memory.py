@@ -4,6 +4,7 @@ A step passes through forward, loss, backward and the optimizer's update. What i
 in the loss, gradients grow while activations shrink. The peak is the maximum over instants, never a sum of maxima.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +37,10 @@ ALLOCATOR_SLACK = 0.15
 """Bytes that PyTorch's caching allocator reserves beyond live tensors, as a share of these: freed blocks too small or
 too scattered to be used again. Guo et al. 2024 (GMLake, arXiv:2401.08156) find 15 % on average over eight language
 models in training; the median of torchtitan's published rows agrees. Expandable segments need less."""
+
+MUON_STACKED_NUMBERS = 2**21
+"""Muon orthogonalises matrices of one shape together, stacked up to so many numbers: far beyond where batching pays,
+and a bound on its workspace."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +105,27 @@ def training_memory(
     check_layout(shape, layout)
     if shape.encoder_depth:
         raise ValueError(
-            f"encoder_depth={shape.encoder_depth}: activations of encoder-decoders are not modelled; "
-            "use model_states for their weights, gradients and optimizer states"
+            f"encoder_depth={shape.encoder_depth}: activations of encoder-decoders are not modelled; `scaling budget` "
+            "gives their parameters, FLOPs and model states"
         )
     # The first stage keeps most micro-batches in flight, the last computes the loss.
     stages = {0, layout.pipeline - 1}
     estimates = [_stage_memory(shape, recipe, layout, stage) for stage in sorted(stages)]
     return max(estimates, key=lambda estimate: estimate.peak_memory_bytes)
+
+
+def _tape_layout(layout: Layout) -> Layout:
+    """What of a layout a tape depends on, so that layouts which differ in the rest share one."""
+    return Layout(
+        data=layout.expert,
+        expert=layout.expert,
+        zero_stage=layout.zero_stage if layout.zero_stage >= 2 else 0,
+        tensor=layout.tensor,
+        sequence=layout.sequence,
+        context=layout.context,
+        micro_batch=layout.micro_batch,
+        accumulation=min(layout.accumulation, 2),
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -122,7 +141,7 @@ def part_passes(t: Tensors, part: str) -> Passes:
 
 def activation_bytes(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, stage: int = 0) -> float:
     """Bytes that the blocks of a pipeline stage keep between forward and backward, all micro-batches in flight."""
-    t = Tensors(shape=shape, recipe=recipe, layout=layout)
+    t = Tensors(shape=shape, recipe=recipe, layout=_tape_layout(layout))
     dense, mixtures = _blocks(shape, layout, stage)
     kept = sum(
         count * part_passes(t, part).kept_bytes
@@ -152,7 +171,7 @@ def _blocks(shape: ModelShape, layout: Layout, stage: int) -> tuple[int, int]:
 
 
 def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, stage: int) -> MemoryEstimate:
-    t = Tensors(shape=shape, recipe=recipe, layout=layout)
+    t = Tensors(shape=shape, recipe=recipe, layout=_tape_layout(layout))
     states = model_states(shape, recipe, layout, stage)
     params = device_params(shape, layout, stage)
     table = recipe.bytes
@@ -279,14 +298,22 @@ def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, sta
 
 
 def optimizer_workspace(shape: ModelShape, recipe: TrainingRecipe, layout: Layout) -> float:
-    """Bytes an optimizer needs while it updates: none for fused AdamW, Muon's iteration on the largest matrix."""
+    """Bytes an optimizer needs while it updates: none for fused AdamW, Muon's iteration on a stack of matrices."""
     if recipe.optimizer != "muon":
         return 0.0
     weight = recipe.bytes.master or recipe.bytes.weight
-    sides = (shape.attention_width, shape.kv_width, shape.ffn_width, shape.expert_width or 1)
+    product = 4 if recipe.precision == "32-true" else 2
+    wide = 2 if shape.ffn == "swiglu" else 1
+    expert_width = shape.expert_width or 1
+    matrices = Counter({(shape.attention_width, shape.width): 1, (shape.width, shape.attention_width): 1})
+    matrices[shape.kv_width, shape.width] += 2
+    for hidden in (shape.ffn_width, expert_width):
+        matrices[hidden, shape.width] += wide
+        matrices[shape.width, hidden] += 1
     workspaces = []
-    for side in sides:
-        short, long = sorted((shape.width, side))
-        # The update, two 16-bit iterates, and two products of the short side (Jordan 2024).
-        workspaces.append((weight + 4) * short * long + 4 * short * short)
+    for sides, in_block in matrices.items():
+        short, long = sorted(sides)
+        stacked = min(in_block * shape.depth, max(1, MUON_STACKED_NUMBERS // (short * long)))
+        # The updates, two iterates, and two products of the short side (Jordan 2024).
+        workspaces.append(stacked * ((weight + 2 * product) * short * long + 2 * product * short * short))
     return max(workspaces) / layout.tensor

@@ -1,6 +1,7 @@
 """Parameters of a model, component by component, by every counting convention in use."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scaling.accounting.shape import RELATIVE_BUCKETS, ModelShape
 
@@ -43,6 +44,7 @@ class ParamCounts:
         return self.non_embedding - self.ffn_inactive
 
 
+@lru_cache(maxsize=4096)
 def count_params(shape: ModelShape) -> ParamCounts:
     """Count every weight of a model, component by component."""
     blocks = shape.depth + shape.encoder_depth
@@ -120,7 +122,7 @@ def ffn_matrices(shape: ModelShape, hidden: int) -> int:
 
 def norm_weights(shape: ModelShape) -> int:
     """Weights of one norm of the residual stream."""
-    return shape.width * (2 if shape.norm == "layernorm" else 1)
+    return shape.width * {"layernorm": 2, "layernorm_no_weights": 0}.get(shape.norm, 1)
 
 
 def head_norm_weights(shape: ModelShape) -> int:

@@ -4,6 +4,7 @@ Where a family pads its vocabulary or keeps spare position rows, the padded figu
 multiplied and counted by the published weights. `published_shape("llama-2-7b")` finds one.
 """
 
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -184,8 +185,67 @@ def _palm(depth: int, width: int, heads: int) -> ModelShape:
     )
 
 
+def _falcon(
+    depth: int, width: int, heads: int, kv_heads: int, *, norms_per_block: int = 2, tied_head: bool = True
+) -> ModelShape:
+    """Falcon's parallel block: LayerNorm, no biases, rotary positions, GELU of 4 × width, heads of 64."""
+    return _gpt(
+        depth, width, heads,
+        vocab_size=65_024, context=2048,
+        kv_heads=kv_heads, biases="none", positions="rotary", norms_per_block=norms_per_block, tied_head=tied_head,
+    )  # fmt: skip
+
+
+def _gemma(
+    depth: int,
+    width: int,
+    heads: int,
+    kv_heads: int,
+    head_width: int,
+    ffn_width: int,
+    norms_per_block: int = 2,
+) -> ModelShape:
+    """Gemma's block: RMSNorm, gated GELU (counted as swiglu's three matrices), tied head."""
+    return ModelShape(
+        width=width,
+        depth=depth,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_width=head_width,
+        ffn_width=ffn_width,
+        vocab_size=256_000,
+        context=8192,
+        tied_head=True,
+        norms_per_block=norms_per_block,
+    )
+
+
+def _qwen3(
+    depth: int, width: int, heads: int, ffn_width: int, kv_heads: int = 8, **different: Any
+) -> ModelShape:
+    """Llama's block with heads of 128 and a norm on each query and key head."""
+    return ModelShape(
+        width=width,
+        depth=depth,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_width=128,
+        ffn_width=ffn_width,
+        vocab_size=151_936,
+        context=40_960,
+        qk_norm=True,
+        **different,
+    )
+
+
+def _flan_t5(depth: int, width: int, heads: int, ffn_width: int) -> ModelShape:
+    """T5 1.1 and its instruction-tuned FLAN: gated GELU (counted as swiglu's three matrices), untied head."""
+    return replace(_t5(depth, width, heads, ffn_width), ffn="swiglu", tied_head=False)
+
+
 # Llama 3.1 differs from Llama 3 in its context.
 _LLAMA_31: dict[str, Any] = {"vocab_size": 128_256, "kv_heads": 8, "context": 131_072}
+_QWEN_25: dict[str, Any] = {"context": 32_768, "biases": "qkv"}
 _LLAMA_3: dict[str, Any] = {**_LLAMA_31, "context": 8192}
 
 # Hoffmann et al. 2022 (arXiv:2203.15556), Table A9: millions of parameters as printed, width, ffn_width, head_width,
@@ -306,6 +366,74 @@ PUBLISHED: dict[str, ModelShape] = {
         24, 896, 14, 4864, vocab_size=151_936, context=32_768, kv_heads=2, tied_head=True, biases="qkv"
     ),
     "qwen2.5-7b": _llama(28, 3584, 28, 18_944, vocab_size=152_064, context=131_072, kv_heads=4, biases="qkv"),
+    **{
+        f"qwen2.5-{size}": _llama(depth, width, heads, ffn, kv_heads=kv, **{**_QWEN_25, **rest})
+        for size, depth, width, heads, kv, ffn, rest in (
+            ("1.5b", 28, 1536, 12, 2, 8960, {"tied_head": True, "vocab_size": 151_936}),
+            ("3b", 36, 2048, 16, 2, 11_008, {"tied_head": True, "vocab_size": 151_936}),
+            ("14b", 48, 5120, 40, 8, 13_824, {"vocab_size": 152_064}),
+            ("32b", 64, 5120, 40, 8, 27_648, {"vocab_size": 152_064}),
+            ("72b", 80, 8192, 64, 8, 29_568, {"vocab_size": 152_064}),
+        )
+    },
+    # Qwen Team 2025 (arXiv:2505.09388), tables 1 and 2, and the released configurations
+    "qwen3-0.6b": _qwen3(28, 1024, 16, 3072, tied_head=True),
+    "qwen3-1.7b": _qwen3(28, 2048, 16, 6144, tied_head=True),
+    "qwen3-4b": _qwen3(36, 2560, 32, 9728, tied_head=True),
+    "qwen3-8b": _qwen3(36, 4096, 32, 12_288),
+    "qwen3-14b": _qwen3(40, 5120, 40, 17_408),
+    "qwen3-32b": _qwen3(64, 5120, 64, 25_600),
+    "qwen3-30b-a3b": _qwen3(48, 2048, 32, 768, 4, experts=128, experts_active=8),
+    "qwen3-235b-a22b": _qwen3(94, 4096, 64, 1536, 4, experts=128, experts_active=8),
+    # Mistral AI, released configurations
+    "mistral-nemo-12b": _llama(
+        40, 5120, 32, 14_336, vocab_size=131_072, context=131_072, kv_heads=8, head_width=128
+    ),
+    "mistral-small-24b": _llama(
+        40, 5120, 32, 32_768, vocab_size=131_072, context=32_768, kv_heads=8, head_width=128
+    ),
+    "mistral-large-123b": _llama(88, 12_288, 96, 28_672, vocab_size=32_768, context=131_072, kv_heads=8),
+    # 01.AI 2024 (arXiv:2403.04652), Table 2
+    "yi-6b": _llama(32, 4096, 32, 11_008, vocab_size=64_000, context=4096, kv_heads=4),
+    "yi-34b": _llama(60, 7168, 56, 20_480, vocab_size=64_000, context=4096, kv_heads=8),
+    # Abdin et al. 2024 (arXiv:2404.14219), section 2
+    "phi-3-mini": _llama(32, 3072, 32, 8192, vocab_size=32_064, context=4096),
+    "phi-3-medium": _llama(40, 5120, 40, 17_920, vocab_size=32_064, context=4096, kv_heads=10),
+    # Ben Allal et al. 2025 (arXiv:2502.02737), and the released configurations
+    "smollm2-135m": _llama(30, 576, 9, 1536, vocab_size=49_152, context=8192, kv_heads=3, tied_head=True),
+    "smollm2-360m": _llama(32, 960, 15, 2560, vocab_size=49_152, context=8192, kv_heads=5, tied_head=True),
+    "smollm2-1.7b": _llama(24, 2048, 32, 8192, vocab_size=49_152, context=8192, tied_head=True),
+    # Groeneveld et al. 2024 (arXiv:2402.00838), Table 1
+    "olmo-1b": replace(
+        _llama(16, 2048, 16, 8192, vocab_size=50_304, context=2048, tied_head=True),
+        norm="layernorm_no_weights",
+    ),
+    "olmo-7b": replace(
+        _llama(32, 4096, 32, 11_008, vocab_size=50_304, context=2048), norm="layernorm_no_weights"
+    ),
+    # Almazrouei et al. 2023 (arXiv:2311.16867), Table 12, and the released configurations
+    "falcon-7b": _falcon(32, 4544, 71, 1, norms_per_block=1),
+    "falcon-40b": _falcon(60, 8192, 128, 8),
+    "falcon-180b": _falcon(80, 14_848, 232, 8, tied_head=False),
+    # Gemma Team 2024 (arXiv:2403.08295, arXiv:2408.00118), Table 1
+    "gemma-2b": _gemma(18, 2048, 8, 1, 256, 16_384),
+    "gemma-7b": _gemma(28, 3072, 16, 16, 256, 24_576),
+    "gemma-2-2b": _gemma(26, 2304, 8, 4, 256, 9216, 4),
+    "gemma-2-9b": _gemma(42, 3584, 16, 8, 256, 14_336, 4),
+    "gemma-2-27b": _gemma(46, 4608, 32, 16, 128, 36_864, 4),
+    # MosaicML 2023, released configuration: no biases, ALiBi
+    "mpt-7b": _gpt(
+        32,
+        4096,
+        32,
+        vocab_size=50_432,
+        context=2048,
+        biases="none",
+        positions="alibi",
+        norm="layernorm_no_bias",
+    ),
+    # Li et al. 2023 (arXiv:2305.06161), Table 9: multi-query attention
+    "starcoder": _gpt(40, 6144, 48, vocab_size=49_152, context=8192, kv_heads=1),
     # Hoffmann et al. 2022 (arXiv:2203.15556), Table 4
     "chinchilla": _gopher(80, 8192, 64),
     **{
@@ -350,6 +478,29 @@ PUBLISHED: dict[str, ModelShape] = {
     "t5-large": _t5(24, 1024, 16, 4096),
     "t5-3b": _t5(24, 1024, 32, 16_384, 128),
     "t5-11b": _t5(24, 1024, 128, 65_536, 128),
+    # Chung et al. 2022 (arXiv:2210.11416), on the released T5 1.1 configurations
+    "flan-t5-small": _flan_t5(8, 512, 6, 1024),
+    "flan-t5-base": _flan_t5(12, 768, 12, 2048),
+    "flan-t5-large": _flan_t5(24, 1024, 16, 2816),
+    "flan-t5-xl": _flan_t5(24, 2048, 32, 5120),
+    "flan-t5-xxl": _flan_t5(24, 4096, 64, 10_240),
+    # DeepSeek-AI 2024 (arXiv:2405.04434), section 3.1.2
+    "deepseek-v2": ModelShape(
+        width=5120,
+        depth=60,
+        heads=128,
+        kv_heads=128,
+        head_width=128,
+        ffn_width=12_288,
+        vocab_size=102_400,
+        context=4096,
+        experts=160,
+        experts_active=6,
+        shared_experts=2,
+        expert_width=1536,
+        dense_depth=1,
+        latent=LatentAttention(query_rank=1536, kv_rank=512, rope_width=64, nope_width=128, value_width=128),
+    ),
     # DeepSeek-AI 2024 (arXiv:2412.19437), section 4.2; without the multi-token-prediction module
     "deepseek-v3": ModelShape(
         width=7168,
@@ -388,5 +539,9 @@ ALIASES = {
     "llama-1-33b": "llama-33b",
     "llama-1-65b": "llama-65b",
     "llama-30b": "llama-33b",
+    "llama-3.3-70b": "llama-3.1-70b",
+    "deepseek-r1": "deepseek-v3",
+    "falcon": "falcon-40b",
+    "mistral": "mistral-7b",
 }
 """Other names in use, each for a name in `PUBLISHED`."""

@@ -20,12 +20,6 @@ from scaling.accounting.shape import ModelShape
 
 Kernels = Literal["fused", "eager"]
 
-SUSTAINED_FRACTION = 0.87
-"""Rate of a model's matrix products over the best one measured on the device: training mixes shapes and holds lower
-clocks than a burst. Calibrated: started from the times of one block of the 22B model in Korthikanti et al. 2022
-(arXiv:2205.05198, table 4; quoted from memory), and settled among nearby values with the whole-step times of that
-paper in view. The errors on those steps are therefore a fit's, not a prediction's."""
-
 MEMORY_FRACTION = 0.85
 """Streaming rate over peak memory bandwidth (BabelStream triad, V100 to H100: 0.85 to 0.92)."""
 
@@ -33,10 +27,15 @@ COLLECTIVE_FRACTION = 0.77
 """Bus bandwidth of a large collective over link bandwidth (nccl-tests, 8 x A100 with NVSwitch: 230 of 300 GB/s)."""
 
 COLLECTIVE_SECONDS = 20e-6
-"""Start of one collective (nccl-tests, small messages inside a node: 15 to 30 microseconds)."""
+"""Start of one collective inside a node (nccl-tests, small messages over 8 devices: 15 to 30 microseconds; NCCL's own
+cost model, src/graph/tuning.cc, has 14 and 1.9 for each device more)."""
 
 HOP_SECONDS = 5e-6
-"""One more node in the ring of a collective (InfiniBand and its switches: 2 to 5 microseconds)."""
+"""One more node in the ring of a collective (the same model: 4 over the network, 1 for posting a message)."""
+
+COMMUNICATION_SHARE = 20 / 132
+"""Multiprocessors that collectives take from the products they run beside (DeepSeek-V3, arXiv:2412.19437, section
+3.2.3: 20 of an H800's 132)."""
 
 KERNEL_SECONDS = 5e-6
 """Least time of one kernel: launch, ramp and tail."""
@@ -94,7 +93,7 @@ class Rates:
         """Sustained rates; only the blocks' linear layers use fp8. Raises ValueError for a precision it lacks."""
         precision = MATMUL_PRECISION[recipe.precision]
         wide = device.training_precision if precision == "fp8" else precision
-        sustained = device.matmul_fraction * SUSTAINED_FRACTION
+        sustained = device.matmul_fraction * device.sustained_fraction
         return Rates(
             linear=device.peak(precision) * sustained,
             half=device.peak(wide) * sustained,
@@ -164,6 +163,22 @@ def gather_seconds(device: Device, ranks: int, inner: int, total_bytes: float) -
     nodes = ceil(ranks / max(1, device.node_devices // inner))
     moved = (ranks - 1) / ranks * total_bytes / bus_bytes_per_second(device, ranks, inner)
     return moved + COLLECTIVE_SECONDS + (nodes - 1) * HOP_SECONDS
+
+
+def all_to_all_seconds(device: Device, ranks: int, inner: int, held_bytes: float, copies: int) -> float:
+    """Sending each token that a device holds to the `copies` of `ranks` devices whose experts it visits.
+
+    A token crosses the network once for each other node it visits, and is handed on inside it (DeepSeek-V3,
+    arXiv:2412.19437, section 3.2.2); experts are taken to be chosen at random. Every device uses its own adapter.
+    """
+    if ranks == 1:
+        return 0.0
+    in_node = min(ranks, max(1, device.node_devices // inner))
+    nodes = ceil(ranks / in_node)
+    other_nodes = (nodes - 1) * (1 - (1 - 1 / nodes) ** copies)
+    across = other_nodes * held_bytes / (device.network_bytes_per_second * COLLECTIVE_FRACTION)
+    inside = copies * (1 - 1 / in_node) * held_bytes / (device.link_bytes_per_second * COLLECTIVE_FRACTION)
+    return max(across, inside) + COLLECTIVE_SECONDS + (HOP_SECONDS if nodes > 1 else 0.0)
 
 
 def block_seconds(
@@ -237,8 +252,10 @@ def _projection_seconds(
     mixture = local_experts * feed_forward(routed / local_experts, hidden)
     if shape.shared_experts:
         mixture += feed_forward(tokens, shape.shared_experts * hidden)
-    sent = routed * width * rates.number_bytes * layout.expert / tensor
-    all_to_all = 2 * gather_seconds(device, layout.expert, tensor * layout.context, sent)
+    row_bytes = width * rates.number_bytes / tensor
+    all_to_all = 2 * all_to_all_seconds(
+        device, layout.expert, tensor * layout.context, tokens * row_bytes, shape.experts_active
+    )
     share = shape.moe_depth / shape.depth
     dense = feed_forward(tokens, shape.ffn_width)
     return attention + share * mixture + (1 - share) * dense, share * all_to_all

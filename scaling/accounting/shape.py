@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 Ffn = Literal["swiglu", "gelu"]
-Norm = Literal["rmsnorm", "layernorm", "layernorm_no_bias"]
+Norm = Literal["rmsnorm", "layernorm", "layernorm_no_bias", "layernorm_no_weights"]
 Biases = Literal["none", "qkv", "all"]
 Positions = Literal["rotary", "learned", "alibi", "relative_projection", "relative_buckets"]
 
@@ -59,9 +59,10 @@ class ModelShape:
     qk_norm: bool = False
     """A norm of head_width on queries and one on keys, in each block."""
     norm: Norm = "rmsnorm"
-    """rmsnorm and layernorm_no_bias have a weight, layernorm a weight and a bias."""
+    """rmsnorm and layernorm_no_bias have a weight, layernorm a weight and a bias, layernorm_no_weights nothing."""
     norms_per_block: int = 2
-    """2, or 1 for blocks whose attention and feed-forward share one norm (PaLM)."""
+    """2, or 1 for blocks whose attention and feed-forward share one norm (PaLM), or 4 with norms on both sides of each
+    (Gemma 2)."""
     embedding_norm: bool = False
     """A norm right after the embedding (BLOOM, BERT)."""
     final_norm: bool = True
@@ -133,8 +134,10 @@ class ModelShape:
                 f"head_width={self.head_width} is odd, but rotary positions turn features in pairs: "
                 f"use {self.head_width + 1}, or change heads so that width/heads is even"
             )
-        if self.norms_per_block not in (1, 2):
-            raise ValueError(f"norms_per_block={self.norms_per_block} is not a block that exists: use 2 or 1")
+        if self.norms_per_block not in (1, 2, 4):
+            raise ValueError(
+                f"norms_per_block={self.norms_per_block} is not a block that exists: use 1, 2 or 4"
+            )
         if self.experts and not 1 <= self.experts_active <= self.experts:
             raise ValueError(
                 f"experts_active={self.experts_active} with experts={self.experts}: "

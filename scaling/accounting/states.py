@@ -1,6 +1,7 @@
 """Model states on one device: weights, gradients, master weights and optimizer states, under every kind of sharding."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from scaling.accounting.layout import Layout
 from scaling.accounting.params import (
@@ -70,11 +71,15 @@ def mixture_blocks_on_stage(shape: ModelShape, pipeline: int, stage: int) -> int
 
 def device_params(shape: ModelShape, layout: Layout, stage: int = 0) -> DeviceParams:
     """Parameters on one device of a pipeline stage. A tied head on another stage than the embedding is a copy."""
+    return _split_params(shape, layout.tensor, layout.pipeline, layout.expert, stage)
+
+
+@lru_cache(maxsize=4096)
+def _split_params(shape: ModelShape, tensor: int, pipeline: int, expert: int, stage: int) -> DeviceParams:
     counts = count_params(shape)
-    first, last = stage == 0, stage == layout.pipeline - 1
-    tensor = layout.tensor
-    blocks = blocks_on_stage(shape.depth, layout.pipeline, stage)
-    mixtures = mixture_blocks_on_stage(shape, layout.pipeline, stage)
+    first, last = stage == 0, stage == pipeline - 1
+    blocks = blocks_on_stage(shape.depth, pipeline, stage)
+    mixtures = mixture_blocks_on_stage(shape, pipeline, stage)
     per_layer = shape.depth + shape.encoder_depth + (shape.depth if shape.encoder_depth else 0)
     attention_layers = blocks + (per_layer - shape.depth if shape.encoder_depth and first else 0)
     dense_ffns = blocks - mixtures + (shape.encoder_depth if first else 0)
@@ -85,7 +90,7 @@ def device_params(shape: ModelShape, layout: Layout, stage: int = 0) -> DevicePa
     attention = (attention_matrices(shape) - kv_matrices) / tensor + kv_matrices / kv_split
     dense_ffn = ffn_matrices(shape, shape.ffn_width) / tensor
     shared = shape.shared_experts * ffn_matrices(shape, hidden_expert) / tensor
-    experts = shape.experts * ffn_matrices(shape, hidden_expert) / tensor / layout.expert
+    experts = shape.experts * ffn_matrices(shape, hidden_expert) / tensor / expert
     router = shape.width * shape.experts
 
     attention_bias = attention_weights(shape) - attention_matrices(shape)

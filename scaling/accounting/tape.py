@@ -5,6 +5,7 @@ of operations with the bytes they make and keep, this file finds the bytes alive
 nothing of transformers; `activations.py` writes the lists.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,9 @@ class Op:
     """Kept bytes that have no name of their own: statistics, masks, casts of inputs."""
     weight_gradient: float = 0
     """Bytes of its weights' gradients."""
+    cast_gradient: float = 0
+    """Bytes of the 16-bit gradient of its cast weights. Autograd casts it to `weight_gradient` right after the product
+    has handed on its gradients and released what it kept."""
     forward_workspace: float = 0
     """Further bytes alive while it runs, released at once."""
     backward_workspace: float = 0
@@ -111,6 +115,10 @@ def run(
         )
     # What is stored only to be handed out again is released by then; a block's input is held to the end.
     held_to_the_end = set(inputs) if recompute in ("full", "selective_ops") else set()
+    if recompute == "selective_ops":
+        # Running again stops at the last tensor that backward needs, before what was stored beyond it is handed out.
+        last = max(index for index, op in enumerate(ops) if op.keeps or op.extra)
+        held_to_the_end |= {name for op in ops[last:] if op.stored_by_policy for name in op.makes}
     backward_peak, component, gradients = _backward_peak(
         ops,
         sizes,
@@ -168,7 +176,7 @@ def _backward_peak(
     if lazy_core:
         outside = {name for op in ops if not op.core for name in op.keeps} | set(inputs)
         core_only = {name for op in ops if op.core for name in op.makes if name not in outside} & kept_names
-    keepers = {name: sum(name in op.keeps for op in ops) for name in kept_names}
+    keepers = Counter(name for op in ops for name in op.keeps)
     live = sum(sizes[name] for name in kept_names - core_only)
     live += sum(op.extra for op in ops if not (lazy_core and op.core))
     core_pending = lazy_core
@@ -195,8 +203,8 @@ def _backward_peak(
             gradients += op.weight_gradient
         else:
             transient += op.weight_gradient
-        if live + transient > peak:
-            peak, component = live + transient, op.component
+        cast_weight = op.weight_gradient if op.cast_gradient else 0.0
+        top = live + transient - cast_weight + op.cast_gradient
         for place in incoming:
             held[place] -= 1
             if not held[place]:
@@ -206,6 +214,10 @@ def _backward_peak(
             keepers[name] -= 1
             if not keepers[name]:
                 live -= sizes[name]
+        if cast_weight:
+            top = max(top, live + transient + op.cast_gradient)
+        if top > peak:
+            peak, component = top, op.component
         for name, place in arriving.items():
             if name not in storage:
                 storage[name] = place

@@ -21,6 +21,7 @@ from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import (
     COLLECTIVE_SECONDS,
+    COMMUNICATION_SHARE,
     MATMUL_PRECISION,
     BlockSeconds,
     Kernels,
@@ -42,6 +43,9 @@ MIXED_BYTES = 16
 buffer cleared."""
 ACCUMULATE_BYTES = 10
 """Adding one micro-batch's 16-bit gradient into a float32 buffer: read 2 and 4, write 4 a parameter."""
+BUCKET_PARAMS, BUCKET_PARAMS_PER_REPLICA = 40_000_000, 1_000_000
+"""Gradients travel in buckets of at least so many parameters, and of so many for each replica where that is more
+(Megatron-LM, distributed_data_parallel.py: large enough to be bound by bandwidth)."""
 MUON_ITERATIONS = 5
 """Newton-Schulz steps of Muon, which cost iterations x width / batch tokens of a step's FLOPs (Jordan 2024)."""
 
@@ -231,25 +235,33 @@ def _data_seconds(
 ) -> float:
     """Gradient reduction and weight gathering that the computation of a step does not hide.
 
-    Both run block by block beside the computation, so what shows is the excess over it, and one block's share at
-    the end where nothing is left to hide behind.
+    Both run block by block beside the computation, and take some of its multiprocessors. What shows is what they take,
+    or the excess over the computation, or one block's share at the end where nothing is left to hide behind.
     """
-    group = layout.shard_group
-    if group == 1:
+    group, copies = layout.shard_group, layout.shard_copies
+    if group * copies == 1:
         return 0.0
 
-    def gather(total_bytes: float) -> float:
-        """Over all blocks, one collective a block."""
-        return blocks * gather_seconds(device, group, layout.tensor, total_bytes / blocks)
+    sharded = layout.zero_stage == 3
+    # FSDP gathers block by block; replicated weights are reduced in buckets as large as it takes.
+    pieces = blocks if sharded else ceil(params / max(BUCKET_PARAMS, BUCKET_PARAMS_PER_REPLICA * group))
+
+    def gather(ranks: int, inner: int, total_bytes: float) -> float:
+        return pieces * gather_seconds(device, ranks, inner, total_bytes / pieces)
 
     def exposed(communication: float, computation: float) -> float:
-        return max(communication - computation, communication / blocks)
+        taken = COMMUNICATION_SHARE * communication
+        return max(communication - computation, communication / pieces, taken)
 
-    reduce = gather(recipe.bytes.gradient * params)
-    weights = gather(recipe.bytes.compute * params)
-    if layout.zero_stage == 3:
+    reduce = gather(group, layout.tensor, recipe.bytes.gradient * params)
+    weights = gather(group, layout.tensor, recipe.bytes.compute * params)
+    if sharded:
+        # Groups that hold copies add up their parts of the gradients, once a step behind the last backward.
+        part = recipe.bytes.gradient * params / group
+        among_copies = 2 * gather(copies, layout.tensor * group, part)
         each = exposed(weights, forward) + exposed(weights + reduce, backward)
-        return layout.accumulation * each
+        last = exposed(weights + reduce + among_copies, backward) - exposed(weights + reduce, backward)
+        return layout.accumulation * each + last
     # Replicated weights: one reduction a step behind the last backward; the second half of an all-reduce, or
     # (ZeRO 1 and 2) gathering the updated weights, behind it or behind the next forward.
     if layout.zero_stage == 0:

@@ -34,9 +34,6 @@ from scaling.config import AdamWConfig, MuonConfig
 from scaling.model import Decoder, next_token_loss
 from scaling.optim import build_optimizer
 
-TRACED_STEPS = 2
-"""Optimizer states and old gradients exist from the second step on."""
-
 _ATTENTION_OPS = (
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
     torch.ops.aten._scaled_dot_product_flash_attention.default,
@@ -180,11 +177,12 @@ def traced_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout) -> 
         windows = torch.zeros(
             (layout.accumulation * layout.micro_batch, shape.context + 1), dtype=torch.int64
         )
-        for _ in range(TRACED_STEPS):
-            tracker = MemTracker()
-            tracker.track_external(model, *getattr(optimizer, "parts", (optimizer,)), windows)
-            with tracker:
-                _step(model, optimizer, windows, recipe, layout, tracker)
+        # The first step makes the optimizer's states: one sequence does, and need not be followed.
+        _step(model, optimizer, windows[:1], recipe, layout)
+        tracker = MemTracker()
+        tracker.track_external(model, *getattr(optimizer, "parts", (optimizer,)), windows)
+        with tracker:
+            _step(model, optimizer, windows, recipe, layout, tracker)
         peak = tracker.get_tracker_snapshot("peak")
     totals: dict[str, int] = {}
     for categories in peak.values():
@@ -200,7 +198,7 @@ def _step(
     windows: Tensor,
     recipe: TrainingRecipe,
     layout: Layout,
-    tracker: MemTracker,
+    tracker: MemTracker | None = None,
 ) -> None:
     """One optimizer step as `scaling.module` takes it."""
     # Lightning enters autocast around the whole step, so that casts of weights live to its end.
@@ -209,7 +207,8 @@ def _step(
         optimizer.zero_grad()
         total = torch.zeros(())
         for part in windows.split(layout.micro_batch):
-            tracker.reset_mod_stats()  # a module's own statistics, of one call each
+            if tracker is not None:
+                tracker.reset_mod_stats()  # a module's own statistics, of one call each
             loss = next_token_loss(model(part[:, :-1]), part[:, 1:]) * (len(part) / len(windows))
             loss.backward()
             total += loss.detach()
@@ -221,7 +220,9 @@ def _optimizer(recipe: TrainingRecipe, model: nn.Module) -> torch.optim.Optimize
     if recipe.optimizer in ("sgd", "sgd_momentum"):
         momentum = 0.9 if recipe.optimizer == "sgd_momentum" else 0.0
         return torch.optim.SGD(model.parameters(), lr=1e-3, momentum=momentum)
-    return build_optimizer(AdamWConfig() if recipe.optimizer == "adamw" else MuonConfig(), model, lr=1e-3)
+    return build_optimizer(
+        AdamWConfig() if recipe.optimizer == "adamw" else MuonConfig(), model, 1e-3, recipe.precision
+    )
 
 
 @contextmanager

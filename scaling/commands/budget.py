@@ -12,6 +12,8 @@ def main(argv: list[str]) -> int:
     questions: dict[str, Callable[[list[str], bool], int]] = {
         "solve": solve,
         "fits": fits,
+        "serve": serve,
+        "finetune": finetune,
         "verify": verify,
         "history": history,
         "hardware": hardware,
@@ -42,10 +44,19 @@ def main(argv: list[str]) -> int:
 
 def forward(words: list[str], as_json: bool) -> int:
     """Parameters, FLOPs, memory, time and cost of a model."""
-    from scaling.budget_keys import BudgetKeys, parse_keys
-    from scaling.forward import build_job, run_budget, what_would_fit
+    from scaling.budget_keys import BudgetKeys, build_shape, parse_keys
+    from scaling.forward import build_job, run_budget, run_encoder_decoder_budget, what_would_fit
 
     keys = parse_keys(words, BudgetKeys)
+    if build_shape(keys.model).encoder_depth:
+        partial = run_encoder_decoder_budget(keys)
+        if as_json:
+            return _print_json(partial.to_json())
+        from scaling.budget_tables import console
+        from scaling.budget_usage_tables import encoder_decoder_report
+
+        console().print(encoder_decoder_report(partial, keys.model.name or "your model"))
+        return 0
     budget = run_budget(keys)
     if as_json:
         return _print_json(budget.to_json())
@@ -90,6 +101,38 @@ def solve(words: list[str], as_json: bool) -> int:
     from scaling.plan_tables import plan_report
 
     console().print(plan_report(plan, keys.write))
+    return 0
+
+
+def serve(words: list[str], as_json: bool) -> int:
+    """Memory and speed of a model that answers."""
+    from scaling import budget_serving
+    from scaling.budget_keys import parse_keys
+
+    keys = parse_keys(words, budget_serving.ServeKeys)
+    serving = budget_serving.serve(keys)
+    if as_json:
+        return _print_json(serving.to_json())
+    from scaling.budget_tables import console
+    from scaling.budget_usage_tables import serving_report
+
+    console().print(serving_report(serving, keys.model.name or "your model"))
+    return 0
+
+
+def finetune(words: list[str], as_json: bool) -> int:
+    """Memory of fine-tuning, whole or by adapters."""
+    from scaling.budget_fine_tuning import FineTuneKeys, fine_tune
+    from scaling.budget_keys import parse_keys
+
+    keys = parse_keys(words, FineTuneKeys)
+    run = fine_tune(keys)
+    if as_json:
+        return _print_json(run.to_json())
+    from scaling.budget_tables import console
+    from scaling.budget_usage_tables import fine_tuning_report
+
+    console().print(fine_tuning_report(run, keys.model.name or "your model"))
     return 0
 
 

@@ -10,15 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.accounting.cost import run_cost
+from scaling.accounting.cost import REALISED, run_cost
 from scaling.accounting.hardware import get_device
 from scaling.accounting.layout import Layout
 from scaling.accounting.published import published_shape
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import bus_bytes_per_second, gather_seconds
+from scaling.accounting.states import model_states
 from scaling.accounting.timing import StepTime, calibration, step_time
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import achieved_rates
 import budget as benchmark
 
 A100 = get_device("a100-80gb")
@@ -29,15 +31,45 @@ LLAMA = published_shape("llama-2-7b")
 def test_published_step_times_within_ten_percent_in_the_median() -> None:
     errors = benchmark.step_time_errors()
     assert len(errors) == 13
-    assert median(abs(e) for e in errors.values()) <= 0.06
-    assert max(abs(e) for e in errors.values()) <= 0.12
+    assert median(abs(e) for e in errors.values()) <= 0.05
+    assert max(abs(e) for e in errors.values()) <= 0.10
 
 
-def test_model_cards_within_a_factor_of_1_3_in_the_median() -> None:
+def test_every_model_card_within_a_factor_of_1_3() -> None:
     factors = {model: max(r, 1 / r) for model, r in benchmark.hours_ratios().items()}
-    assert median(factors.values()) <= 1.2
-    # The one outside: its hours include a stage of long sequences that the card does not itemise.
-    assert [model for model, factor in factors.items() if factor > 1.3] == ["llama-3.1-8b"]
+    assert len(factors) == 12
+    assert [model for model, factor in factors.items() if factor > 1.3] == []
+
+
+def test_achieved_rates_are_what_published_throughputs_of_other_runs_give() -> None:
+    for hardware in achieved_rates.CALIBRATED:
+        assert achieved_rates.sustained_fraction(hardware) == pytest.approx(
+            get_device(hardware).sustained_fraction, abs=0.005
+        )
+    found, projects = achieved_rates.realised()
+    assert projects == 11
+    assert found == pytest.approx(REALISED, abs=0.005)
+    # Held back from both constants: Llama 3 405B on 8,192 and 16,384 devices, as published.
+    assert achieved_rates.realised_by_project()["Llama 3 405B"] == pytest.approx(1, abs=0.05)
+
+
+def test_hybrid_sharding_gathers_inside_a_group_and_holds_a_copy_in_each() -> None:
+    whole = Layout(data=512, zero_stage=3)
+    hybrid = replace(whole, zero_group=8)
+    assert (hybrid.shard_group, hybrid.shard_copies) == (8, 64)
+    assert model_states(LLAMA, MIXED, hybrid).total == pytest.approx(
+        64 * model_states(LLAMA, MIXED, whole).total
+    )
+    # Across nodes only a shard of the gradients travels, once a step: with many micro-batches that is less.
+    many = {"accumulation": 16}
+    assert (
+        step_time(LLAMA, replace(hybrid, **many), A100, MIXED).data_seconds
+        < step_time(LLAMA, replace(whole, **many), A100, MIXED).data_seconds
+    )
+    with pytest.raises(ValueError, match="zero_group=7 does not divide the 512 replicas"):
+        replace(whole, zero_group=7)
+    with pytest.raises(ValueError, match=r"needs layout\.zero_stage=3"):
+        replace(whole, zero_stage=1, zero_group=8)
 
 
 @pytest.mark.parametrize(

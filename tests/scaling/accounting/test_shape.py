@@ -21,7 +21,7 @@ SHAPE = decoder_shape(width=64, depth=2, heads=4, vocab_size=100, context=16)
         ({"head_width": 15}, "use 16"),
         ({"ffn": "relu"}, "swiglu, gelu"),
         ({"norm": "batch"}, "rmsnorm"),
-        ({"norms_per_block": 3}, "use 2 or 1"),
+        ({"norms_per_block": 3}, "use 1, 2 or 4"),
         ({"experts": 4}, "experts_active=0"),
         ({"experts_active": 2}, "set experts"),
         ({"experts": 4, "experts_active": 2, "dense_depth": 3}, "at most 2"),
