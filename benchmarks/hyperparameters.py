@@ -94,14 +94,17 @@ def main() -> int:
                         elif what == "ratio":
                             optim = replace(optim, muon_lr_ratio=optim.muon_lr_ratio * factor)
                         else:
-                            sequences = max(1, round(recipe.batch_sequences * factor))
-                            optim = replace(optim, batch_tokens=sequences * recipe.context)
+                            optim = replace(
+                                optim,
+                                batch_smallest=round(optim.batch_smallest * factor),
+                                batch_reference=round(optim.batch_reference * factor),
+                            )
                         name = f"{params}-{what}-{factor}-{seed}"
                         jobs.append(replace(base, optim=optim, name=name, seed=seed))
-                        batch = recipe.batch_tokens * (factor if what == "batch" else 1)
+                        batch = round(config.optim.batch_reference * (factor if what == "batch" else 1))
                         rows.append(
                             {"params_total": params, "tokens": run.tokens, "what": what, "factor": factor,
-                             "seed": seed, "lr": optim.lr, "batch_tokens": batch}
+                             "seed": seed, "lr": optim.lr, "batch_reference": batch}
                         )  # fmt: skip
         order = sorted(range(len(jobs)), key=lambda i: -rows[i]["params_total"])
         errors = run_in_workers([jobs[i] for i in order], 2)
@@ -116,7 +119,7 @@ def main() -> int:
 
     frame = pd.DataFrame(rows)
     mean = frame.groupby(["params_total", "what", "factor"], as_index=False).agg(
-        tokens=("tokens", "first"), lr=("lr", "first"), batch_tokens=("batch_tokens", "first"),
+        tokens=("tokens", "first"), lr=("lr", "first"), batch_reference=("batch_reference", "first"),
         loss_nats=("loss_nats", "mean"), seeds=("seed", "nunique"), wall_seconds=("wall_seconds", "mean"),
     )  # fmt: skip
     default = mean[(mean["what"] == "lr") & (mean["factor"] == 1)].set_index("params_total")["loss_nats"]

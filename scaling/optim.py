@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from scaling.config import AdamWConfig, MuonConfig, OptimConfig
+from scaling.muon import Muon
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
     """Two optimizers stepped as one, so that a trainer counts one step a step."""
 
-    def __init__(self, muon: torch.optim.Muon, adamw: torch.optim.AdamW) -> None:
+    def __init__(self, muon: Muon, adamw: torch.optim.AdamW) -> None:
         self.parts = (muon, adamw)
         super().__init__([*muon.param_groups, *adamw.param_groups], {})
         self._share()
@@ -40,8 +41,17 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self._share()
 
 
-def build_optimizer(config: OptimConfig, model: nn.Module, lr: float) -> torch.optim.Optimizer:
-    """The configured optimizer over a decoder's parameters.
+def state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """The tensors that an optimizer keeps between steps."""
+    parts = optimizer.parts if isinstance(optimizer, MuonWithAdamW) else (optimizer,)
+    states = [state for part in parts for state in part.state.values()]
+    return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
+
+
+def build_optimizer(
+    config: OptimConfig, model: nn.Module, lr: float, precision: str = "32-true"
+) -> torch.optim.Optimizer:
+    """The configured optimizer over a decoder's parameters; Muon's products are made in `precision`.
 
     Each group carries `peak_lr`, to which the schedule's fraction is applied. Weight decay acts on matrices
     only: gains of norms have no scale to shrink.
@@ -58,13 +68,12 @@ def build_optimizer(config: OptimConfig, model: nn.Module, lr: float) -> torch.o
         ]
         ends = [p for p in matrices if not any(p is h for h in hidden)]
         muon_lr = config.muon_lr_ratio * lr
-        muon = torch.optim.Muon(
+        muon = Muon(
             [{"params": hidden, "peak_lr": muon_lr}],
             lr=muon_lr,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
-            # Updates of the size of AdamW's, whatever a matrix's shape (Liu et al., 2025, section 2.2).
-            adjust_lr_fn="match_rms_adamw",
+            dtype=torch.float32 if precision == "32-true" else torch.bfloat16,
         )
         return MuonWithAdamW(muon, _adamw(config, [{"params": ends, **decayed}, {"params": vectors}], lr))
     assert isinstance(config, AdamWConfig)

@@ -6,10 +6,11 @@ The rules are checked by `benchmarks/hyperparameters.py`, which tries half and d
 import math
 from dataclasses import dataclass
 
+from scaling.batch_ramp import BatchRamp
 from scaling.config import OptimConfig, ScheduleConfig, WSDConfig
 from scaling.trunk import Segment, segments
 
-REFERENCE_PARAMS = 1e5  # the size at which the rules' reference values hold
+REFERENCE_PARAMS = 1e5  # the size at which the learning rate's reference value holds
 # Warmup never takes more than this share of the smallest budget, or small budgets would end before they began.
 LARGEST_WARMUP_FRACTION = 0.25
 
@@ -22,23 +23,6 @@ def peak_lr(config: OptimConfig, params_total: int) -> float:
     if config.lr is not None:
         return config.lr
     return config.lr_reference * (params_total / REFERENCE_PARAMS) ** -config.lr_exponent
-
-
-def batch_sequences(config: OptimConfig, params_total: int, context: int) -> int:
-    """Sequences an optimizer step: as configured in tokens, or growing with size as a power law.
-
-    Raises:
-        ValueError: when `optim.batch_tokens` is not a whole number of sequences.
-    """
-    if config.batch_tokens is not None:
-        sequences, rest = divmod(config.batch_tokens, context)
-        if rest or not sequences:
-            raise ValueError(
-                f"optim.batch_tokens={config.batch_tokens}: must be a whole multiple of model.context={context}"
-            )
-        return sequences
-    tokens = config.batch_reference * (params_total / REFERENCE_PARAMS) ** config.batch_exponent
-    return max(1, round(tokens / context))
 
 
 def warmup_tokens(config: ScheduleConfig, params_total: int, smallest_budget_tokens: float) -> float:
@@ -85,25 +69,30 @@ class Recipe:
     lr: float
     """Peak learning rate."""
     warmup_tokens: float
-    context: int
-    batch_sequences: int
-    """Sequences an optimizer step, over all devices."""
+    batches: BatchRamp
     micro_batch_sequences: int
-    """Sequences a forward pass on one device."""
+    """Most sequences of a forward pass on one device."""
     run_steps: tuple[int, ...]
     """Steps of each run of the job, rising."""
     seed: int
 
     @property
-    def batch_tokens(self) -> int:
-        return self.batch_sequences * self.context
+    def context(self) -> int:
+        """Tokens a sequence."""
+        return self.batches.context
 
     @property
     def plan(self) -> list[Segment]:
-        return segments(self.schedule, list(self.run_steps))
+        return segments(self.schedule, list(self.run_steps), self.batches)
+
+    def tokens_in(self, plan: list[Segment]) -> int:
+        """Tokens of consecutive steps, a segment after another."""
+        before = self.batches.tokens_before
+        return sum(before(segment.stop) - before(segment.start) for segment in plan)
 
     def lr_fraction(self, segment: Segment, step: int) -> float:
         """Learning rate over its peak at a step, taken at the middle of the step's tokens."""
-        tokens = (step + 0.5) * self.batch_tokens
-        run_tokens = None if segment.run is None else float(self.run_steps[segment.run] * self.batch_tokens)
+        before = self.batches.tokens_before
+        tokens = (before(step) + before(step + 1)) / 2
+        run_tokens = None if segment.run is None else float(before(self.run_steps[segment.run]))
         return lr_fraction(self.schedule, tokens, run_tokens, self.warmup_tokens)

@@ -1,13 +1,14 @@
 """A training job's steps: one stable trunk, from which each run branches off to decay.
 
-A run of S steps whose learning rate decays over its last d is the trunk's first S - d steps followed by d
-decaying ones. Runs of several lengths therefore share one trunk (Hu et al., 2024; Hägele et al., 2024): the
-trunk is kept where a branch leaves it, the branch is trained and recorded, and the trunk goes on from there.
-Each branch is, step for step, the run that it stands for.
+A run whose learning rate decays over its last tokens is the trunk up to there, followed by decaying steps. Runs of
+several lengths therefore share one trunk (Hu et al., 2024; Hägele et al., 2024): the trunk is kept where a branch
+leaves it, the branch is trained and recorded, and the trunk goes on from there. Each branch is, step for step, the
+run that it stands for.
 """
 
 from dataclasses import dataclass
 
+from scaling.batch_ramp import BatchRamp
 from scaling.config import ScheduleConfig, WSDConfig
 
 
@@ -23,12 +24,13 @@ class Segment:
     """Index of the run that ends with this segment; None on the trunk."""
 
 
-def segments(schedule: ScheduleConfig, run_steps: list[int]) -> list[Segment]:
+def segments(schedule: ScheduleConfig, run_steps: list[int], batches: BatchRamp) -> list[Segment]:
     """The segments of a job, in the order in which they are trained.
 
     Args:
         schedule: wsd splits every run into trunk and branch; other schedules train one run as a whole.
         run_steps: steps of each run, rising.
+        batches: the batch of every step, from which follows where a run begins to decay.
     """
     if not isinstance(schedule, WSDConfig):
         assert len(run_steps) == 1, "only wsd shares a trunk"
@@ -36,7 +38,8 @@ def segments(schedule: ScheduleConfig, run_steps: list[int]) -> list[Segment]:
     plan: list[Segment] = []
     trunk = 0
     for run, steps in enumerate(run_steps):
-        leave = max(trunk, steps - max(1, round(schedule.decay_fraction * steps)))
+        stable_tokens = (1 - schedule.decay_fraction) * batches.tokens_before(steps)
+        leave = max(trunk, min(steps - 1, batches.steps_for(stable_tokens)))
         if leave > trunk:
             plan.append(Segment(start=trunk, stop=leave, run=None))
         plan.append(Segment(start=leave, stop=steps, run=run))

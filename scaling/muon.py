@@ -1,0 +1,99 @@
+"""Muon (Jordan, 2024), with all matrices of one shape orthogonalised by one batched iteration.
+
+The mathematics is that of `torch.optim.Muon`, which takes one matrix after another and iterates in bfloat16: fifteen
+small products a matrix, each dominated by its call, and on a processor without bfloat16 units each many times slower
+than in float32.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scaling.accounting.memory import MUON_STACKED_NUMBERS
+
+# Coefficients of the quintic and their number of applications (Jordan, 2024): the slope at zero is largest, and
+# singular values end between about 0.7 and 1.2.
+QUINTIC = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
+SMALLEST_NORM = 1e-7
+
+
+def orthogonalise(matrices_NRC: Tensor, dtype: torch.dtype) -> Tensor:
+    """Each matrix with its singular values pushed towards one, by Newton-Schulz iterations in `dtype`.
+
+    Args:
+        matrices_NRC: N matrices of R rows and C columns, R ≤ C: the short side's products are the cheap ones.
+        dtype: of the products; the result has it too.
+    """
+    a, b, c = QUINTIC
+    x = matrices_NRC.to(dtype)
+    x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp_(min=SMALLEST_NORM)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = torch.bmm(x, x.mT)
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, polynomial, x, beta=a)
+    return x
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, orthogonalised; decoupled weight decay; steps of the size of AdamW's.
+
+    The update of an R x C matrix is scaled by 0.2 sqrt(max(R, C)), which gives it AdamW's usual root mean square
+    whatever its shape (Liu et al., 2025, section 2.2).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        *,
+        momentum: float = 0.95,
+        weight_decay: float = 0.1,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """`dtype`: in which Newton-Schulz iterates; momentum and weights keep their own."""
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.dtype = dtype
+        if bad := [tuple(p.shape) for group in self.param_groups for p in group["params"] if p.ndim != 2]:
+            raise ValueError(f"Muon updates matrices, not tensors of shape {bad[0]}: give those to AdamW")
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            for p in params:
+                if not self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            momenta = [self.state[p]["momentum_buffer"] for p in params]
+            gradients = [p.grad for p in params if p.grad is not None]
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+            for batch in _batches(params):
+                self._update(batch, group["lr"], group["momentum"])
+        return loss
+
+    def _update(self, batch: list[Tensor], lr: float, momentum: float) -> None:
+        tall = batch[0].shape[0] > batch[0].shape[1]
+        nesterov = torch.stack([p.grad for p in batch if p.grad is not None])
+        nesterov.lerp_(torch.stack([self.state[p]["momentum_buffer"] for p in batch]), momentum)
+        updates = orthogonalise(nesterov.mT if tall else nesterov, self.dtype)
+        scale = -lr * 0.2 * max(batch[0].shape) ** 0.5
+        torch._foreach_add_(batch, list((updates.mT if tall else updates).unbind()), alpha=scale)
+
+
+def _batches(params: list[Tensor]) -> list[list[Tensor]]:
+    """Parameters of equal shape together, at most MUON_STACKED_NUMBERS numbers at once (and at least one matrix)."""
+    by_shape: dict[torch.Size, list[Tensor]] = {}
+    for p in params:
+        by_shape.setdefault(p.shape, []).append(p)
+    batches = []
+    for shape, group in by_shape.items():
+        size = max(1, MUON_STACKED_NUMBERS // shape.numel())
+        batches += [group[start : start + size] for start in range(0, len(group), size)]
+    return batches
