@@ -18,9 +18,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from scaling.job import PROGRESS
 from scaling.records import RECORD, RunRecord
-
-PROGRESS = "progress.json"
 
 
 def format_count(value: float) -> str:
@@ -99,7 +98,7 @@ def print_records(records: list[RunRecord], folder: Path) -> None:
             + (" (text was repeated)" if record.epochs > 1 else ""),
             "compute": f"{record.train_flops_exact:.3g} FLOPs exact, {record.train_flops_6nd:.3g} by 6ND",
             "speed": "not measured"
-            if record.tokens_per_second is None or rate is None or not peak
+            if record.tokens_per_second is None or rate is None or not peak or record.wall_seconds is None
             else f"{format_count(record.tokens_per_second)} tokens/s, {rate / 1e9:.3g} GFLOP/s, "
             f"{rate / peak:.0%} of the matmul peak, {format_seconds(record.wall_seconds)}",
             "memory": "not measured"

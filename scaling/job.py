@@ -9,12 +9,21 @@ from pathlib import Path
 from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.params import count_params
 from scaling.accounting.shape import ModelShape
+from scaling.batch_ramp import batch_ramp
+from scaling.claims import holder_of, remove_stale
 from scaling.config import TrainConfig
 from scaling.corpus import TokenCorpus
+from scaling.files import remove_parts
 from scaling.ladder import ffn_width, head_width, shape_for
-from scaling.recipe import Recipe, batch_sequences, peak_lr, warmup_tokens
-from scaling.records import RECORD, RunRecord, read_record
-from scaling.trunk import steps_trained
+from scaling.recipe import Recipe, peak_lr, warmup_tokens
+from scaling.records import RECORD, RunRecord, read_or_set_aside
+
+CHECKPOINT = "last.ckpt"
+"""Where a job stands, on the way."""
+TRUNK = "trunk.ckpt"
+"""Where the last branch left the trunk."""
+PROGRESS = "progress.json"
+"""Where a job stands, for people."""
 
 
 class Job:
@@ -27,7 +36,7 @@ class Job:
         check_corpus(corpus, recipe)
         self.params_total = count_params(shape).total
         self.folder = config.folder
-        self.tokens = [steps * recipe.batch_tokens for steps in recipe.run_steps]
+        self.tokens = [recipe.batches.tokens_before(steps) for steps in recipe.run_steps]
         self.run_folders = [self.folder / run_id(shape, tokens, config.seed) for tokens in self.tokens]
         self.identities = [identity(recipe, i, shape, corpus, config) for i in range(len(self.tokens))]
         # What a checkpoint must agree with to be continued.
@@ -40,25 +49,34 @@ class Job:
         plan = self.recipe.plan
         ends = [1 + next(i for i, s in enumerate(plan) if s.run == run) for run in range(len(self.tokens))]
         return [
-            steps_trained(plan[begin:end]) * self.recipe.batch_tokens * per_token
+            self.recipe.tokens_in(plan[begin:end]) * per_token
             for begin, end in zip([0, *ends[:-1]], ends, strict=True)
         ]
 
     def recorded(self) -> list[RunRecord | None]:
-        """The records already there, checked against this job; None where a run is still to be trained."""
+        """The records already there, checked against this job; None where a run is still to be trained.
+
+        A damaged record is set aside and named in a warning; its run is then to be trained again.
+        """
         records: list[RunRecord | None] = []
         for folder, wanted in zip(self.run_folders, self.identities, strict=True):
-            if not (folder / RECORD).is_file():
-                records.append(None)
-                continue
-            record = read_record(folder / RECORD)
-            if record.identity != wanted:
+            record = read_or_set_aside(folder / RECORD)
+            if record is not None and record.identity != wanted:
                 raise ValueError(
                     f"{folder}: holds a run of another config or corpus (identity {record.identity}, now {wanted}); "
                     f"choose another name= or delete that folder"
                 )
             records.append(record)
         return records
+
+    def tidy(self) -> None:
+        """Remove what a job leaves on its way, once every run is recorded and nobody trains it any more."""
+        if not all((folder / RECORD).is_file() for folder in self.run_folders) or holder_of(self.folder):
+            return
+        for leftover in (CHECKPOINT, TRUNK, PROGRESS, f".{PROGRESS}"):
+            (self.folder / leftover).unlink(missing_ok=True)
+        remove_parts(self.folder)
+        remove_stale(self.folder)
 
 
 def resolve_shape(config: TrainConfig, vocab_size: int) -> ModelShape:
@@ -99,21 +117,23 @@ def resolve_recipe(config: TrainConfig, shape: ModelShape) -> Recipe:
         ValueError: when a budget is shorter than one batch, or a micro-batch does not fit the batch.
     """
     params = count_params(shape).total
-    sequences = batch_sequences(config.optim, params, shape.context)
-    tokens = sequences * shape.context
     budgets = [run.tokens for run in config.runs]
-    if budgets[0] < tokens:
+    batches = batch_ramp(config.optim, shape.context, budgets[-1])
+    first = batches.tokens_before(1)
+    if budgets[0] < first:
         raise ValueError(
-            f"tokens={budgets[0]:g}: shorter than one batch of {tokens} tokens; "
+            f"tokens={budgets[0]:g}: shorter than one batch of {first} tokens; "
             "raise tokens or lower optim.batch_tokens"
         )
     devices = config.trainer.devices
-    if sequences % devices:
+    if batches.sequences(0) % devices:
         raise ValueError(
-            f"trainer.devices={devices}: the batch of {sequences} sequences does not divide among them; "
-            f"set optim.batch_tokens to a multiple of {devices * shape.context}"
+            f"trainer.devices={devices}: the first batch, of {batches.sequences(0)} sequences, does not divide among "
+            f"them; set optim.batch_smallest or optim.batch_tokens to a multiple of {devices * shape.context}"
         )
-    micro = sequences // devices
+    run_steps = tuple(batches.steps_for(budget) for budget in budgets)
+    batches = batches.until(run_steps[-1])
+    micro = batches.stages[-1].sequences // devices
     if config.trainer.micro_batch_tokens is not None:
         micro = min(micro, config.trainer.micro_batch_tokens // shape.context)
         if micro == 0:
@@ -126,10 +146,9 @@ def resolve_recipe(config: TrainConfig, shape: ModelShape) -> Recipe:
         schedule=config.schedule,
         lr=peak_lr(config.optim, params),
         warmup_tokens=warmup_tokens(config.schedule, params, budgets[0]),
-        context=shape.context,
-        batch_sequences=sequences,
+        batches=batches,
         micro_batch_sequences=micro,
-        run_steps=tuple(round(budget / tokens) for budget in budgets),
+        run_steps=run_steps,
         seed=config.seed,
     )
 
@@ -141,10 +160,11 @@ def check_corpus(corpus: TokenCorpus, recipe: Recipe) -> None:
         ValueError: one line, with the remedy.
     """
     windows = corpus.train.windows(recipe.context)
-    if windows is not None and windows < recipe.batch_sequences:
+    largest = recipe.batches.stages[-1].sequences
+    if windows is not None and windows < largest:
         raise ValueError(
             f"corpus={corpus.name}: {corpus.train_tokens} training tokens are {windows} windows of {recipe.context}, "
-            f"less than one batch of {recipe.batch_sequences}; use more text, or lower optim.batch_tokens "
+            f"less than one batch of {largest}; use more text, or lower optim.batch_tokens "
             f"or model.context"
         )
     held_out = corpus.validation.windows(recipe.context)
@@ -176,9 +196,11 @@ def identity(recipe: Recipe, run: int, shape: ModelShape, corpus: TokenCorpus, c
 
     The run stands alone in it: a branch has the identity of the run it stands for, whatever else its trunk bears.
     """
-    alone = replace(recipe, run_steps=(recipe.run_steps[run],))
+    steps = recipe.run_steps[run]
+    alone = asdict(replace(recipe, run_steps=(steps,), batches=recipe.batches.until(steps)))
+    del alone["micro_batch_sequences"]  # how a batch is cut up changes rounding alone
     facts = {
-        "recipe": asdict(alone),
+        "recipe": alone,
         "optimizer": type(recipe.optim).__name__,
         "schedule": type(recipe.schedule).__name__,
         "shape": asdict(shape),

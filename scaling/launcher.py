@@ -7,7 +7,6 @@ live for the whole sweep, so that torch and Lightning are imported once in each 
 import logging
 import multiprocessing
 import os
-import traceback
 import warnings
 from collections import deque
 from collections.abc import Sequence
@@ -78,13 +77,18 @@ def default_workers(config: DictConfig) -> int:
     return max(1, cores // (config.trainer.threads or 1))
 
 
-def run_in_workers(jobs: "list[TrainConfig]", count: int) -> list[str | None]:
-    """Train each job in one of `count` worker processes; returns an error message or None for each."""
-    context = multiprocessing.get_context("spawn")
+def run_in_workers(jobs: "list[TrainConfig]", count: int, start: str = "spawn") -> list[str | None]:
+    """Train each job in one of `count` worker processes; returns an error message or None for each.
+
+    A job whose worker dies is tried once more, from its last checkpoint, before any other. `start`: how processes are
+    made; "fork" only where this process holds no device and no threads.
+    """
+    context: Any = multiprocessing.get_context(start)
     waiting = deque(range(len(jobs)))
     results: list[str | None] = ["not started"] * len(jobs)
     busy: dict[Connection, tuple[int, Any]] = {}
     idle: list[tuple[Connection, Any]] = []
+    notes: dict[int, str] = {}  # jobs whose worker has died, and of what
 
     def start_worker() -> tuple[Connection, Any]:
         ours, theirs = context.Pipe()
@@ -98,7 +102,7 @@ def run_in_workers(jobs: "list[TrainConfig]", count: int) -> list[str | None]:
             while waiting and len(busy) < count:
                 connection, process = idle.pop() if idle else start_worker()
                 index = waiting.popleft()
-                connection.send(jobs[index])
+                connection.send((jobs[index], notes.get(index)))
                 busy[connection] = (index, process)
             for ready in wait(list(busy)):
                 connection = cast("Connection", ready)
@@ -108,9 +112,13 @@ def run_in_workers(jobs: "list[TrainConfig]", count: int) -> list[str | None]:
                     idle.append((connection, process))
                 except EOFError:
                     process.join()
-                    results[index] = (
-                        f"its process died (exit code {process.exitcode}; -9 is usually out of memory)"
-                    )
+                    reason = f"its process died (exit code {process.exitcode}; -9 is usually out of memory)"
+                    if index not in notes:
+                        notes[index] = f"{reason}; started again"
+                        log.warning("%s: %s from its last checkpoint", jobs[index].name, notes[index])
+                        waiting.appendleft(index)
+                        continue
+                    results[index] = f"{reason}, twice"
                 if results[index] is not None:
                     log.error("%s failed: %s", jobs[index].name, results[index])
     finally:
@@ -127,20 +135,20 @@ def _work(connection: Connection) -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep decides; it ends its workers
+    sweep = os.getppid()
     while True:
         try:
+            while not connection.poll(1.0):
+                if os.getppid() != sweep:
+                    return  # it was killed, and a sibling still holds its end of the pipe
             job = connection.recv()
         except EOFError:
             return
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, at import
-        from scaling.display import progress_file
-        from scaling.pretrain import pretrain
+        from scaling.attempts import attempt
 
+        result = attempt(*job)
         try:
-            job.folder.mkdir(parents=True, exist_ok=True)
-            pretrain(job, progress_file(job.folder))
-            connection.send(None)
-        except Exception as error:
-            (job.folder / "error.log").write_text(traceback.format_exc())
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            connection.send(f"{reason} (see {job.folder / 'error.log'})")
+            connection.send(result)
+        except BrokenPipeError:
+            return  # the sweep was killed; what was trained is recorded

@@ -109,7 +109,7 @@ class Decoder(nn.Module):
 
     def __init__(self, shape: ModelShape, rope_base: float = 10_000.0) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.rope_base = shape, rope_base
         self.embedding = nn.Embedding(shape.vocab_size, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
         self.final_norm = RMSNorm(shape.width)

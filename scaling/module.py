@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -34,6 +35,7 @@ class Pretraining(L.LightningModule):
         self.plan = recipe.plan
         self.total_steps = steps_trained(self.plan)
         self.position = 0
+        self.to_train = np.ones(self.total_steps, dtype=bool)
         self._forward: Any = torch.compile(model) if compile else model
         # Mean training loss of every step of the job; NaN where not trained yet. Kept off the per-step path.
         self.losses = np.full(self.total_steps, np.nan)
@@ -48,8 +50,52 @@ class Pretraining(L.LightningModule):
             position -= length
         raise AssertionError(f"position {position} past the job's end")
 
+    def tokens_trained(self, position: int) -> int:
+        """Tokens trained in the job before a position, trunk and branches together."""
+        tokens = 0
+        for segment in self.plan:
+            stop = min(segment.stop, segment.start + position)
+            tokens += self.recipe.tokens_in([replace(segment, stop=stop)])
+            position -= stop - segment.start
+        return tokens
+
+    def end_of(self, segment: Segment) -> int:
+        """One past the last position of a segment."""
+        index = self.plan.index(segment)
+        return steps_trained(self.plan[: index + 1])
+
+    def losses_to(self, position: int) -> np.ndarray:
+        """Training loss of each step of the run under way just before a position, as if trained alone: the trunk's
+        up to where it left, then its own; float64 of shape (steps so far,)."""
+        own, _ = self.at(position - 1)
+        start, pieces = 0, []
+        for segment in self.plan[: self.plan.index(own) + 1]:
+            stop = min(position, start + segment.stop - segment.start)
+            if segment.run is None or segment == own:
+                pieces.append(self.losses[start:stop])
+            start = stop
+        return np.concatenate(pieces)
+
+    def leave_out(self, recorded: list[int]) -> None:
+        """Train no branch of these runs again, nor the trunk past the last run that is wanted."""
+        start = wanted = 0
+        for segment in self.plan:
+            stop = start + segment.stop - segment.start
+            if segment.run in recorded:
+                self.to_train[start:stop] = False
+            elif segment.run is not None:
+                wanted = stop
+            start = stop
+        self.to_train[wanted:] = False
+        self.position = self.next_to_train(self.position)
+
+    def next_to_train(self, position: int) -> int:
+        """The first position from here on that is to be trained; `total_steps` where none is."""
+        ahead = np.flatnonzero(self.to_train[position:])
+        return position + int(ahead[0]) if len(ahead) else self.total_steps
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return build_optimizer(self.recipe.optim, self.model, self.recipe.lr)
+        return build_optimizer(self.recipe.optim, self.model, self.recipe.lr, str(self.trainer.precision))
 
     def training_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
         position, windows = batch
@@ -86,7 +132,7 @@ class Pretraining(L.LightningModule):
         checkpoint["losses"] = torch.from_numpy(self.losses)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.position = int(checkpoint["position"])
+        self.position = self.next_to_train(int(checkpoint["position"]))
         self.losses = checkpoint["losses"].numpy().copy()
 
     @torch.no_grad()
@@ -111,16 +157,14 @@ class Pretraining(L.LightningModule):
             losses.append(each.view(len(windows), context).double().mean(dim=1).cpu())
         return torch.cat(losses).numpy()
 
-    def diverged(self) -> str | None:
-        """Why the last losses mean that training has diverged, or None.
+    def diverged(self, position: int) -> str | None:
+        """Why the losses just before a position mean that training has diverged, or None.
 
         A model that knows nothing loses ln(vocabulary) nats; one nat above that is worse than ignorance.
         """
-        recent = self.losses[max(0, self.position - 20) : self.position]
-        if not len(recent):
-            return None
+        recent = self.losses_to(position)[-20:]
         if not np.isfinite(recent).all():
-            return f"training loss was not finite at step {self.position}"
+            return f"training loss was not finite at step {position}"
         limit = math.log(self.model.shape.vocab_size) + 1
         if recent.mean() > limit:
             return f"training loss rose to {recent.mean():.2f} nats, above ln(vocabulary) + 1 = {limit:.2f}"
@@ -137,9 +181,13 @@ class JobBatches(IterableDataset):
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
         recipe = self.module.recipe
         windows = self.corpus.train.windows(recipe.context)
-        for position in range(self.module.position, self.module.total_steps):
+        for position in np.flatnonzero(self.module.to_train).tolist():
+            if position < self.module.position:
+                continue
             _, step = self.module.at(position)
-            order = window_order(recipe.seed, step, recipe.batch_sequences, windows)
+            order = window_order(
+                recipe.seed, recipe.batches.sequences_before(step), recipe.batches.sequences(step), windows
+            )
             mine = order[self.rank :: self.world_size]
             yield position, torch.from_numpy(self.corpus.train.gather(mine, recipe.context))
 

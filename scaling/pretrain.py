@@ -5,44 +5,74 @@ recorded, goes on from its last checkpoint, and ends with the same records.
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from scaling.branching import CHECKPOINT, TRUNK, Branching, Progress
+from scaling import checkpoint
+from scaling.branching import Branching, Progress
+from scaling.claims import claim
 from scaling.config import LoggerConfig, TrainConfig
 from scaling.corpus import prepare
-from scaling.display import PROGRESS
+from scaling.files import remove_parts
 from scaling.job import Job
 from scaling.model import Decoder
 from scaling.module import JobBatches, Pretraining, loader
 from scaling.records import RunRecord
 
 
-def pretrain(config: TrainConfig, report: Callable[[Progress], None] | None = None) -> list[RunRecord]:
+def pretrain(
+    config: TrainConfig, report: Callable[[Progress], None] | None = None, retried: str | None = None
+) -> list[RunRecord]:
     """Train a job to its end and return the records of its runs, by rising token budget.
 
     Args:
         config: the job.
         report: called about once in `trainer.log_every_seconds` with where the job stands.
+        retried: what an earlier attempt failed of and what was changed since, for the records.
 
     Raises:
         ValueError: for a config that cannot train, before anything is written; or a folder that holds other runs.
+        Claimed: while another process trains the job.
     """
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
     job = Job(config, corpus)
     job.folder.mkdir(parents=True, exist_ok=True)
-    if all(record is not None for record in job.recorded()):
-        return [record for record in job.recorded() if record is not None]
+    if not (records := _all(job.recorded())):
+        with claim(job.folder) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext() as held:
+            # Looked at again now that nobody else can be at it.
+            records = _all(job.recorded()) or _train(job, report, retried, held.check if held else None)
+    job.tidy()
+    return records
 
+
+def _all(records: list[RunRecord | None]) -> list[RunRecord]:
+    """The records of a job that has them all; none of them where one is missing."""
+    whole = [record for record in records if record is not None]
+    return whole if len(whole) == len(records) else []
+
+
+def _train(
+    job: Job,
+    report: Callable[[Progress], None] | None,
+    retried: str | None,
+    check: Callable[[], None] | None,
+) -> list[RunRecord]:
+    config, corpus = job.config, job.corpus
+    found = job.recorded()
+    remove_parts(job.folder)
     L.seed_everything(config.seed, verbose=False)
     module = Pretraining(Decoder(job.shape, config.model.rope_base), job.recipe, config.trainer.compile)
+    module.leave_out([run for run, record in enumerate(found) if record is not None])
     batches = JobBatches(module, corpus)
     with warnings.catch_warnings():
         _quieten_lightning()
@@ -55,7 +85,7 @@ def pretrain(config: TrainConfig, report: Callable[[Progress], None] | None = No
             max_steps=module.total_steps,
             max_epochs=1,
             logger=build_logger(config.logger, job.folder, config.name),
-            callbacks=[Branching(job, batches, report)],
+            callbacks=[Branching(job, batches, report, retried, check)],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -65,20 +95,17 @@ def pretrain(config: TrainConfig, report: Callable[[Progress], None] | None = No
             use_distributed_sampler=False,
             default_root_dir=job.folder,
         )
-        checkpoint = job.folder / CHECKPOINT
         trainer.fit(
             module,
             train_dataloaders=loader(batches),
-            ckpt_path=checkpoint if checkpoint.is_file() else None,
+            ckpt_path=checkpoint.find(job, module),
             weights_only=True,
         )
     if trainer.interrupted:
         raise KeyboardInterrupt
-    records = job.recorded()
-    assert all(records), "a job ends with every run recorded"
-    for leftover in (CHECKPOINT, TRUNK, PROGRESS):
-        (job.folder / leftover).unlink(missing_ok=True)
-    return [record for record in records if record is not None]
+    records = _all(job.recorded())
+    assert records, "a job ends with every run recorded"
+    return records
 
 
 def build_logger(config: LoggerConfig, folder: Path, name: str) -> Logger | bool:
@@ -96,6 +123,8 @@ def build_logger(config: LoggerConfig, folder: Path, name: str) -> Logger | bool
             case "wandb":
                 return WandbLogger(name=name, project=config.project, save_dir=folder, offline=config.offline)
             case "mlflow":
+                # MLflow asks for a database, which takes its full package; plain files do for one machine.
+                os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
                 uri = config.uri or f"file:{folder.resolve() / 'mlflow'}"
                 return MLFlowLogger(experiment_name=config.project, run_name=name, tracking_uri=uri)
             case _:
@@ -114,5 +143,6 @@ def _quieten_lightning() -> None:
         ".*does not have many workers.*",
         ".*You defined a `validation_step`.*",
         ".*train_dataloader.*",
+        ".*srun.*",
     ):
         warnings.filterwarnings("ignore", message=pattern)

@@ -3,19 +3,26 @@
 The records are all that passes from training to analysis. Imports no torch.
 """
 
-import json
-import os
-import tempfile
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-SCHEMA_VERSION = 1
+from scaling.files import Damaged, digest, read_json, set_aside, write_atomically, write_json
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 2
 RECORD = "record.json"
+FAILED = "failed.json"
+"""A record without an outcome: why a run was not trained to its end."""
 TABLE = "records.csv"
 VALIDATION_LOSSES = "validation.npy"
+FILES = "files"
+"""Key under which a record keeps the checksums of its run's other files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +76,9 @@ class RunRecord:
     unique_tokens: int
     epochs: float
     batch_tokens: int
+    """Tokens of the last optimizer step, the largest: the batch may grow with the tokens seen."""
+    micro_batch_tokens: int
+    """Tokens a forward pass on each device; changes rounding alone."""
     steps: int
     optimizer: str
     schedule: str
@@ -93,9 +103,9 @@ class RunRecord:
     validation_tokens: int
 
     # cost
-    wall_seconds: float
+    wall_seconds: float | None
     """Training seconds of the run as if trained alone."""
-    seconds_spent: float
+    seconds_spent: float | None
     tokens_per_second: float | None
     achieved_flops_per_second: float | None
     matmul_peak_flops_per_second: float | None
@@ -105,80 +115,94 @@ class RunRecord:
     """Live tensor bytes on the CPU; max_memory_allocated on CUDA."""
     peak_memory_bytes_reserved: int | None
     """CUDA's max_memory_reserved."""
-    device: str
-    devices: int
-    threads: int
-    versions: str
+    device: str | None
+    devices: int | None
+    threads: int | None
+    versions: str | None
     """Python, torch and lightning."""
+    retried: str | None
+    """What an earlier attempt at the run failed of, and what was changed."""
     schema_version: int = SCHEMA_VERSION
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and durably: another file never stands half-written in its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_record(record: RunRecord, folder: Path) -> None:
-    """Put a run's record into its folder, atomically."""
-    write_atomically(folder / RECORD, json.dumps(asdict(record), indent=1, allow_nan=False).encode())
+def write_record(record: RunRecord, folder: Path, files: Sequence[str] = (), name: str = RECORD) -> None:
+    """Put a run's record into its folder, with the checksums of the run's other files there."""
+    digests = {file: digest(folder / file) for file in files}
+    write_json(folder / name, {**asdict(record), FILES: digests})
+    if name == RECORD:
+        (folder / FAILED).unlink(missing_ok=True)
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read one record.
+    """Read one record, after checking it and the files that belong to it.
 
     Raises:
-        ValueError: one line, when the file is not a whole record of this schema.
+        Damaged: one line naming the file, when the record or a file of its run is not what was written.
+        ValueError: for a whole record of another version of this program.
     """
-    try:
-        values: Any = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    values = read_json(path)
+    if values.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(
-            f"{path}: not a run record ({error}); delete it and the run is trained again"
-        ) from error
-    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
-        found = values.get("schema_version") if isinstance(values, dict) else type(values).__name__
-        raise ValueError(f"{path}: record of schema {found}, this version reads schema {SCHEMA_VERSION}")
-    expected = {field.name for field in fields(RunRecord)}
-    if missing := sorted(expected - values.keys()):
-        raise ValueError(
-            f"{path}: record without {', '.join(missing)}; delete it and the run is trained again"
+            f"{path}: record of schema {values.get('schema_version')}, this version reads schema {SCHEMA_VERSION}; "
+            "choose another name= or go back to the version that wrote it"
         )
-    if unknown := sorted(values.keys() - expected):
-        raise ValueError(f"{path}: record with unknown {', '.join(unknown)}")
+    digests: Any = values.pop(FILES, None)
+    expected = {field.name for field in fields(RunRecord)}
+    if not isinstance(digests, dict) or values.keys() != expected:
+        odd = sorted(values.keys() ^ expected) or [FILES]
+        raise Damaged(f"{path}: not a run record (missing or unknown: {', '.join(odd)})")
+    for name, told in digests.items():
+        file = path.parent / name
+        if not file.is_file():
+            raise Damaged(f"{file}: missing, though the run's record names it")
+        if digest(file) != told:
+            raise Damaged(f"{file}: damaged (its checksum does not match the run's record)")
     return RunRecord(**values)
+
+
+def read_or_set_aside(path: Path) -> RunRecord | None:
+    """A record; or None where there is none, or a damaged one, which is set aside and named in a warning.
+
+    Raises:
+        ValueError: for a whole record of another version of this program.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return read_record(path)
+    except Damaged as error:
+        aside = set_aside(path)
+        log.warning("%s; its record is set aside as %s, and the run is trained again", error, aside)
+        return None
 
 
 def load_sweep(folder: str | Path) -> pd.DataFrame:
     """A sweep as one table, a row a run, ordered by size and tokens.
 
-    Reads every `record.json` under the folder; where there are none, the `records.csv` of a published study.
+    Reads every `record.json` under the folder, and `failed.json` of runs without one; where there are none, the
+    `records.csv` of a published study.
     `loss_se_paired_nats` is added: the standard error of a run's loss against the best run's on the same
     validation windows, which is what counts when runs are compared (the sampling error common to all of them
     moves the level of the curve, not its shape).
 
     Raises:
-        ValueError: when the folder is missing or holds no records.
+        ValueError: when the folder is missing, holds no records, or a damaged one.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; train a sweep there first or name another")
     paths = sorted(folder.glob(f"**/{RECORD}"))
+    paths += sorted(path for path in folder.glob(f"**/{FAILED}") if not path.with_name(RECORD).exists())
     if not paths:
         if (folder / TABLE).is_file():
             return pd.read_csv(folder / TABLE)
         raise ValueError(f"{folder}: no run records in it; is it the folder of a sweep (runs/NAME)?")
-    records = [read_record(path) for path in paths]
+    try:
+        records = [read_record(path) for path in paths]
+    except Damaged as error:
+        raise ValueError(
+            f"{error}; the command that trained this study sets it aside and trains it again"
+        ) from error
     frame = pd.DataFrame([asdict(record) for record in records])
     frame["loss_se_paired_nats"] = _paired_errors(frame, paths)
     return frame.sort_values(["params_total", "tokens", "seed"], kind="stable").reset_index(drop=True)

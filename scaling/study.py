@@ -12,7 +12,8 @@ from rich.table import Table
 from scaling.commands.fit import FitKeys, run
 from scaling.corpus.config import LexiconCorpus
 from scaling.display import format_count, format_seconds
-from scaling.records import TABLE, load_sweep, write_atomically, write_table
+from scaling.files import write_atomically
+from scaling.records import TABLE, load_sweep, write_table
 
 if TYPE_CHECKING:
     from scaling.config import SweepConfig
@@ -48,15 +49,11 @@ def print_plan(config: "SweepConfig", planned: "list[PlannedJob]", waiting: "lis
 def conclude(config: "SweepConfig", planned: "list[PlannedJob]", failures: dict[str, str]) -> int:
     """Collect the records, analyse them, print tables and write figures; returns how many runs are not done."""
     console = Console()
-    missing = [
-        (job.name, folder.name)
-        for job in planned
-        for folder, record in zip(job.job.run_folders, job.job.recorded(), strict=True)
-        if record is None
-    ]
     for job, reason in failures.items():
         console.print(f"[red]failed[/] {job}: {reason}", highlight=False)
-    if len(missing) == sum(len(job.job.tokens) for job in planned):
+    runs = [record for job in planned for record in job.job.recorded()]
+    missing = runs.count(None)
+    if missing == len(runs):
         raise ValueError(f"{config.folder}: no run was trained; see the reasons above")
     table = load_sweep(config.folder)
     write_table(table, config.folder)
@@ -68,12 +65,14 @@ def conclude(config: "SweepConfig", planned: "list[PlannedJob]", failures: dict[
         print_truth(console, table, config.corpus.a)
     for label, files in {"records": TABLE, "this study's config": CONFIG}.items():
         console.print(f"{label}: {config.folder / files}", highlight=False)
-    unfinished = len(missing) + int((table["status"] != "done").sum())
-    if unfinished:
+    diverged = sum(record is not None and record.status != "done" for record in runs)
+    if missing:
         console.print(
-            f"[red]{unfinished} planned runs are not done[/]; the same command trains what is missing"
+            f"[red]{missing} planned runs are not trained[/]; the same command trains them", highlight=False
         )
-    return unfinished
+    if diverged:
+        console.print(f"[red]{diverged} planned runs diverged[/]; see the last column above", highlight=False)
+    return missing + diverged
 
 
 def print_runs(console: Console, runs: pd.DataFrame) -> None:

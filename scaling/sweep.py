@@ -3,7 +3,11 @@
 As a Hydra sweeper it hands every job to the configured launcher as overrides of the sweep's own config.
 """
 
-from collections.abc import Sequence
+import logging
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +16,14 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from scaling.launcher import default_workers
+
 if TYPE_CHECKING:  # Hydra imports this module at every start: what is heavy waits until a sweep runs
     from scaling.config import SweepConfig
     from scaling.design import PlannedRun
+
+
+log = logging.getLogger(__name__)
 
 
 class ScalingSweeper(Sweeper):
@@ -27,7 +36,7 @@ class ScalingSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the sweep; returns the number of planned runs that are not done at its end."""
+        """Run the sweep; exits with status 1 where a planned run is not done at its end."""
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
         from scaling.config import SweepConfig, load, register
@@ -41,37 +50,40 @@ class ScalingSweeper(Sweeper):
         register()
         assert self.config is not None
         assert self.launcher is not None
+        workers = self.config.hydra.launcher.get("workers") or default_workers(self.config)
         bare = self.config.copy()
         with open_dict(bare):
             del bare["hydra"]
         config = load(bare)
         assert isinstance(config, SweepConfig)
-        return run_sweep(config, arguments, self.launcher.launch)
+        unfinished = run_sweep(config, arguments, self.launcher.launch, workers)
+        if unfinished:
+            raise SystemExit(1)
+        return unfinished
 
 
-def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any) -> int:
-    """Plan, train, collect and analyse a study; returns how many planned runs are not done."""
-    from scaling import study
-    from scaling.corpus import prepare
-    from scaling.design import jobs as group_jobs
-    from scaling.design import plan
+def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, workers: int) -> int:
+    """Plan, train, collect and analyse a study; returns how many planned runs are not done.
+
+    `workers`: jobs at once on this machine, for what fits and how long it takes.
+    """
+    from scaling import dry_run, ground, study
     from scaling.display import SweepDisplay
-    from scaling.job import resolve_shape
 
-    # Made here once, so that the workers find the tokens ready; and the vocabulary decides the shapes.
-    corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
-    like = resolve_shape(config, corpus.vocab_size)
-    runs = plan(config.design, like, config.seed)
-    share = config.design.share_trunks and config.schedule.kind == "wsd"
-    planned = [PlannedJob(config, group, corpus) for group in group_jobs(runs, share)]
+    planned = plan_jobs(config)
     folder = config.folder
+    if config.dry_run:
+        dry_run.print_dry_run(config, planned, workers)
+        return 0
     writable(folder)
+    ground.settle(folder, ground.describe(config, planned))
     study.write_config(config, folder)
 
     waiting = [job for job in planned if not job.recorded]
-    waiting.sort(
-        key=lambda job: -sum(job.job.flops_spent)
-    )  # the largest first: the last to end is then a small one
+    device = dry_run.runtime_device(config.trainer.accelerator)
+    dry_run.refuse_what_does_not_fit(
+        waiting, device, workers, dry_run.memory_bytes(device), shutil.disk_usage(folder).free
+    )
     display = SweepDisplay(
         folder,
         {
@@ -88,11 +100,79 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any) -> int:
     failures: dict[str, str] = {}
     if waiting:
         with display:
-            results: Sequence[Any] = launch([[*arguments, *job.overrides] for job in waiting], 0)
-        for job, result in zip(waiting, results, strict=True):
-            if result.status.name == "FAILED":
-                failures[job.name] = str(result._return_value)
+            failures = train_jobs(planned, lambda jobs: launch_jobs(jobs, arguments, launch))
     return study.conclude(config, planned, failures)
+
+
+def plan_jobs(config: "SweepConfig") -> "list[PlannedJob]":
+    """The training jobs of a study, the largest first: the last to end is then a small one."""
+    from scaling.corpus import prepare
+    from scaling.design import jobs as group_jobs
+    from scaling.design import plan
+    from scaling.job import resolve_shape
+
+    # Made here once, so that the workers find the tokens ready; and the vocabulary decides the shapes.
+    corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
+    like = resolve_shape(config, corpus.vocab_size)
+    runs = plan(config.design, like, config.seed)
+    share = config.design.share_trunks and config.schedule.kind == "wsd"
+    planned = [PlannedJob(config, group, corpus) for group in group_jobs(runs, share)]
+    return sorted(planned, key=lambda job: -sum(job.job.flops_spent))
+
+
+WAIT_SECONDS = 0.5
+"""Time between two looks at jobs that others train."""
+LAUNCHES = 3
+"""How often a job is launched that ends neither with records nor with a reason."""
+
+
+def train_jobs(
+    jobs: "list[PlannedJob]", launch: "Callable[[list[PlannedJob]], dict[str, str]]"
+) -> dict[str, str]:
+    """Have every job trained, here or by another sweep on the same folder; returns why each that failed did, by name.
+
+    Args:
+        jobs: those to train; recorded ones are only tidied up.
+        launch: trains jobs and returns why each that failed did.
+
+    Jobs that another process holds are waited for, and launched here if it dies. A failure leaves its record.
+    """
+    from scaling.attempts import record_failure
+    from scaling.claims import holder_of
+
+    failures: dict[str, str] = {}
+    launched: Counter[str] = Counter()
+    told = ""
+    everything = jobs
+    while jobs := [job for job in jobs if job.name not in failures and not job.recorded]:
+        held = {job.name: holder for job in jobs if (holder := holder_of(job.job.folder))}
+        if free := [job for job in jobs if job.name not in held]:
+            failures |= launch(free)
+            launched.update(job.name for job in free)
+            for job in free:
+                if launched[job.name] == LAUNCHES and not job.recorded and not holder_of(job.job.folder):
+                    failures.setdefault(job.name, f"ended {LAUNCHES} times without a record or a reason")
+                if job.name in failures:
+                    record_failure(job.job, failures[job.name])
+            continue
+        if (
+            now := f"{len(held)} jobs are trained by others: {', '.join(sorted(map(str, {*held.values()})))}"
+        ) != told:
+            log.info("%s; waiting for them", now)
+            told = now
+        time.sleep(WAIT_SECONDS)
+    for job in everything:
+        if job.name not in failures:
+            job.job.tidy()
+    return failures
+
+
+def launch_jobs(jobs: "list[PlannedJob]", arguments: list[str], launch: Any) -> dict[str, str]:
+    """Train jobs through a launcher; returns why each that failed did, by name."""
+    results: Sequence[Any] = launch([[*arguments, *job.overrides] for job in jobs], 0)
+    # A job's own reason is what the task returned; an exception is what kept the task from running.
+    reasons = {job.name: result._return_value for job, result in zip(jobs, results, strict=True)}
+    return {name: str(reason) for name, reason in reasons.items() if reason is not None}
 
 
 def writable(folder: Path) -> None:

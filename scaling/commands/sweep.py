@@ -1,5 +1,7 @@
 """`scaling sweep`: plan a study, train it, fit it."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
@@ -7,17 +9,15 @@ from scaling import hydra_app
 
 
 @hydra.main(version_base="1.3", config_path="pkg://scaling.conf", config_name="sweep")
-def sweep(config: DictConfig) -> float | None:
-    """Train one job of the sweep, wherever its launcher runs it; returns the last run's validation loss."""
+def sweep(config: DictConfig) -> str | None:
+    """Train one job of the sweep, wherever its launcher runs it; returns why it failed, or None."""
+    from scaling.attempts import attempt
     from scaling.config import load, register
-    from scaling.display import progress_file
-    from scaling.pretrain import pretrain
 
     register()
-    job = load(config)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    return pretrain(job, progress_file(job.folder))[-1].loss_nats
+    return attempt(load(config))
 
 
 if __name__ == "__main__":
+    sys.argv = ["dry_run=true" if word == "--dry-run" else word for word in sys.argv]
     hydra_app.run(sweep)

@@ -32,6 +32,8 @@ class TokenCorpus:
     """Held-out windows; always finite."""
     vocab_size: int
     """Number of distinct tokens."""
+    tokenizer: str
+    """Text from which the tokenizer can be made again."""
     fingerprint: str
     """SHA-256, hex, of the tokens on both sides and the tokenizer: equal means the same experiment."""
     bytes_per_token: float
@@ -58,12 +60,13 @@ def prepare(corpus: CorpusConfig, tokenizer: TokenizerConfig, cache_dir: Path) -
             name, documents, files = corpus.name, hub.documents(corpus), hub.files(corpus)
         case _:
             raise ValueError(f"unknown corpus {type(corpus).__name__}: use stdlib, text, hub or lexicon")
-    entry, train, validation = token_files(documents, files, corpus, tokenizer, cache_dir)
+    entry, definition, train, validation = token_files(documents, files, corpus, tokenizer, cache_dir)
     return TokenCorpus(
         name=name,
         train=train,
         validation=validation,
         vocab_size=entry.vocab_size,
+        tokenizer=definition,
         fingerprint=entry.fingerprint,
         bytes_per_token=entry.bytes_per_token,
         train_tokens=entry.train.tokens,
@@ -80,6 +83,7 @@ def _prepare_lexicon(corpus: LexiconCorpus, tokenizer: TokenizerConfig) -> Token
         train=lexicon.train_source(corpus),
         validation=lexicon.validation_source(corpus),
         vocab_size=ByteEncoder().vocab_size,
+        tokenizer=ByteEncoder().definition(),
         fingerprint=lexicon.fingerprint(corpus),
         bytes_per_token=1.0,
         train_tokens=None,

@@ -1,4 +1,4 @@
-"""Which windows of the corpus make batch i: a pure function of (seed, i), with no state to save or lose.
+"""Which windows of the corpus make a batch: a pure function of (seed, windows read before), with no state to lose.
 
 Training reads the corpus in epochs, and every epoch visits each window exactly once in its own order.
 The order is never stored. Position p of an epoch is mapped to a window by a balanced Feistel network on
@@ -20,23 +20,22 @@ _STREAM = 1 << 62  # keeps these Philox keys apart from those of the lexicon
 _REPLICA = 1 << 40  # windows of an endless corpus that one seed may read before it meets the next seed's
 
 
-def window_order(seed: int, step: int, batch_windows: int, n_windows: int | None) -> NDArray[np.int64]:
-    """Indices, shape (batch_windows,), of the windows in batch `step` (from 0).
+def window_order(seed: int, first: int, count: int, n_windows: int | None) -> NDArray[np.int64]:
+    """Indices, shape (count,), of the windows of a batch before which `first` windows were read.
 
     Batches follow one another through the epochs without gap: a batch may end one epoch and begin the
     next. With `n_windows` None the corpus is endless and each seed reads fresh windows of its own.
     """
-    _check(seed, step, batch_windows)
-    first = step * batch_windows
+    _check(seed, first, count)
     if n_windows is None:
-        return (seed % 2**22) * _REPLICA + np.arange(first, first + batch_windows)
+        return (seed % 2**22) * _REPLICA + np.arange(first, first + count)
     if n_windows < 1:
         raise ValueError(f"the corpus holds {n_windows} windows: it is shorter than one context")
     first_epoch, offset = divmod(first, n_windows)
-    if offset + batch_windows <= n_windows:
-        return _permute(np.arange(offset, offset + batch_windows), seed, first_epoch, n_windows)
+    if offset + count <= n_windows:
+        return _permute(np.arange(offset, offset + count), seed, first_epoch, n_windows)
     parts = []
-    wanted, epoch = batch_windows, first_epoch
+    wanted, epoch = count, first_epoch
     while wanted:
         positions = np.arange(offset, min(n_windows, offset + wanted))
         parts.append(_permute(positions, seed, epoch, n_windows))
@@ -44,11 +43,10 @@ def window_order(seed: int, step: int, batch_windows: int, n_windows: int | None
     return np.concatenate(parts)
 
 
-def _check(seed: int, step: int, batch_windows: int) -> None:
-    if seed < 0 or step < 0 or batch_windows < 1:
+def _check(seed: int, first: int, count: int) -> None:
+    if seed < 0 or first < 0 or count < 1:
         raise ValueError(
-            f"window_order needs seed >= 0, step >= 0 and batch_windows >= 1, "
-            f"not seed={seed}, step={step}, batch_windows={batch_windows}"
+            f"window_order needs seed >= 0, first >= 0 and count >= 1, not seed={seed}, first={first}, count={count}"
         )
 
 

@@ -21,9 +21,10 @@ from scaling.corpus.config import CorpusConfig, TokenizerConfig
 from scaling.corpus.split import digest, signature, split
 from scaling.corpus.tokenizer import train_tokenizer
 from scaling.corpus.tokens import TokenArray, TokenFile, open_tokens, write_tokens
+from scaling.files import read_json, write_json
 
-_FORMAT = 2
-"""Raised whenever the same source would give other token files than before."""
+_FORMAT = 3
+"""Raised whenever the same source would give other files than before."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ def token_files(
     corpus: CorpusConfig,
     tokenizer: TokenizerConfig,
     cache_dir: Path,
-) -> tuple[Entry, TokenArray, TokenArray]:
-    """The entry of a corpus and its training and validation tokens, made now if they are not there yet.
+) -> tuple[Entry, str, TokenArray, TokenArray]:
+    """The entry of a corpus, its tokenizer's definition, and its training and validation tokens.
+
+    They are made now if they are not there yet.
 
     `documents` is read only if they must be made. Raises ValueError, in one line, for a damaged entry, a
     cache that cannot be written, and whatever is wrong with the documents.
@@ -63,7 +66,8 @@ def token_files(
         except OSError as error:
             raise ValueError(f"cannot write token files under {cache_dir}: {error}") from error
     entry = _read_entry(folder)
-    return entry, open_tokens(folder, entry.train), open_tokens(folder, entry.validation)
+    train, validation = open_tokens(folder, entry.train), open_tokens(folder, entry.validation)
+    return entry, _read_definition(folder, entry), train, validation
 
 
 def _stamp(source_files: list[Path], corpus: CorpusConfig, tokenizer: TokenizerConfig) -> str:
@@ -122,17 +126,21 @@ def _make(
         pieces = list(encoder.encode(held_out))
         validation = write_tokens(entry / "validation.tokens", pieces, encoder.vocab_size)
     definition = encoder.definition()
-    (entry / "tokenizer.txt").write_text(definition)
+    (entry / "tokenizer.txt").write_bytes(definition.encode())
     described = Entry(
         train=train,
         validation=validation,
         vocab_size=encoder.vocab_size,
-        fingerprint=sha256("\n".join([train.sha256, validation.sha256, definition]).encode()).hexdigest(),
+        fingerprint=_fingerprint(train, validation, definition),
         train_documents=len(parts.train),
         validation_documents=len(held_out),
         bytes_per_token=sum(len(document) + 1 for document in held_out) / validation.tokens,
     )
-    (entry / "entry.json").write_text(json.dumps(asdict(described), indent=2))
+    write_json(entry / "entry.json", asdict(described))
+
+
+def _fingerprint(train: TokenFile, validation: TokenFile, definition: str) -> str:
+    return sha256("\n".join([train.sha256, validation.sha256, definition]).encode()).hexdigest()
 
 
 def _first_bytes(documents: Iterable[bytes], limit: int) -> Iterator[bytes]:
@@ -148,7 +156,7 @@ def _first_bytes(documents: Iterable[bytes], limit: int) -> Iterator[bytes]:
 
 def _read_entry(folder: Path) -> Entry:
     try:
-        told = json.loads((folder / "entry.json").read_text())
+        told = read_json(folder / "entry.json")
         return Entry(
             **{**told, "train": TokenFile(**told["train"]), "validation": TokenFile(**told["validation"])}
         )
@@ -156,3 +164,18 @@ def _read_entry(folder: Path) -> Entry:
         raise ValueError(
             f"{folder / 'entry.json'} cannot be read ({error}): delete {folder} and run again"
         ) from error
+
+
+def _read_definition(folder: Path, entry: Entry) -> str:
+    """The tokenizer's definition, checked against the entry's fingerprint."""
+    try:
+        definition = (folder / "tokenizer.txt").read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{folder / 'tokenizer.txt'} cannot be read ({error}): delete {folder} and run again"
+        ) from error
+    if _fingerprint(entry.train, entry.validation, definition) != entry.fingerprint:
+        raise ValueError(
+            f"{folder / 'tokenizer.txt'} is damaged (its checksum does not match): delete {folder} and run again"
+        )
+    return definition

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scaling.corpus.config import BPETokenizer, BytesTokenizer, TokenizerConfig
 
 SEPARATOR_BYTE = 0xFF
+BYTES_DEFINITION = "bytes"
 _BATCH_DOCUMENTS = 256
 
 
@@ -30,9 +31,13 @@ class ByteEncoder:
         for document in documents:
             yield np.frombuffer(document + bytes([SEPARATOR_BYTE]), np.uint8)
 
+    def decode(self, tokens: list[int]) -> str:
+        """The text that tokens spell; bytes that are no UTF-8 become U+FFFD."""
+        return bytes(tokens).decode(errors="replace")
+
     def definition(self) -> str:
-        """Text from which the tokenizer can be made again."""
-        return "bytes"
+        """Text from which the tokenizer can be made again; see `from_definition`."""
+        return BYTES_DEFINITION
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,13 @@ class BPEEncoder:
             for encoding in self.model.encode_batch_fast(batch):
                 yield np.array([*encoding.ids, separator], dtype=np.int64)
 
+    def decode(self, tokens: list[int]) -> str:
+        """The text that tokens spell; separators spell nothing, bytes that are no UTF-8 become U+FFFD."""
+        separator = self.vocab_size - 1
+        return str(self.model.decode([token for token in tokens if token != separator]))
+
     def definition(self) -> str:
-        """The `tokenizers` library's JSON."""
+        """The `tokenizers` library's JSON; see `from_definition`."""
         return str(self.model.to_str())
 
 
@@ -69,7 +79,27 @@ def train_tokenizer(config: TokenizerConfig, train_documents: Iterable[bytes]) -
             raise ValueError(f"unknown tokenizer {type(config).__name__}: use bytes or bpe")
 
 
-def _train_bpe(vocab_size: int, train_documents: Iterable[bytes]) -> BPEEncoder:
+def from_definition(definition: str, vocab_size: int) -> Tokenizer:
+    """The tokenizer that a definition describes.
+
+    Raises:
+        ValueError: when the definition is damaged, or its library is not installed.
+    """
+    if definition == BYTES_DEFINITION:
+        return ByteEncoder()
+    tokenizers = _library()
+    try:
+        model = tokenizers.Tokenizer.from_str(definition)
+    except Exception as error:  # the library raises nothing narrower
+        raise ValueError(f"not a tokenizer's definition: {error}") from error
+    if model.get_vocab_size() + 1 != vocab_size:
+        raise ValueError(
+            f"the tokenizer has {model.get_vocab_size() + 1} tokens, the model's vocabulary {vocab_size}"
+        )
+    return BPEEncoder(model, vocab_size)
+
+
+def _library() -> Any:
     try:
         import tokenizers
     except ImportError as error:
@@ -77,6 +107,11 @@ def _train_bpe(vocab_size: int, train_documents: Iterable[bytes]) -> BPEEncoder:
             "tokenizer=bpe needs the tokenizers library: pip install 'scaling-simulator[bpe]', "
             "or set tokenizer=bytes"
         ) from error
+    return tokenizers
+
+
+def _train_bpe(vocab_size: int, train_documents: Iterable[bytes]) -> BPEEncoder:
+    tokenizers = _library()
     byte_level = tokenizers.pre_tokenizers.ByteLevel
     model = tokenizers.Tokenizer(tokenizers.models.BPE())
     model.pre_tokenizer = byte_level(add_prefix_space=False)

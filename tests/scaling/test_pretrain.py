@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.branching import CHECKPOINT, CURVE, Progress
+from scaling.branching import CURVE, Progress
 from scaling.config import AdamWConfig, CosineConfig, ModelConfig, MuonConfig, TrainConfig
+from scaling.job import CHECKPOINT
 from scaling.pretrain import pretrain
 from scaling.records import RECORD, RunRecord, load_sweep
 
@@ -33,8 +34,12 @@ def test_the_same_config_twice_gives_the_identical_curve(tiny_job: Make) -> None
     assert other[0].loss_nats != one[0].loss_nats
 
 
+# Doublings of the batch within the first few thousand tokens.
+RAMP = MuonConfig(lr=5e-3, batch_smallest=64, batch_reference=4096)
+
+
 @pytest.mark.parametrize(
-    "optim", [MuonConfig(lr=5e-3, batch_tokens=128), AdamWConfig(lr=5e-3, batch_tokens=128)]
+    "optim", [MuonConfig(lr=5e-3, batch_tokens=128), AdamWConfig(lr=5e-3, batch_tokens=128), RAMP]
 )
 def test_a_branch_is_the_run_it_stands_for(tiny_job: Make, optim: MuonConfig | AdamWConfig) -> None:
     """Bit for bit: a run that left a trunk, and the same run trained alone."""
@@ -50,12 +55,26 @@ def test_a_branch_is_the_run_it_stands_for(tiny_job: Make, optim: MuonConfig | A
     assert sum(r.tokens_spent for r in branched) < sum(r.tokens for r in branched)
 
 
-@pytest.mark.parametrize("stop", [5, 20, 23, 40, 47])
-def test_a_job_killed_anywhere_ends_with_the_same_records(tiny_job: Make, stop: int) -> None:
+@pytest.mark.parametrize(
+    ("stop", "optim"),
+    [*((stop, MuonConfig(lr=5e-3, batch_tokens=128)) for stop in (5, 20, 23, 40, 47)), (30, RAMP)],
+)
+def test_a_job_killed_anywhere_ends_with_the_same_records(
+    tiny_job: Make, stop: int, optim: MuonConfig
+) -> None:
     """Stopped in the trunk, at a boundary, in a branch; checkpoints at every look."""
-    whole = tiny_job([3072, 6144], name="whole")
+    whole = tiny_job([3072, 6144], name="whole", optim=optim)
     expected = pretrain(whole)
-    config = tiny_job([3072, 6144], name="killed")
+    config = stop_at(tiny_job([3072, 6144], name="killed", optim=optim), stop)
+    assert not all((config.folder / record.run_id / RECORD).is_file() for record in expected)
+    resumed = pretrain(config)
+    assert [outcome(r) for r in resumed] == [outcome(r) for r in expected]
+    assert curves(config, resumed) == curves(whole, expected)
+    assert not (config.folder / CHECKPOINT).exists()
+
+
+def stop_at(config: TrainConfig, stop: int) -> TrainConfig:
+    """Train until a step, with a checkpoint at every one, and be killed; returns the config to go on with."""
     trainer = replace(config.trainer, checkpoint_every_seconds=0.0, log_every_seconds=0.0)
     config = replace(config, trainer=trainer)
 
@@ -68,11 +87,81 @@ def test_a_job_killed_anywhere_ends_with_the_same_records(tiny_job: Make, stop: 
 
     with pytest.raises(Killed):
         pretrain(config, kill)
-    assert not all((config.folder / record.run_id / RECORD).is_file() for record in expected)
-    resumed = pretrain(config)
-    assert [outcome(r) for r in resumed] == [outcome(r) for r in expected]
-    assert curves(config, resumed) == curves(whole, expected)
-    assert not (config.folder / CHECKPOINT).exists()
+    return config
+
+
+def steps_of(config: TrainConfig) -> tuple[list[RunRecord], int]:
+    """The job's records and the number of steps that this start of it took."""
+    seen: list[Progress] = []
+    records = pretrain(config, seen.append)
+    return records, len(seen)
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "trunk.ckpt"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "foreign"])
+def test_a_damaged_checkpoint_is_set_aside_and_said(
+    tiny_job: Make, name: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = pretrain(tiny_job([3072, 6144], name="whole"))
+    config = stop_at(tiny_job([3072, 6144], name="killed"), 23)  # in the first branch
+    path = config.folder / name
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        data = data[: len(data) // 2]
+    elif damage == "flip":
+        data[len(data) // 3] ^= 16
+    else:
+        data = bytearray(b"something else")
+    path.write_bytes(data)
+    records = pretrain(config)
+    assert [outcome(r) for r in records] == [outcome(r) for r in expected]
+    assert (config.folder / f"{name}.damaged-1").read_bytes() == data
+    assert f"{path}: " in caplog.text
+    assert f"set aside as {name}.damaged-1, going on from" in caplog.text
+
+
+def test_a_run_whose_record_was_lost_is_trained_again_and_no_other(tiny_job: Make) -> None:
+    config = tiny_job([3072, 6144, 12288])
+    config = replace(config, trainer=replace(config.trainer, log_every_seconds=0.0))
+    expected = pretrain(config)
+    paths = [config.folder / record.run_id / RECORD for record in expected]
+    for lost, steps in ((0, 24), (1, 39 + 9), (2, 77 + 19)):  # the trunk up to its leave, and its branch
+        times = [path.stat().st_mtime_ns for path in paths]
+        paths[lost].unlink()
+        records, taken = steps_of(config)
+        assert [outcome(r) for r in records] == [outcome(r) for r in expected]
+        assert taken == steps
+        assert [p.stat().st_mtime_ns != t for p, t in zip(paths, times, strict=True)] == [
+            run == lost for run in range(3)
+        ]
+
+
+def test_a_run_recorded_just_before_a_kill_is_not_trained_again(
+    tiny_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the record and whatever is written after it."""
+    expected = pretrain(tiny_job([3072, 6144], name="whole"))
+    config = tiny_job([3072, 6144], name="killed")
+    config = replace(
+        config, trainer=replace(config.trainer, checkpoint_every_seconds=0.0, log_every_seconds=0.0)
+    )
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scaling.branching.Branching._return_to_trunk", kill)
+        with pytest.raises(Killed):
+            pretrain(config)
+    first = config.folder / expected[0].run_id / RECORD
+    before = first.stat().st_mtime_ns
+    records, taken = steps_of(config)
+    assert [outcome(r) for r in records] == [outcome(r) for r in expected]
+    assert first.stat().st_mtime_ns == before
+    assert taken == 48 - 19  # the rest of the trunk and the second branch
 
 
 def test_a_recorded_run_is_not_trained_again(tiny_job: Make) -> None:
@@ -135,6 +224,7 @@ def test_a_record_says_what_was_spent(tiny_job: Make) -> None:
     "changes",
     [
         {"optim": AdamWConfig(lr=1e-3, batch_tokens=256)},
+        {"optim": RAMP, "model": ModelConfig(width=64, depth=3, context=16)},
         {"model": ModelConfig(width=64, depth=3, context=64, ffn="gelu", tied_head=False, qk_norm=False)},
         {"model": ModelConfig(width=48, depth=2, heads=6, kv_heads=2, context=32)},
     ],

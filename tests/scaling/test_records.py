@@ -1,15 +1,19 @@
 """Records are whole or absent, and a sweep reads back as a table."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from scaling.branching import CURVE
 from scaling.config import TrainConfig
+from scaling.files import Damaged, read_json, write_atomically, write_json
 from scaling.pretrain import pretrain
-from scaling.records import RECORD, load_sweep, read_record, write_atomically, write_table
+from scaling.records import RECORD, VALIDATION_LOSSES, load_sweep, read_record, write_table
+from scaling.trained import MODEL
 
 
 def test_a_sweep_reads_back_as_a_table(tiny_job: Callable[..., TrainConfig], tmp_path: Path) -> None:
@@ -32,23 +36,64 @@ def test_a_sweep_reads_back_as_a_table(tiny_job: Callable[..., TrainConfig], tmp
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[: len(text) // 2], "not a run record"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema 99"),
-        (lambda text: text.replace('"tokens":', '"tokenz":'), "without tokens"),
-        (lambda text: "[1, 2]", "schema list"),
+        (lambda text: text[: len(text) // 2], "truncated or damaged"),
+        (lambda text: text.replace('"tokens": 2048', '"tokens": 2049'), "checksum does not match"),
+        (lambda text: text.replace('"tokens":', '"tokenz":'), "checksum does not match"),
+        (lambda text: re.sub(r'"loss_nats": \d', '"loss_nats": 0', text), "checksum does not match"),
+        (lambda text: "[1, 2]", "no checksum"),
+        (lambda text: "{}", "no checksum"),
+        (lambda text: "[" * 100_000, "damaged"),
+        (lambda text: text.replace('"lr": 0.005', '"lr": NaN'), "damaged"),
     ],
 )
-def test_a_damaged_record_is_named(
-    tiny_job: Callable[..., TrainConfig], damage: Callable[[str], str], message: str
+def test_a_damaged_record_is_named_set_aside_and_its_run_trained_again(
+    tiny_job: Callable[..., TrainConfig],
+    damage: Callable[[str], str],
+    message: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    config = tiny_job([2048])
+    first = pretrain(config)[0]
+    path = next(config.folder.glob(f"*/{RECORD}"))
+    text = damage(path.read_text())
+    assert text != path.read_text()
+    path.write_text(text)
+    with pytest.raises(Damaged, match=message) as raised:
+        read_record(path)
+    assert str(path) in str(raised.value)
+    with pytest.raises(ValueError, match="trains it again"):
+        load_sweep(config.folder)
+    again = pretrain(config)[0]
+    assert f"{RECORD}.damaged-1, and the run is trained again" in caplog.text
+    assert path.with_name(f"{RECORD}.damaged-1").read_text() == text
+    assert (again.loss_nats, again.identity) == (first.loss_nats, first.identity)
+
+
+@pytest.mark.parametrize("name", [VALIDATION_LOSSES, CURVE, MODEL])
+def test_a_damaged_file_of_a_run_is_found(tiny_job: Callable[..., TrainConfig], name: str) -> None:
+    config = tiny_job([2048])
+    pretrain(config)
+    record = next(config.folder.glob(f"*/{RECORD}"))
+    file = record.with_name(name)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(Damaged, match=f"{name}: damaged"):
+        read_record(record)
+    file.unlink()
+    with pytest.raises(Damaged, match=f"{name}: missing"):
+        read_record(record)
+
+
+def test_a_record_of_another_version_is_refused_not_set_aside(tiny_job: Callable[..., TrainConfig]) -> None:
     config = tiny_job([2048])
     pretrain(config)
     path = next(config.folder.glob(f"*/{RECORD}"))
-    path.write_text(damage(path.read_text()))
-    with pytest.raises(ValueError, match=message):
-        read_record(path)
-    with pytest.raises(ValueError, match=message):
-        pretrain(config)
+    write_json(path, {**read_json(path), "schema_version": 99})
+    for read in (pretrain, lambda _: load_sweep(config.folder)):
+        with pytest.raises(ValueError, match="schema 99"):
+            read(config)
+    assert path.is_file()
 
 
 def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from scaling.corpus.batches import window_order
 
 
 def visits(seed: int, steps: int, batch: int, n_windows: int) -> np.ndarray:
-    return np.concatenate([window_order(seed, step, batch, n_windows) for step in range(steps)])
+    return np.concatenate([window_order(seed, step * batch, batch, n_windows) for step in range(steps)])
 
 
 @settings(deadline=None)
@@ -34,7 +34,7 @@ def test_the_order_does_not_depend_on_how_it_is_cut_into_batches(
     n: int, seed: int, first: int, batch: int
 ) -> None:
     n = min(n, 10**9)
-    whole = window_order(seed, first, batch, n)
+    whole = window_order(seed, first * batch, batch, n)
     one_by_one = [window_order(seed, first * batch + i, 1, n)[0] for i in range(batch)]
     assert whole.tolist() == one_by_one
     assert whole.min() >= 0
@@ -79,9 +79,9 @@ def test_the_order_is_the_same_on_every_machine() -> None:
 
 
 def test_an_endless_corpus_gives_each_seed_windows_of_its_own() -> None:
-    ours = [window_order(seed, step, 16, None) for seed in (0, 1, 2) for step in (0, 1, 10**6)]
+    ours = [window_order(seed, 16 * step, 16, None) for seed in (0, 1, 2) for step in (0, 1, 10**6)]
     assert len(np.unique(np.concatenate(ours))) == len(ours) * 16
-    np.testing.assert_array_equal(window_order(0, 3, 4, None), [12, 13, 14, 15])
+    np.testing.assert_array_equal(window_order(0, 12, 4, None), [12, 13, 14, 15])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_an_endless_corpus_gives_each_seed_windows_of_its_own() -> None:
     [
         ((0, 0, 4, 0), "shorter than one context"),
         ((-1, 0, 4, 9), "seed=-1"),
-        ((0, 0, 0, 9), "batch_windows=0"),
+        ((0, 0, 0, 9), "count=0"),
     ],
 )
 def test_impossible_orders_are_refused(arguments: tuple[int, int, int, int], told: str) -> None:

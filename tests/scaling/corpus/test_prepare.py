@@ -147,6 +147,17 @@ def test_a_damaged_entry_is_named_and_made_anew_once_deleted(folder: Path, name:
     assert prepared(folder).fingerprint == before
 
 
+def test_an_altered_figure_in_an_entry_is_not_believed(folder: Path) -> None:
+    prepared(folder)
+    (entry,) = (folder / "cache").iterdir()
+    text = (entry / "entry.json").read_text()
+    altered = text.replace('"bytes_per_token": 1', '"bytes_per_token": 2')
+    assert altered != text
+    (entry / "entry.json").write_text(altered)
+    with pytest.raises(ValueError, match=r"entry.json.*checksum does not match"):
+        prepared(folder)
+
+
 def test_a_cache_that_cannot_be_written_is_told_plainly(folder: Path) -> None:
     (folder / "file").touch()
     with pytest.raises(ValueError, match=r"cannot write token files under .*file"):
@@ -156,7 +167,9 @@ def test_a_cache_that_cannot_be_written_is_told_plainly(folder: Path) -> None:
 def test_training_resumes_with_the_very_batches_it_would_have_had(folder: Path) -> None:
     def batches(corpus: TokenCorpus, first: int, last: int) -> np.ndarray:
         count = corpus.train.windows(64)
-        return np.stack([corpus.train.gather(window_order(7, s, 8, count), 64) for s in range(first, last)])
+        return np.stack(
+            [corpus.train.gather(window_order(7, 8 * s, 8, count), 64) for s in range(first, last)]
+        )
 
     for make in (
         lambda: prepared(folder),

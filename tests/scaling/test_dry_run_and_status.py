@@ -1,0 +1,176 @@
+"""The plan before a sweep, and its state from outside."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from scaling import dry_run, ground
+from scaling.attempts import record_failure
+from scaling.claims import claim
+from scaling.commands import status as command
+from scaling.config import DesignConfig, HardwareConfig, SweepConfig, TrainConfig
+from scaling.pretrain import pretrain
+from scaling.records import RECORD
+from scaling.status import read_status, render
+from scaling.sweep import PlannedJob, plan_jobs
+
+Make = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def study(tiny_job: Make) -> SweepConfig:
+    """Three jobs of two runs."""
+    values: dict[str, Any] = {**vars(tiny_job([2048])), "branches": [], "name": "sweep"}
+    design = DesignConfig(
+        min_flops=4e7, max_flops=8e7, budgets=2, sizes=3, size_ratio=1.6,
+        expected_params=7e3, expected_at_flops=6e7, expected_exponent=0.0,
+    )  # fmt: skip
+    return SweepConfig(**values, design=design)
+
+
+# --- plan ----------------------------------------------------------------------------------------------
+
+
+def test_the_plan_says_what_each_run_is_and_takes(
+    study: SweepConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(dry_run, "probe", lambda job: 1e-4 * job.params_total / 7e3)
+    jobs = plan_jobs(study)
+    dry_run.print_dry_run(study, jobs, workers=2)
+    text = capsys.readouterr().out
+    assert text.count("to train") == 7
+    assert f"{sum(sum(job.job.flops_spent) for job in jobs):.3g} FLOPs" in text
+    assert "6 runs in 3 jobs, 0 recorded already" in text
+    assert "measured now, on a few steps of 3 sizes" in text
+    assert "nothing was started" in text
+    assert not study.folder.exists()
+    seconds = [sum(dry_run.job_seconds(j.job, 1e-4 * j.job.params_total / 7e3)) for j in jobs]
+    assert dry_run.format_seconds(sum(seconds)) in text
+
+
+def test_recorded_runs_are_neither_counted_nor_measured_again(
+    study: SweepConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = sorted(plan_jobs(study), key=lambda job: job.job.params_total)
+    records = [record for job in (jobs[0], jobs[2]) for record in pretrain(job.job.config)]
+    monkeypatch.setattr(dry_run, "probe", lambda job: pytest.fail("was measured again"))
+    monkeypatch.setenv("COLUMNS", "200")
+    dry_run.print_dry_run(study, jobs, workers=1)
+    text = capsys.readouterr().out
+    assert text.count("done already") == 4
+    assert "4 recorded already" in text
+    known, source = dry_run.seconds_per_token(study, [jobs[1]], records)
+    assert source == "the runs of this study that are done"
+    assert all(value > 0 for value in known.values())
+
+
+def test_a_probe_measures_and_leaves_nothing(study: SweepConfig, tmp_path: Path) -> None:
+    job = plan_jobs(study)[0].job
+    assert 0 < dry_run.probe(job) < 1
+    assert not study.folder.exists()
+
+
+def test_another_device_is_planned_from_the_catalogue(study: SweepConfig) -> None:
+    config = replace(study, hardware=HardwareConfig(name="h100-sxm"))
+    jobs = plan_jobs(config)
+    rates, source = dry_run.seconds_per_token(config, jobs, [])
+    assert "catalogue" in source
+    assert set(rates) == {job.name for job in jobs}
+
+
+def test_what_does_not_fit_is_refused_with_a_remedy(study: SweepConfig) -> None:
+    jobs = plan_jobs(study)
+    most = max(dry_run.peak_bytes(job.job, "cpu") for job in jobs)
+    refuse = dry_run.refuse_what_does_not_fit
+    refuse(jobs, "cpu", 1, most, 1 << 40)
+    refuse(jobs, "cpu", 1, None, 1 << 40)
+    with pytest.raises(ValueError, match=r"needs .* MiB are there; trainer.micro_batch_tokens=64 fits"):
+        refuse(jobs, "cpu", 1, most - 1, 1 << 40)
+    with pytest.raises(ValueError, match=r"with the 1 beside it .*hydra.launcher.workers=1"):
+        refuse(plan_jobs(study), "cpu", 2, most, 1 << 40)
+    with pytest.raises(ValueError, match=r"lower design.max_flops"):
+        refuse(plan_jobs(study), "cpu", 1, 1000, 1 << 40)
+    with pytest.raises(ValueError, match=r"MiB are free; choose another disk with out="):
+        refuse(plan_jobs(study), "cpu", 1, None, 1000)
+
+
+def test_jobs_are_dealt_to_the_first_free_worker() -> None:
+    assert dry_run.makespan([3.0, 2.0, 2.0, 1.0], 2) == 4.0
+    assert dry_run.makespan([3.0, 2.0], 1) == 5.0
+
+
+def test_the_time_of_a_job_is_that_of_its_steps(study: SweepConfig) -> None:
+    job = plan_jobs(study)[0].job
+    held_out = job.corpus.validation.windows(16)
+    assert held_out is not None
+    spent = sum(dry_run.job_seconds(job, 1e-3)) - 1e-3 * len(job.tokens) * held_out * 16 / 3
+    flops_per_token = sum(job.flops_spent) / (spent / 1e-3)
+    from scaling.accounting.flops import train_flops_per_token
+
+    assert flops_per_token == pytest.approx(train_flops_per_token(job.shape, "exact"))
+
+
+# --- status --------------------------------------------------------------------------------------------
+
+
+def begin(study: SweepConfig) -> list[PlannedJob]:
+    jobs = plan_jobs(study)
+    ground.settle(study.folder, ground.describe(study, jobs))
+    return jobs
+
+
+def test_a_sweep_is_seen_from_its_folder(study: SweepConfig) -> None:
+    jobs = begin(study)
+    states = {job.state for job in read_status(study.folder).jobs}
+    assert states == {"waiting"}
+    pretrain(jobs[0].job.config)
+    record_failure(jobs[1].job, "out of luck")
+    jobs[2].job.folder.mkdir(exist_ok=True)
+    progress = {
+        "step": 5, "steps": 10, "tokens_per_second": 1234.0, "loss": 2.5, "seconds_left": 60.0, "runs_done": 0,
+        "runs": 2,
+    }  # fmt: skip
+    (jobs[2].job.folder / "progress.json").write_text(json.dumps(progress))
+    with claim(jobs[2].job.folder):
+        status = read_status(study.folder)
+    assert [job.state for job in status.jobs] == ["done", "failed", "training"]
+    assert [job.runs_recorded for job in status.jobs] == [2, 0, 0]
+    assert status.jobs[1].note == "out of luck"
+    assert "process" in status.jobs[2].note
+    assert status.seconds_left == pytest.approx(60)
+    console = Console(width=150, record=True)
+    console.print(render(status))
+    text = console.export_text()
+    assert "2/6 runs" in text
+    assert "5/10" in text
+    assert "about 1 m 0 s left" in text
+
+
+def test_a_killed_job_is_seen_as_interrupted_and_a_damaged_record_as_damaged(study: SweepConfig) -> None:
+    jobs = begin(study)
+    jobs[0].job.folder.mkdir()
+    (jobs[0].job.folder / "last.ckpt").touch()
+    pretrain(jobs[1].job.config)
+    path = next(jobs[1].job.folder.glob(f"*/{RECORD}"))
+    path.write_text(path.read_text()[:-20])
+    status = read_status(study.folder)
+    assert [job.state for job in status.jobs] == ["interrupted", "damaged", "waiting"]
+    assert str(path) in status.jobs[1].note
+
+
+def test_watching_ends_with_the_sweep(
+    study: SweepConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = begin(study)
+    left = list(jobs)
+    monkeypatch.setattr(time, "sleep", lambda _: pretrain(left.pop().job.config))
+    assert command.main([str(study.folder), "--watch"]) == 0
+    assert not left
+    assert "6/6 runs" in capsys.readouterr().out
