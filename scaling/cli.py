@@ -9,7 +9,9 @@ HYDRA_COMMANDS = {
     "sweep": "plan and train a scaling study, then fit it",
 }
 PLAIN_COMMANDS = {
+    "status": "where a sweep stands, from another terminal; --watch keeps showing it",
     "fit": "fit scaling laws to a sweep or to any table of parameters, tokens and loss",
+    "sample": "text from a trained run's model",
     "budget": "parameters, FLOPs, memory, time and cost of a model; or the best model for a budget",
 }
 
@@ -29,6 +31,7 @@ commands:
 
 first steps:
   scaling sweep experiment=quickstart           a real study on this machine, in minutes
+  scaling sweep experiment=gpu --dry-run        what it would train, need and take
   scaling fit runs/quickstart                   fit it again, offline
   scaling train model.width=64 tokens=1e6       one small model
   scaling budget model=gpt2 tokens=10e9         what a training run needs

@@ -90,11 +90,14 @@ class OptimConfig:
     lr_exponent: float = MISSING
     """How fast the peak learning rate falls with size."""
     batch_tokens: int | None = None
-    """Tokens an optimizer step; null: batch_reference * (N / 1e5) ** batch_exponent, rounded to whole sequences."""
-    batch_reference: int = 2048
-    """Tokens a step for a model of 1e5 parameters."""
-    batch_exponent: float = 0.0
-    """How fast the batch grows with size; small models at small budgets want about the same batch at any size."""
+    """Tokens an optimizer step, the same throughout; null: growing with the tokens seen so far, in doublings,
+    below batch_reference * (tokens seen / 1e6) ** batch_exponent."""
+    batch_smallest: int = 512
+    """Tokens a step at the start."""
+    batch_reference: int = 1024
+    """Tokens a step once 1e6 tokens were seen."""
+    batch_exponent: float = 0.5
+    """How fast the batch grows with the tokens seen; 0: batch_reference throughout."""
     weight_decay: float = 0.1
     """Decoupled weight decay, on matrices only."""
     beta1: float = 0.9
@@ -107,12 +110,15 @@ class OptimConfig:
     """Largest global gradient norm; null: no clipping."""
 
     def __post_init__(self) -> None:
-        for key in ("lr", "lr_reference", "batch_tokens", "batch_reference", "grad_clip"):
+        for key in ("lr", "lr_reference", "batch_tokens", "batch_smallest", "batch_reference", "grad_clip"):
             value = getattr(self, key)
             _require(value is None or value > 0, f"optim.{key}={value}: must be positive")
         for key in ("beta1", "beta2"):
             value = getattr(self, key)
             _require(0 <= value < 1, f"optim.{key}={value}: must lie in [0, 1)")
+        _require(
+            self.batch_exponent >= 0, f"optim.batch_exponent={self.batch_exponent}: must not be negative"
+        )
         _require(self.weight_decay >= 0, f"optim.weight_decay={self.weight_decay}: must not be negative")
 
 
@@ -130,8 +136,8 @@ class MuonConfig(OptimConfig):
     """Muon (Jordan, 2024) on the hidden matrices, AdamW on embedding, head and norms."""
 
     kind: str = "muon"
-    lr_reference: float = 6.5e-3
-    lr_exponent: float = 0.15
+    lr_reference: float = 3.2e-3
+    lr_exponent: float = 0.26
     muon_lr_ratio: float = 3.0
     """Learning rate of the hidden matrices (orthogonalised updates) over that of the rest."""
     momentum: float = 0.95
@@ -364,6 +370,8 @@ class SweepConfig(TrainConfig):
     """A study: the training jobs of a design, and the fit at its end."""
 
     name: str = "sweep"
+    dry_run: bool = False
+    """Whether the plan is only printed (`--dry-run`): each run's shape, tokens, FLOPs, memory and time."""
     design: DesignConfig = field(default_factory=DesignConfig)
 
 

@@ -87,6 +87,10 @@ def one_line(error: BaseException) -> str:
         )
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _explain_composition(error)
+    if isinstance(error, OSError) and error.filename:
+        return (
+            f"{error.filename}: cannot be read or written ({error.strerror}); choose another out= or cache="
+        )
     return " ".join(str(error).split())
 
 

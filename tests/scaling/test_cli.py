@@ -38,13 +38,14 @@ def test_help_and_offline_commands_import_nothing_heavy() -> None:
     assert not imported("import scaling.cli") & {*heavy, "hydra", "numpy", "pandas", "rich"}
     assert not imported("import scaling.commands.fit, scaling.study") & heavy
     assert not imported("import scaling.commands.budget") & heavy
-    assert not imported("import scaling.job, scaling.design, scaling.records") & heavy
+    assert not imported("import scaling.job, scaling.design, scaling.records, scaling.dry_run") & heavy
+    assert not imported("import scaling.commands.status, scaling.status") & heavy
     assert not imported("import analysis.study") & {*heavy, "hydra", "omegaconf", "scaling", "rich"}
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
     text = scaling("--help", cwd=tmp_path).stdout
-    assert all(f"  {name} " in text for name in ("train", "sweep", "fit", "budget"))
+    assert all(f"  {name} " in text for name in ("train", "sweep", "status", "fit", "sample", "budget"))
 
 
 @pytest.mark.parametrize(
@@ -67,10 +68,13 @@ def test_help_names_every_command(tmp_path: Path) -> None:
             "nothing can be held out",
         ),
         ([*["train", *SMALL], "tokens=10"], "shorter than one batch"),
-        ([*["train", *SMALL], "out=file.txt"], "file.txt"),
+        ([*["train", *SMALL], "out=file.txt"], "cannot be read or written"),
         ([*["train", *SMALL], "logger=mlflow"], "pip install 'scaling-simulator[mlflow]'"),
         (["sweep", "model.width=3,4"], "scaling train -m model.width=3,4"),
         (["fit", "missing.csv"], "missing.csv"),
+        (["status", "runs/missing"], "no sweep was begun here"),
+        (["status", "a", "b"], "give the folder of one sweep"),
+        (["status", "a", "--wach"], "--wach: no such option"),
         (["budget", "model=no-such-model"], "no-such-model"),
     ],
 )
@@ -135,6 +139,21 @@ def test_a_whole_study_from_one_command_then_again_without_training(tmp_path: Pa
     # Analysis needs nothing but the table.
     answer = scaling("fit", "runs/smoke/records.csv", "--json", "bootstrap=50", cwd=tmp_path)
     assert {"parameters", "objective", "convention"} <= json.loads(answer.stdout).keys()
+
+
+def test_a_dry_run_prints_the_plan_and_starts_nothing(tmp_path: Path) -> None:
+    words = [
+        "sweep",
+        "experiment=smoke",
+        "corpus=lexicon",
+        "corpus.words=200",
+        "corpus.validation_bytes=4096",
+    ]
+    result = scaling(*words, "--dry-run", "design.sizes=2", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("to train") == 6 + 1
+    assert "nothing was started" in result.stdout
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_wheel_works_from_an_empty_folder(tmp_path: Path) -> None:
