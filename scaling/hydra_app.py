@@ -1,6 +1,7 @@
 """What `train` and `sweep` share as Hydra apps: errors in one line, shell completion."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -107,6 +108,11 @@ def _explain_composition(error: BaseException) -> str:
             f"did you mean {' or '.join(near[:3])}?" if near else f"keys there: {', '.join(siblings)}"
         )
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    if (option := re.match(r"In '(\w+/\S+)': ", lines[0])) and len(lines) > 1:
+        given, lines = option[1].replace("/", "="), lines[1:]
+        if lines[0] == "Key 'design' not in 'TrainConfig'":
+            return f"{given}: plans a study of many runs; use `scaling sweep {given}`"
+        given += "".join(f", {line.split()[1]}" for line in lines if line.startswith("full_key: "))
     reason = next((line for line in lines if not line.startswith(("full_key", "object_type"))), str(cause))
     if "Could not override" in reason and len(lines) > 1:
         reason = " ".join(lines)

@@ -144,5 +144,6 @@ def _quieten_lightning() -> None:
         ".*You defined a `validation_step`.*",
         ".*train_dataloader.*",
         ".*srun.*",
+        ".*LeafSpec.*",
     ):
         warnings.filterwarnings("ignore", message=pattern)
