@@ -18,11 +18,15 @@ from scaling.accounting.shape import ModelShape
 from scaling.accounting.timing import calibration
 from scaling.budget_encoder_decoder import EncoderDecoderBudget, encoder_decoder_budget
 from scaling.budget_keys import BudgetKeys, RecipeKeys, build_layout, build_shape, layout_is_given
-from scaling.layouts import Candidate, best_candidate, candidates, fewest_devices
+from scaling.layouts import Candidate, best_candidate, candidates, fewest_devices, keeps_weights_whole
 from scaling.measured_speed import measured_speed
 
 BATCH_SCALE, BATCH_EXPONENT = 0.2920, 0.3271
 """Batch in tokens by training compute, B = 0.2920 C^0.3271 (DeepSeek LLM, arXiv:2401.02954, equation 1)."""
+USUAL_PRECISION: dict[str, Precision] = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
+"""How a model is trained where the user leaves it open, by the device's training precision."""
+MEGATRON_PRECISION: dict[Precision, Precision] = {"bf16-mixed": "bf16-master", "16-mixed": "16-master"}
+"""The same where a layout cuts the model and shards no weights: Megatron-LM's two copies of a weight."""
 MAX_DEVICES = 2**17
 """Most devices that are tried: the largest published training clusters hold about as many."""
 WORTH_HASTE = 1.5
@@ -35,10 +39,18 @@ class Job:
 
     device: Device
     recipe: TrainingRecipe
+    split_recipe: TrainingRecipe
+    """The recipe where a layout cuts the model over tensor or pipeline and shards no weights: 16-bit weights with a
+    float32 copy under Megatron-LM, as such jobs are run, unless precision or runtime are the user's."""
     recomputes: tuple[Recompute, ...] | None
     """Modes to choose from; None: the least that fits."""
     kernels: Kernels
     prices: Prices
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """What `layouts` needs to know beside shape, recipe, device and batch."""
+        return {"kernels": self.kernels, "recomputes": self.recomputes, "split_recipe": self.split_recipe}
 
 
 def default_batch_tokens(train_flops: float, context: int) -> float:
@@ -49,7 +61,7 @@ def default_batch_tokens(train_flops: float, context: int) -> float:
 def build_job(keys: RecipeKeys) -> Job:
     """Device, recipe and prices that the keys describe. Raises ValueError naming key, value and remedy."""
     device = get_device(keys.hardware)
-    usual = {"bf16": "bf16-mixed", "fp16": "16-mixed"}.get(device.training_precision, "32-true")
+    usual: Precision = USUAL_PRECISION.get(device.training_precision, "32-true")
     if device.name.startswith(("apple", "cpu")):
         usual = "32-true"
     for name in ("kernels", "recompute"):
@@ -66,9 +78,13 @@ def build_job(keys: RecipeKeys) -> Job:
     )
     if keys.batch_tokens is not None and not keys.batch_tokens > 0:
         raise ValueError(f"batch_tokens={keys.batch_tokens:g} must be positive")
+    split_recipe = recipe
+    if keys.precision is None and keys.runtime is None and usual in MEGATRON_PRECISION:
+        split_recipe = replace(recipe, precision=MEGATRON_PRECISION[usual], runtime="megatron")
     return Job(
         device=device,
         recipe=recipe,
+        split_recipe=split_recipe,
         recomputes=None if recompute is None else (recompute,),
         kernels=cast(Kernels, keys.kernels),
         prices=Prices(
@@ -100,7 +116,7 @@ def run_budget(keys: BudgetKeys) -> Budget:
                 f"days={keys.days:g} chooses the number of devices: leave out layout.*, or give devices instead"
             )
         layout = build_layout(keys.layout, shape, keys.devices, batch_tokens)
-        recipe = job.recipe
+        recipe = job.split_recipe if keeps_weights_whole(layout) else job.recipe
     else:
         chosen = choose_layout(shape, job, tokens, batch_tokens, devices=keys.devices, days=keys.days)
         layout, recipe = chosen.layout, chosen.recipe
@@ -183,7 +199,7 @@ def choose_layout(
     while at_least <= MAX_DEVICES:
         more = fewest_devices(
             shape, job.recipe, job.device, batch_tokens,
-            kernels=job.kernels, recomputes=job.recomputes, at_least=at_least, at_most=MAX_DEVICES,
+            at_least=at_least, at_most=MAX_DEVICES, **job.search,
         )  # fmt: skip
         if more is None or (chosen is not None and more.seconds_per_token >= chosen.seconds_per_token):
             break
@@ -198,7 +214,7 @@ def choose_layout(
     if chosen is None:
         chosen = fewest_devices(
             shape, job.recipe, job.device, batch_tokens,
-            kernels=job.kernels, recomputes=job.recomputes, at_most=MAX_DEVICES,
+            at_most=MAX_DEVICES, **job.search,
         )  # fmt: skip
     if chosen is None:
         raise ValueError(f"no layout fits this model on {job.device.name}: take hardware with more memory")
@@ -270,9 +286,7 @@ def fits_report(keys: BudgetKeys) -> FitsReport:
         tokens * train_flops_per_token(shape, "6nd"), shape.context
     )
     devices = keys.devices or 1
-    found = candidates(
-        shape, job.recipe, job.device, devices, batch_tokens, kernels=job.kernels, recomputes=job.recomputes
-    )
+    found = candidates(shape, job.recipe, job.device, devices, batch_tokens, **job.search)
     if not found:
         raise ValueError(_cannot_split(shape, devices, batch_tokens))
     return FitsReport(
@@ -306,16 +320,18 @@ def what_would_fit(shape: ModelShape, job: Job, batch_tokens: float, devices: in
             continue
         if "bf16-true" in change.values() and "bf16" not in job.device.peak_flops:
             continue
-        recipe = replace(job.recipe, **change)  # type: ignore[arg-type]
-        modes = (recipe.recompute,) if "recompute" in change else job.recomputes
-        best = best_candidate(
-            shape, recipe, job.device, devices, batch_tokens, kernels=job.kernels, recomputes=modes
+        changed = replace(
+            job,
+            recipe=replace(job.recipe, **change),  # type: ignore[arg-type]
+            split_recipe=replace(job.split_recipe, **change),  # type: ignore[arg-type]
+            recomputes=("full",) if "recompute" in change else job.recomputes,
         )
+        best = _on(shape, changed, devices, batch_tokens)
         if best is not None and best.fits:
             remedies.append(f"{title}: {best.memory.peak_memory_bytes / 2**30:,.1f} GiB a device")
     more = fewest_devices(
         shape, job.recipe, job.device, batch_tokens,
-        kernels=job.kernels, recomputes=job.recomputes, at_least=2 ** ceil(log2(devices + 1)), at_most=MAX_DEVICES,
+        at_least=2 ** ceil(log2(devices + 1)), at_most=MAX_DEVICES, **job.search,
     )  # fmt: skip
     if more is not None:
         remedies.append(
@@ -325,6 +341,4 @@ def what_would_fit(shape: ModelShape, job: Job, batch_tokens: float, devices: in
 
 
 def _on(shape: ModelShape, job: Job, devices: int, batch_tokens: float) -> Candidate | None:
-    return best_candidate(
-        shape, job.recipe, job.device, devices, batch_tokens, kernels=job.kernels, recomputes=job.recomputes
-    )
+    return best_candidate(shape, job.recipe, job.device, devices, batch_tokens, **job.search)

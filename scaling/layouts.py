@@ -32,6 +32,8 @@ LONG_CONTEXT = 32_768
 """Context parallelism is considered for sequences longer than this."""
 MOST_OF_BATCH = 1.25
 """A layout may exceed the batch asked for by this factor, where one sequence a replica is more than the batch."""
+WAITING = 0.1
+"""Splitting a model further is not tried once it fits and at most this share of its step waits for replicas."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +133,7 @@ def candidates(
     *,
     kernels: Kernels = "fused",
     recomputes: tuple[Recompute, ...] | None = None,
+    split_recipe: TrainingRecipe | None = None,
     only_promising: bool = False,
 ) -> list[Candidate]:
     """Layouts of `devices` devices, each with the recomputation and micro-batch that serve it best; best first.
@@ -139,8 +142,10 @@ def candidates(
 
     Args:
         recomputes: the modes to choose from; by default all that save memory.
+        split_recipe: the recipe of layouts that cut a model over tensor or pipeline and shard no weights; by default
+            the same.
         only_promising: leave out layouts that are hardly ever best, and stop at the least model parallelism that fits
-            without recomputation.
+            without recomputation and hardly waits for other replicas.
     """
     modes = recomputes or _useful_recomputes(shape, recipe)
     found: list[Candidate] = []
@@ -149,9 +154,10 @@ def candidates(
         split = layout.tensor * layout.pipeline * layout.context
         if enough is not None and split > enough:
             break
-        best = _best_of_layout(shape, layout, recipe, device, batch_tokens, kernels, modes)
+        its_recipe = split_recipe if split_recipe is not None and keeps_weights_whole(layout) else recipe
+        best = _best_of_layout(shape, layout, its_recipe, device, batch_tokens, kernels, modes)
         found.append(best)
-        if only_promising and best.fits and best.recipe.recompute == modes[0]:
+        if only_promising and best.fits and best.recipe.recompute == modes[0] and not _waits(best.step):
             enough = split
     fitting = [c for c in found if c.fits]
     rest = sorted((c for c in found if not c.fits), key=lambda c: c.memory.peak_memory_bytes)
@@ -167,11 +173,12 @@ def best_candidate(
     *,
     kernels: Kernels = "fused",
     recomputes: tuple[Recompute, ...] | None = None,
+    split_recipe: TrainingRecipe | None = None,
 ) -> Candidate | None:
     """The best layout of a number of devices, fitting or not; None where the devices cannot be used at all."""
     found = candidates(
         shape, recipe, device, devices, batch_tokens,
-        kernels=kernels, recomputes=recomputes, only_promising=True,
+        kernels=kernels, recomputes=recomputes, split_recipe=split_recipe, only_promising=True,
     )  # fmt: skip
     return found[0] if found else None
 
@@ -184,6 +191,7 @@ def fewest_devices(
     *,
     kernels: Kernels = "fused",
     recomputes: tuple[Recompute, ...] | None = None,
+    split_recipe: TrainingRecipe | None = None,
     at_least: int = 1,
     at_most: int = 2**17,
 ) -> Candidate | None:
@@ -195,12 +203,22 @@ def fewest_devices(
         devices *= 2
     while devices <= at_most:
         best = best_candidate(
-            shape, recipe, device, devices, batch_tokens, kernels=kernels, recomputes=recomputes
-        )
+            shape, recipe, device, devices, batch_tokens,
+            kernels=kernels, recomputes=recomputes, split_recipe=split_recipe,
+        )  # fmt: skip
         if best is not None and best.fits:
             return best
         devices *= 2
     return None
+
+
+def _waits(step: StepTime) -> bool:
+    return step.parts["data parallel"] > WAITING * step.seconds
+
+
+def keeps_weights_whole(layout: Layout) -> bool:
+    """Whether a layout cuts the model itself and shards no weights, as Megatron-LM trains."""
+    return layout.zero_stage < 3 and layout.tensor * layout.pipeline > 1
 
 
 def accumulation_for(shape: ModelShape, layout: Layout, batch_tokens: float) -> int:

@@ -197,11 +197,15 @@ def block_seconds(
     message = tokens * shape.width * rates.number_bytes
     cached = 2 * shape.kv_width if shape.latent is None else shape.latent.kv_rank + shape.latent.rope_width
     keys_and_values = layout.micro_batch * shape.context * cached * rates.number_bytes
+    elementwise = _elementwise_seconds(shape, layout, rates, tokens, kernels)
+    if layout.pipeline > 1 and layout.accumulation > 1:
+        # One micro-batch's tokens travel while another one's are computed (DeepSeek-V3, arXiv:2412.19437, 3.2.1).
+        expert = max(expert - (projections + forward + elementwise), COMMUNICATION_SHARE * expert)
     return BlockSeconds(
         matmul=projections,
         attention=forward,
         attention_backward=backward,
-        elementwise=_elementwise_seconds(shape, layout, rates, tokens, kernels),
+        elementwise=elementwise,
         # An all-reduce after attention and one after the feed-forward, or as many bytes gathered and scattered.
         tensor=4 * gather_seconds(device, tensor, 1, message),
         context=gather_seconds(device, layout.context, tensor, keys_and_values / tensor),

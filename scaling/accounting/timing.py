@@ -64,7 +64,7 @@ class StepTime:
     context_seconds: float
     """Keys and values of context parallelism."""
     expert_seconds: float
-    """All-to-all of expert parallelism."""
+    """All-to-all of expert parallelism that computation does not hide."""
     bubble_seconds: float
     """Filling and draining the pipeline."""
     pipeline_seconds: float
