@@ -51,8 +51,7 @@ def count_params(shape: ModelShape) -> ParamCounts:
     cross_attention = shape.depth if shape.encoder_depth else 0
     stacks = 2 if shape.encoder_depth else 1
     expert = ffn_weights(shape, shape.expert_width or shape.ffn_width)
-    router = shape.width * shape.experts
-    mixture = (shape.experts + shape.shared_experts) * expert + router
+    mixture = (shape.experts + shape.shared_experts) * expert + router_weights(shape)
     dense_blocks = blocks - shape.moe_depth
     norm = norm_weights(shape)
     position_rows = {
@@ -70,20 +69,19 @@ def count_params(shape: ModelShape) -> ParamCounts:
         + norm * shape.embedding_norm
         + (blocks + cross_attention) * head_norm_weights(shape),
         head=(0 if shape.tied_head else shape.vocab_size * shape.width)
+        + shape.vocab_size * shape.head_bias
         + (shape.width * (shape.width + 1) if shape.pooler else 0),
         ffn_inactive=shape.moe_depth * (shape.experts - shape.experts_active) * expert,
     )
 
 
 def attention_weights(shape: ModelShape) -> int:
-    """Weights and biases of the projections of one attention layer."""
+    """Weights and biases of the projections of one attention layer, and its sinks."""
     if shape.latent is not None:
         return latent_attention_matrices(shape)
-    matrices = attention_matrices(shape)
-    if shape.biases == "none":
-        return matrices
-    qkv_bias = shape.attention_width + 2 * shape.kv_width
-    return matrices + qkv_bias + (shape.width if shape.biases == "all" else 0)
+    qkv_bias = shape.attention_width + 2 * shape.kv_width if shape.biases in ("qkv", "all") else 0
+    output_bias = shape.width if shape.biases in ("all", "all_but_qkv") else 0
+    return attention_matrices(shape) + qkv_bias + output_bias + shape.heads * shape.attention_sinks
 
 
 def attention_matrices(shape: ModelShape) -> int:
@@ -110,7 +108,7 @@ def latent_attention_matrices(shape: ModelShape) -> int:
 def ffn_weights(shape: ModelShape, hidden: int) -> int:
     """Weights and biases of one feed-forward (or one expert) of `hidden` features."""
     matrices = ffn_matrices(shape, hidden)
-    if shape.biases != "all":
+    if shape.biases not in ("ffn", "all", "all_but_qkv"):
         return matrices
     return matrices + shape.width + hidden * (2 if shape.ffn == "swiglu" else 1)
 
@@ -118,6 +116,11 @@ def ffn_weights(shape: ModelShape, hidden: int) -> int:
 def ffn_matrices(shape: ModelShape, hidden: int) -> int:
     """Entries of the matrices of one feed-forward (or one expert) of `hidden` features."""
     return shape.width * hidden * (3 if shape.ffn == "swiglu" else 2)
+
+
+def router_weights(shape: ModelShape) -> int:
+    """Weights and biases of the router of one mixture."""
+    return (shape.width + (shape.biases == "all")) * shape.experts
 
 
 def norm_weights(shape: ModelShape) -> int:
@@ -128,4 +131,5 @@ def norm_weights(shape: ModelShape) -> int:
 def head_norm_weights(shape: ModelShape) -> int:
     """Weights of the norms inside one attention layer: on queries and keys, or on latents."""
     latent = 0 if shape.latent is None else shape.latent.query_rank + shape.latent.kv_rank
-    return latent + (2 * shape.head_width if shape.qk_norm else 0)
+    features = shape.attention_width + shape.kv_width if shape.qk_norm_whole else 2 * shape.head_width
+    return latent + (features if shape.qk_norm else 0)

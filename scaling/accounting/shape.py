@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 Ffn = Literal["swiglu", "gelu"]
 Norm = Literal["rmsnorm", "layernorm", "layernorm_no_bias", "layernorm_no_weights"]
-Biases = Literal["none", "qkv", "all"]
+Biases = Literal["none", "qkv", "ffn", "all_but_qkv", "all"]
 Positions = Literal["rotary", "learned", "alibi", "relative_projection", "relative_buckets"]
 
 RELATIVE_BUCKETS = 32
@@ -57,7 +57,12 @@ class ModelShape:
     tied_head: bool = False
     """The output head is the embedding transposed, so it is counted once."""
     qk_norm: bool = False
-    """A norm of head_width on queries and one on keys, in each block."""
+    """A norm on queries and one on keys, in each block."""
+    qk_norm_whole: bool = False
+    """Those norms span all heads together (OLMo 2) and have as many weights; else they have head_width, for each head
+    the same."""
+    attention_sinks: bool = False
+    """One learned logit a head beside the scores (gpt-oss)."""
     norm: Norm = "rmsnorm"
     """rmsnorm and layernorm_no_bias have a weight, layernorm a weight and a bias, layernorm_no_weights nothing."""
     norms_per_block: int = 2
@@ -68,7 +73,10 @@ class ModelShape:
     final_norm: bool = True
     """A norm after the last block; post-norm models (BERT) have none."""
     biases: Biases = "none"
-    """Biases of the linear layers: none, on queries, keys and values only, or on all but the head."""
+    """Linear layers with a bias: none; queries, keys and values (qkv); the feed-forward's (ffn); the feed-forward's and
+    the attention output (all_but_qkv); or all of these, and routers (all)."""
+    head_bias: bool = False
+    """A bias of the output head (GPT-J, Phi)."""
     positions: Positions = "rotary"
     """learned has its own table, relative_projection one more width × (heads·head_width) matrix a block
     (Transformer-XL, Gopher), relative_buckets a table of biases a stack (T5); the rest have no weights."""

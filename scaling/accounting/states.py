@@ -10,6 +10,7 @@ from scaling.accounting.params import (
     count_params,
     ffn_matrices,
     ffn_weights,
+    router_weights,
 )
 from scaling.accounting.recipe import Optimizer, PrecisionBytes, TrainingRecipe
 from scaling.accounting.shape import ModelShape
@@ -89,9 +90,9 @@ def _split_params(shape: ModelShape, tensor: int, pipeline: int, expert: int, st
     kv_split = min(tensor, shape.kv_heads)
     attention = (attention_matrices(shape) - kv_matrices) / tensor + kv_matrices / kv_split
     dense_ffn = ffn_matrices(shape, shape.ffn_width) / tensor
-    shared = shape.shared_experts * ffn_matrices(shape, hidden_expert) / tensor
-    experts = shape.experts * ffn_matrices(shape, hidden_expert) / tensor / expert
-    router = shape.width * shape.experts
+    shared = shape.shared_experts * ffn_weights(shape, hidden_expert) / tensor
+    experts = shape.experts * ffn_weights(shape, hidden_expert) / tensor / expert
+    router = router_weights(shape)
 
     attention_bias = attention_weights(shape) - attention_matrices(shape)
     ffn_bias = ffn_weights(shape, shape.ffn_width) - ffn_matrices(shape, shape.ffn_width)
@@ -99,7 +100,9 @@ def _split_params(shape: ModelShape, tensor: int, pipeline: int, expert: int, st
     outside_blocks = 0.0
     if first:
         outside_blocks += counts.positions + shape.segment_types * shape.width
-        outside_blocks += counts.head if shape.tied_head else 0  # BERT's pooler
+        outside_blocks += shape.width * (shape.width + 1) if shape.pooler else 0
+    if last:
+        outside_blocks += shape.vocab_size * shape.head_bias
     norm = counts.norms / max(shape.depth + shape.encoder_depth, 1)
     replicated = (
         outside_blocks + attention_layers * attention_bias + dense_ffns * ffn_bias + mixtures * router

@@ -8,9 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaling.accounting.layout import Layout
 from scaling.accounting.params import count_params
 from scaling.accounting.published import CHINCHILLA_TABLE_A9, PUBLISHED
 from scaling.accounting.shape import ModelShape, decoder_shape
+from scaling.accounting.states import device_params
 from scaling.model import Decoder
 
 FACTS = Path(__file__).parents[2] / "published"
@@ -93,3 +95,9 @@ def test_a_tied_head_is_counted_once(shape: ModelShape) -> None:
     assert untied.total - tied.total == shape.vocab_size * shape.width
     assert tied.head == 0
     assert untied.non_embedding == tied.non_embedding
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_what_one_device_holds_is_the_whole_model(name: str) -> None:
+    shape = PUBLISHED[name]
+    assert device_params(shape, Layout()).total == pytest.approx(count_params(shape).total, rel=1e-12)
