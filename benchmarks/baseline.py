@@ -39,6 +39,8 @@ class BaselineRun:
     steps: int
     """Steps of the run; the cosine ends here."""
     warmup_steps: int
+    ffn_width: int | None = None
+    """Hidden width of the feed-forward network; None: four times the width. transformers' model only."""
     lr: float = 6e-4
     """Peak learning rate."""
     final_lr_fraction: float = 0.1
@@ -171,6 +173,7 @@ def gpt2(run: BaselineRun) -> nn.Module:
         n_embd=run.width,
         n_layer=run.depth,
         n_head=run.heads,
+        n_inner=run.ffn_width,
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
@@ -184,6 +187,8 @@ def gpt2(run: BaselineRun) -> nn.Module:
 
 def nanogpt_model(run: BaselineRun, folder: Path) -> nn.Module:
     """nanoGPT's own model, from its checkout."""
+    if run.ffn_width is not None:
+        raise ValueError(f"ffn_width={run.ffn_width}: nanoGPT's model has four times its width")
     path = folder / "model.py"
     if not path.is_file():
         raise ValueError(f"--nanogpt {folder}: holds no model.py; give a checkout of karpathy/nanoGPT")
