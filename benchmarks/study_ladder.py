@@ -38,7 +38,7 @@ class LadderDesign:
     seeds: int
 
 
-FULL = LadderDesign(params=36e3, smallest_tokens=250e3, seeds=3)
+FULL = LadderDesign(params=36e3, smallest_tokens=128e3, seeds=3)
 QUICK = LadderDesign(params=20e3, smallest_tokens=60e3, seeds=3)
 
 TRUNK = "trunk"

@@ -136,4 +136,6 @@ def loss_advantage(first: pd.DataFrame, second: pd.DataFrame) -> tuple[float, fl
 
 
 def _text(value: float, low: float, high: float, form: str = "{:.3f}") -> str:
+    if not np.isfinite([low, high]).all():
+        return f"{form.format(value)} [not bounded by these runs]"
     return f"{form.format(value)} [{form.format(low)}, {form.format(high)}]"
