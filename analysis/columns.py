@@ -12,12 +12,13 @@ from analysis.refusals import BadColumn, BadLoss
 # Role → column names that are understood without being told, compared by `plain_name`. The first is the canonical name.
 _NAMES = {
     "params": "params params_total n parameters n_params num_params nparams param_count n_parameters num_parameters "
-    "total_params params_non_embedding params_no_embed non_embedding_params model_size model_params "
-    "n_model_params",
+    "total_params total_parameters params_non_embedding params_no_embed non_embedding_params non_embedding_parameters "
+    "n_params_non_embedding model_size model_params model_parameters n_model_params",
     "tokens": "tokens d n_tokens num_tokens training_tokens train_tokens tokens_seen total_tokens "
-    "dataset_tokens data_tokens num_train_tokens n_train_tokens tokens_trained dataset_size",
-    "loss": "loss loss_nats l val_loss validation_loss eval_loss valid_loss test_loss final_loss train_loss "
-    "ce_loss eval_ce_loss test_ce_loss loss_val nll cross_entropy xent val_nll "
+    "dataset_tokens data_tokens num_train_tokens n_train_tokens tokens_trained n_tokens_seen num_tokens_seen "
+    "n_training_tokens d_tokens dataset_size",
+    "loss": "loss loss_nats l val_loss validation_loss eval_loss valid_loss test_loss final_loss final_val_loss "
+    "train_loss ce_loss eval_ce_loss test_ce_loss loss_val nll cross_entropy xent val_nll "
     "perplexity ppl val_ppl val_perplexity validation_perplexity eval_ppl eval_perplexity test_ppl test_perplexity "
     "bits_per_token bpt bits_per_byte bpb val_bpb",
     "flops": "flops train_flops_6nd c compute train_flops training_flops total_flops n_flops training_compute "
@@ -38,6 +39,7 @@ _UNIT_ENDING = re.compile(rf"^(.+?)_(?:in_)?({'|'.join(UNITS)})(?:_tokens|_param
 _WRITTEN = re.compile(
     rf"^\s*([0-9][0-9,_]*\.?[0-9]*(?:e[+-]?[0-9]+)?)\s*({'|'.join(UNITS)})?\s*$", re.IGNORECASE
 )
+_LOSS_UNIT = re.compile(r"^(.+?)_(?:in_)?(nats|bits)(?:_(?:per_)?(token|byte))?$")
 LOG2 = float(np.log(2))
 SMALLEST = {"params": 1e3, "tokens": 1e4}  # the largest run of a table is larger, or its units are others
 
@@ -114,6 +116,8 @@ def choose_columns(
             mapping[role] = named[role]
             continue
         known = {**counts, **names} if role in COUNTS else names
+        if role == "loss":
+            known = {loss_name(column): str(column) for column in raw.columns} | names
         found = [known[alias] for alias in aliases if alias in known]
         if role == "loss":  # a loss itself before what it could be worked out from
             found = [column for column in found if loss_kind(column) == "nats"] or found[:1]
@@ -142,10 +146,18 @@ def choose_columns(
             raise BadColumn(f"column {column!r} cannot be both {other} and {role}: say {role}=COLUMN")
     if "flops" not in mapping and "budget" in mapping and len({"params", "tokens"} & mapping.keys()) == 1:
         mapping["flops"] = mapping["budget"]
+    if "unique_tokens" not in mapping and "tokens" in mapping and "epochs" in names:
+        mapping["epochs"] = names["epochs"]
+        notes.append(f"unique tokens are tokens over column {names['epochs']!r}")
     missing = [role for role in REQUIRED if role not in mapping]
     derived = missing[0] if "flops" in mapping and missing in (["params"], ["tokens"]) else None
     if missing and derived is None:
-        also = "" if "loss" in missing else "; or flops=COLUMN, since FLOPs are 6 · params · tokens"
+        also = ""
+        if "loss" not in missing:
+            also = "; or flops=COLUMN, since FLOPs are 6 · params · tokens"
+            if len(missing) == 1:
+                alone = {"params": "kaplan_d", "tokens": "kaplan_n"}[missing[0]]
+                also += f"; or law={alone}, which needs no {missing[0]}"
         raise BadColumn(f"no column for {missing[0]} among {listing}: say {missing[0]}=COLUMN{also}")
     stated = {
         role: unit for role in COUNTS if role in mapping and (unit := unit_of_name(mapping[role])[1]) != 1
@@ -162,9 +174,19 @@ def names_training_runs(raw: pd.DataFrame, column: str, params: str | None) -> b
     return bool((raw.groupby(column)[params].nunique() == 1).all())
 
 
+def loss_name(column: object) -> str:
+    """A column's plain name without the unit of a loss: `val_loss (bits/token)` is val_loss."""
+    name = plain_name(column)
+    found = _LOSS_UNIT.match(name)
+    return name if found is None else found[1]
+
+
 def loss_kind(column: object) -> str:
     """What a column of losses holds by its name: nats, perplexity, bits/token or bits/byte."""
     name = plain_name(column)
+    found = _LOSS_UNIT.match(name)
+    if found is not None and found[2] == "bits":
+        return f"bits/{found[3] or 'token'}"
     if "ppl" in name or "perplexity" in name:
         return "perplexity"
     if name in ("bits_per_token", "bpt"):
@@ -183,7 +205,7 @@ def canonical(kept: pd.DataFrame, columns: Columns) -> pd.DataFrame:
             )
             continue
         values = read_numbers(kept[column])
-        optional = role in ("loss_se", "budget", "unique_tokens")
+        optional = role in ("loss_se", "budget", "unique_tokens", "epochs")
         wrong = ~(np.isfinite(values) & (values > 0))
         if optional:
             wrong &= kept[column].notna() & ~((role == "loss_se") & (values == 0))
@@ -208,7 +230,13 @@ def canonical(kept: pd.DataFrame, columns: Columns) -> pd.DataFrame:
             values = np.log(values)
         elif role == "loss" and kind == "bits/token":
             values = values * LOG2
+        elif role == "loss_se":  # as the loss, so that both are in nats
+            values = values * {"perplexity": np.exp(-frame["loss"]), "bits/token": LOG2}.get(
+                loss_kind(mapping["loss"]), 1.0
+            )
         frame[role] = values * columns.units.get(role, 1.0)
+    if "epochs" in frame:  # fewer than one pass leaves the tokens seen as the unique ones
+        frame["unique_tokens"] = frame["tokens"] / frame.pop("epochs").clip(lower=1)
     if columns.derived is not None:
         other = "params" if columns.derived == "tokens" else "tokens"
         frame[columns.derived] = frame["flops"] / (6 * frame[other])

@@ -212,9 +212,9 @@ def _refuse_collinear(points: pd.DataFrame, law: laws.Law) -> None:
 
 
 def _refuse_conflicts(frame: pd.DataFrame, points: pd.DataFrame, law: laws.Law) -> None:
-    """Rows that agree in every variable, and in the seed where there is one, must agree in the target."""
+    """Rows that agree in every variable, and in the seed and the unique tokens if given, must agree in the target."""
     key = points[list(law.variables)].copy()
-    for name in ("seed", "replicate", "run_id"):
+    for name in ("seed", "replicate", "run_id", "unique_tokens"):
         if name in frame.columns:
             key[name] = frame[name].to_numpy()
     spread = (
@@ -245,7 +245,7 @@ def certify(problem: Problem, found: Solution, weight: np.ndarray, warnings: Seq
     size = np.sqrt(np.maximum(np.einsum("pp->p", metric[0]), 1e-290))
     slack = max(SAME * abs(value), 1e-20)
     at_best = found.value <= value + slack
-    settled = np.sort(found.value[np.isfinite(found.value) & (found.decrement < SAME)])
+    settled = np.sort(found.value[np.isfinite(found.value) & ((found.decrement < SAME) | found.settled())])
     distinct = (
         1 + int((np.diff(settled) > np.maximum(SAME * np.abs(settled[:-1]), 1e-20)).sum())
         if len(settled)

@@ -18,6 +18,8 @@ from analysis.table import Table
 MIN_SIZES = (
     4  # two interior winners at the least: the smallest and the largest size cannot be known to be best
 )
+MARGIN = 1.0  # the line of best sizes keeps this many of the winners' standard deviations from the ends
+ROUNDS = 20  # of finding the budgets where it does; it settles in a few
 GRID = 1500  # budgets at which Hoffmann et al. look for the winner
 
 
@@ -98,7 +100,13 @@ def winning_sizes(
     log_loss: NDArray[np.floating],
     log_tokens: NDArray[np.floating],
 ) -> pd.DataFrame:
-    """The best size at each compute where a smaller and a larger one were also there and did worse."""
+    """The best size at each compute where a smaller and a larger one were there to be better.
+
+    Which budgets count must not hang on who wins at them: where the true best size is near the smallest one, winners
+    that are by chance larger would count and those that are by chance the smallest would not, which flattens the line
+    through them. So a line is laid through the winners with a rival on either side, and then again and again through
+    all winners at the budgets where that line is at least a standard deviation from both ends.
+    """
     there = np.isfinite(log_loss)
     enough = there.sum(axis=0) >= 3
     if not enough.any():
@@ -108,13 +116,22 @@ def winning_sizes(
     best = np.argmin(np.where(there, log_loss, np.inf), axis=0)
     first = np.argmax(there, axis=0)
     last = len(sizes) - 1 - np.argmax(there[::-1], axis=0)
-    interior = enough & (best > first) & (best < last)
-    if np.ptp(best[interior]) < 1 if interior.any() else True:
+    at = np.flatnonzero(enough & (best > first) & (best < last))
+    if len(np.unique(best[at])) < 2:
         raise NoMinimum(
             "the envelope shows no interior best size that changes with compute: the smallest or the largest size "
             "wins nearly everywhere; add sizes on that side"
         )
-    at = np.flatnonzero(interior)
+    log_flops, log_sizes = np.log(flops), np.log(sizes)
+    for _ in range(ROUNDS):
+        slope, intercept = np.polyfit(log_flops[at], log_sizes[best[at]], 1)
+        line = intercept + slope * log_flops
+        margin = MARGIN * float(np.std(log_sizes[best[at]] - line[at]))
+        inside = (line - margin > log_sizes[first]) & (line + margin < log_sizes[last])
+        within = np.flatnonzero(enough & inside)
+        if len(np.unique(best[within])) < 2 or np.array_equal(within, at):
+            break
+        at = within
     return pd.DataFrame(
         {
             "flops": flops[at],

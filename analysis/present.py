@@ -206,11 +206,6 @@ def approaches_section(study: Study) -> Section:
         verdict = ["The approaches agree within their intervals."]
     else:
         verdict = ["Fewer than two approaches could be used: there is nothing to check one against."]
-    if not isinstance(study.envelope, Refused):
-        verdict.append(
-            "Approach 1's intervals come from leaving out one size at a time and are too narrow in simulated studies "
-            "(benchmarks/results/coverage.md): lean on the others."
-        )
     header = (
         "approach",
         "a (N_opt ∝ C^a)",
@@ -294,7 +289,7 @@ def held_back_section(held: HeldBack | Refused) -> Section:
     ]
     words += [
         f"N_opt of that budget, {r.source}: {count(r.params)} ({span(r.params_low, r.params_high, count)})"
-        + (f", loss {r.loss:.4f}." if np.isfinite(r.loss) else ".")
+        + (f", loss {r.loss:.4f}." if np.isfinite(getattr(r, "loss", np.nan)) else ".")
         for r in records(held.optimum)
     ]
     header = ("FLOPs", "params", "tokens", "loss", "predicted", f"{held.level:.0%} interval", "error")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.budgets import group_budgets
-from analysis.columns import canonical, choose_columns, describe, plain_name
+from analysis.columns import canonical, choose_columns, describe, plain_name, read_numbers
 from analysis.refusals import BadColumn, BadTable, BadValue, DuplicateRows, MixedTable
 
 # Columns whose values must agree for one law to describe the rows.
@@ -41,6 +41,24 @@ CONDITIONS = (
     "flops_convention",
     "budget_convention",
 )
+# Words in the name of a text column that say the same: train_data, dataset_name, model_family.
+CONDITION_WORDS = {
+    *(
+        "corpus",
+        "dataset",
+        "datasets",
+        "data",
+        "tokenizer",
+        "optimizer",
+        "schedule",
+        "scheduler",
+        "precision",
+    ),
+    *("dtype", "architecture", "arch", "family", "language", "config"),
+}
+SECOND_PASS = 1.01  # passes over the unique tokens above which a run has repeated some
+FEW_VALUES = 8  # a text column with more values than this names runs
+KNOWN_TEXT = ("status", "run_id", "name", "host", "commit", "device")  # of which nothing is to be noted
 CURVE_POINTS = 8  # token counts a size, from which rows look like points of training curves
 REPEATS = ("refuse", "keep", "best")
 # What tells two runs of the same size and tokens apart without changing what they measure.
@@ -125,7 +143,7 @@ def load(
     if kept.empty:
         reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(left_out).items())
         raise BadTable(f"{name} has no finished run to fit: {reasons}")
-    notes += refuse_mixed(kept, mixed)
+    notes += refuse_mixed(kept, mixed, mapping)
     frame = canonical(kept, chosen)
     frame, copies = merge_copies(frame)
     left_out = [*left_out, *([copies] if len(copies) else [])]
@@ -141,6 +159,7 @@ def load(
     excluded = pd.concat(left_out, ignore_index=True) if left_out else pd.DataFrame({"row": [], "reason": []})
     notes += [
         *replicate_note(frame),
+        *repeated_data_note(frame),
         *curve_note(frame),
         *budget_note,
         *(convention_note(frame) if named else []),
@@ -183,7 +202,8 @@ def apply_filters(raw: pd.DataFrame, where: Mapping[str, str]) -> tuple[pd.DataF
     for column, value in where.items():
         if column not in raw.columns:
             raise BadColumn(
-                f"where.{column}={value}: no such column; the table has {', '.join(map(str, raw.columns))}"
+                f"where.{column}={value}: no such column; the table has "
+                f"{', '.join(str(name) for name in raw.columns if name != 'row')}"
             )
         match = kept[column].astype(str) == str(value)
         if pd.api.types.is_numeric_dtype(kept[column]):
@@ -211,32 +231,54 @@ def set_aside_unfinished(
     return raw[status == "done"], [*left_out, pd.DataFrame({"row": unfinished["row"], "reason": reasons})]
 
 
-def refuse_mixed(kept: pd.DataFrame, allowed: Sequence[str]) -> list[str]:
+def refuse_mixed(kept: pd.DataFrame, allowed: Sequence[str], mapping: Mapping[str, str]) -> list[str]:
     """Raise when a condition that one law must share takes several values among the rows; a note where it may."""
-    by_lower = {plain_name(column): str(column) for column in kept.columns}
     unknown = [name for name in allowed if name not in kept.columns and name != "all"]
     if unknown:
         raise BadColumn(
-            f"mixed={unknown[0]}: no such column; the table has {', '.join(map(str, kept.columns))}"
+            f"mixed={unknown[0]}: no such column; the table has "
+            f"{', '.join(str(name) for name in kept.columns if name != 'row')}"
         )
     notes = []
-    for name in CONDITIONS:
-        column = by_lower.get(name)
-        if column is None:
+    for column in kept.columns:
+        if column in (*mapping.values(), "row"):
             continue
         counts = kept[column].fillna("not given").value_counts()
         # A column with another value in every row names runs, not conditions.
-        if 1 < len(counts) < len(kept):
-            values = ", ".join(f"{clip(value)} ({count} rows)" for value, count in counts.head(6).items())
-            more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
-            if column in allowed or "all" in allowed:
-                notes.append(f"mixed as asked: column {column!r} holds {values}{more}")
-                continue
+        if not 1 < len(counts) < len(kept):
+            continue
+        refused = is_condition(kept, column, mapping)
+        values = ", ".join(f"{clip(value)} ({count} rows)" for value, count in counts.head(6).items())
+        more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
+        if column in allowed or (refused and "all" in allowed):
+            notes.append(f"mixed as asked: column {column!r} holds {values}{more}")
+        elif refused:
             raise MixedTable(
                 f"column {column!r} holds {len(counts)} values, {values}{more}: one law describes one of them; "
                 f"choose it with where.{column}={counts.index[0]}, or fit them together with mixed=[{column}]"
             )
+        elif is_text(kept[column]) and len(counts) <= FEW_VALUES and plain_name(column) not in KNOWN_TEXT:
+            notes.append(
+                f"column {column!r} holds {values}{more}, fitted together as one; where.{column}={counts.index[0]} "
+                "chooses"
+            )
     return notes
+
+
+def is_text(column: pd.Series) -> bool:
+    """Whether a column holds words rather than numbers."""
+    return bool(read_numbers(column).isna().all())
+
+
+def is_condition(kept: pd.DataFrame, column: str, mapping: Mapping[str, str]) -> bool:
+    """Whether rows that differ in a column were trained or counted differently, by its name."""
+    name = plain_name(column)
+    if name in CONDITIONS:
+        return True
+    if not CONDITION_WORDS & set(name.split("_")) or not is_text(kept[column]):
+        return False
+    # A value that goes with one size only, such as the path of its config, names the size.
+    return "params" not in mapping or bool((kept.groupby(column)[mapping["params"]].nunique() > 1).any())
 
 
 def clip(value: object) -> str:
@@ -269,7 +311,10 @@ def settle_repeats(frame: pd.DataFrame, repeats: str) -> tuple[pd.DataFrame, pd.
     if clash.any():
         first = frame[clash].iloc[0]
         same = frame[clash & (frame["params"] == first["params"]) & (frame["tokens"] == first["tokens"])]
-        rows, losses = ", ".join(same["row"].astype(str)), ", ".join(f"{loss:g}" for loss in same["loss"])
+        rows, losses = (
+            ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")
+            for words in (same["row"].astype(str).tolist(), [f"{loss:g}" for loss in same["loss"]])
+        )
         raise DuplicateRows(
             f"rows {rows} have the same params ({first['params']:g}) and tokens ({first['tokens']:g}) "
             f"but losses {losses} ({int(clash.sum())} such rows): keep the one that counts, "
@@ -322,6 +367,20 @@ def replicate_note(frame: pd.DataFrame) -> tuple[str, ...]:
     """A note when some size and tokens were trained more than once."""
     again = int(frame.duplicated(["params", "tokens"]).sum())
     return (f"{again} runs repeat the size and tokens of another (replicates)",) if again else ()
+
+
+def repeated_data_note(frame: pd.DataFrame) -> tuple[str, ...]:
+    """A note when runs saw their data more than once, which most laws do not know of."""
+    if "unique_tokens" not in frame:
+        return ()
+    passes = frame["tokens"] / frame["unique_tokens"]
+    again = int((passes > SECOND_PASS).sum())
+    if not again:
+        return ()
+    return (
+        f"{again} runs pass over their unique tokens more than once (up to {passes.max():.3g} times): law=muennighoff "
+        "knows what repeats are worth, the others take them as new",
+    )
 
 
 def curve_note(frame: pd.DataFrame) -> tuple[str, ...]:

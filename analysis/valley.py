@@ -15,6 +15,9 @@ MIN_SIZES = 4  # three points always lie on a parabola: the fourth is what can c
 FLAT = 1e-3  # "as good as the best": within 0.1 % of its loss
 PARABOLA_WINDOW = 0.1  # a parabola describes the bottom: runs within 10 % of the best loss
 GRID_PER_GAP = 25  # Porian et al.: interpolated sizes between neighbours
+NEAR_SIZES = (
+    0.25  # sizes closer than this share of the mean spacing are one to a spline: their slope is all noise
+)
 SPACING_FLOOR = 0.33  # Porian et al.: an optimum is known no better than a third of the spacing of sizes
 MOST_TO_ADD = 4  # sizes proposed for a budget whose minimum lies beyond those tried
 DRAWS = 1000  # Porian et al.: noisy copies of a budget's losses
@@ -184,13 +187,19 @@ def akima_valley(
     bottom is corrected for what a minimum over noise gains.
     """
     refuse_few(points)
-    log_params, log_loss = np.log(points["params"].to_numpy()), np.log(points["loss"].to_numpy())
-    grid = np.linspace(log_params[0], log_params[-1], GRID_PER_GAP * (len(points) - 1))
+    knots = merge_near_sizes(points)
+    if len(knots) < MIN_SIZES:
+        raise TooFewPoints(
+            f"only {len(knots)} of {len(points)} sizes lie apart from each other: a spline needs {MIN_SIZES}"
+        )
+    log_params, log_loss = np.log(knots["params"].to_numpy()), np.log(knots["loss"].to_numpy())
+    runs = knots["runs"].to_numpy()
+    grid = np.linspace(log_params[0], log_params[-1], GRID_PER_GAP * (len(knots) - 1))
     curve = Akima1DInterpolator(log_params, log_loss)(grid)
     if np.argmin(curve) in (0, len(grid) - 1):
-        refuse_edge(points)
+        refuse_edge(knots)
         raise NoMinimum("no interior minimum: the spline is lowest at the edge of the sizes tried")
-    copies = log_loss[:, None] + noise * rng.standard_normal((len(points), DRAWS))
+    copies = log_loss[:, None] + (noise / np.sqrt(runs))[:, None] * rng.standard_normal((len(knots), DRAWS))
     splines = Akima1DInterpolator(log_params, copies)(grid)
     lowest = np.argmin(splines, axis=0)
     interior = (lowest > 0) & (lowest < len(grid) - 1)
@@ -199,7 +208,7 @@ def akima_valley(
             f"flat within its noise: {1 - interior.mean():.0%} of noisy copies are lowest at the edge of the sizes"
         )
     optima, bottoms = grid[lowest[interior]], splines[lowest, np.arange(DRAWS)][interior]
-    spacing = float((log_params[-1] - log_params[0]) / (len(points) - 1))
+    spacing = float((log_params[-1] - log_params[0]) / (len(knots) - 1))
     std = max(float(np.std(optima)), SPACING_FLOOR * spacing) / float(interior.mean())
     quantile = float(stats.norm.ppf(0.5 + level / 2))
     log_opt = float(grid[np.argmin(curve)])
@@ -226,6 +235,23 @@ def akima_valley(
         curve_params=np.exp(grid),
         curve_loss=np.exp(curve),
     )
+
+
+def merge_near_sizes(points: pd.DataFrame) -> pd.DataFrame:
+    """Sizes so near each other that a curve through both would follow their noise, as one: their geometric mean.
+
+    Args:
+        points: one row a size, sorted, with `params`, `loss` and `runs`.
+    """
+    log_params = np.log(points["params"].to_numpy())
+    near = np.diff(log_params) < NEAR_SIZES * (log_params[-1] - log_params[0]) / (len(points) - 1)
+    member = np.concatenate([[0], np.cumsum(~near)])
+    runs = np.bincount(member, points["runs"])
+
+    def mean(name: str) -> NDArray[np.floating]:
+        return np.exp(np.bincount(member, points["runs"] * np.log(points[name])) / runs)
+
+    return pd.DataFrame({"params": mean("params"), "loss": mean("loss"), "runs": runs})
 
 
 def tokens_along(points: pd.DataFrame) -> Callable[[float], float]:

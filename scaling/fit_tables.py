@@ -45,7 +45,7 @@ def print_fit(result: FitResult, notes: list[str], console: Console) -> None:
     """One fitted law in words."""
     for note in notes:
         console.print(Text(f"Note: {note}."))
-    console.print(Text(f"\n{result.summary()}"))
+    console.print(Text(("\n" if notes else "") + result.summary()))
 
 
 def write_fit(result: FitResult, folder: Path) -> None:

@@ -13,8 +13,11 @@ from scaling.overrides import parse
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from analysis.result import FitResult
     from analysis.study import Study
     from analysis.table import Table
+
+    OtherFit = Callable[[Path, FitKeys], tuple[FitResult, list[str]]]
 
 
 def main(argv: list[str]) -> int:
@@ -48,8 +51,9 @@ def run(source: Path, keys: FitKeys, as_json: bool) -> int:
     from rich.console import Console
 
     quiet = Console(stderr=True)
-    if keys.law == "multi_power" or keys.law.startswith(("learning_rate_", "batch_tokens_")):
-        return run_other(source, keys, as_json, quiet)
+    other = other_fit(source, keys)
+    if other is not None:
+        return run_other(other, source, keys, as_json, quiet)
     with quiet.status("reading the table") as status:
 
         def progress(part: str) -> None:
@@ -82,16 +86,28 @@ def run(source: Path, keys: FitKeys, as_json: bool) -> int:
     return 0
 
 
-def run_other(source: Path, keys: FitKeys, as_json: bool, quiet: Console) -> int:
-    """Fit a law of something else than final losses: whole curves or best hyperparameters."""
+def other_fit(source: Path, keys: FitKeys) -> OtherFit | None:
+    """How to fit a law of something else than runs of known size and tokens; None for a study of such runs."""
+    from scaling.fit_curves import fit_curves
+    from scaling.fit_hyperparameters import fit_hyperparameters, fit_one_variable, has_one_variable
+
+    if keys.law == "multi_power":
+        return fit_curves
+    if keys.law.startswith(("learning_rate_", "batch_tokens_")):
+        return fit_hyperparameters
+    if keys.law in ("kaplan_n", "kaplan_d", "kaplan_c") and has_one_variable(source, keys):
+        return fit_one_variable
+    return None
+
+
+def run_other(other: OtherFit, source: Path, keys: FitKeys, as_json: bool, quiet: Console) -> int:
+    """Fit such a law, print it and write it."""
     from rich.console import Console
 
-    from scaling.fit_curves import fit_curves
-    from scaling.fit_hyperparameters import fit_hyperparameters
     from scaling.fit_tables import print_fit, write_fit
 
     with quiet.status(f"fitting {keys.law}"):
-        result, notes = (fit_curves if keys.law == "multi_power" else fit_hyperparameters)(source, keys)
+        result, notes = other(source, keys)
     if as_json:
         print(result.to_json())
     else:

@@ -183,3 +183,17 @@ def test_power_law_line_against_weighted_least_squares() -> None:
     assert line.log_coefficient == pytest.approx(expected[1], rel=1e-8)
     with pytest.raises(TooFewPoints, match="3 budgets"):
         fit_power_law(x[:2], truth[:2], std[:2])
+
+
+def test_two_sizes_side_by_side_do_not_throw_the_spline() -> None:
+    """A spline through two sizes 1 % apart follows their noise: it has thrown the loss at the bottom to infinity."""
+    study = isoflop_study(sizes=9, noise=0.003)
+    twins = study.assign(
+        params=study["params"] * 1.01, tokens=study["tokens"] / 1.01, loss=study["loss"] * 0.997
+    )
+    result = valleys(load(pd.concat([study, twins], ignore_index=True)), "akima")
+    assert result.valleys
+    for valley in result.valleys:
+        low, high = valley.loss_interval
+        assert high / low < 1.03
+        assert low < float(loss_of(valley.params_opt, valley.tokens_opt)) * 1.003 < high * 1.01

@@ -291,3 +291,37 @@ def test_named_budgets_are_kept_and_a_different_convention_is_noted(runs: pd.Dat
     table = load(runs.assign(budget_flops=2 * flops, budget_convention="exact"))
     assert table.convention["budget"] == "column 'budget_flops', FLOPs counted as exact"
     assert any("another way of counting" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("miss", [0.03, 0.08, 0.13])
+def test_budgets_that_stand_apart_are_found_however_their_runs_missed_them(miss: float) -> None:
+    rng = np.random.default_rng(0)
+    flops = np.repeat(1e18 * 4.0 ** np.arange(5), 7) * np.exp(rng.uniform(-miss, miss, 35))
+    budgets = group_budgets(rng.permutation(flops), 0.1)
+    assert np.isfinite(budgets).all()
+    assert len(np.unique(budgets)) == 5
+
+
+@pytest.mark.parametrize("column", ["train_data", "Dataset Name", "model_family"])
+def test_text_columns_whose_name_says_a_condition_are_refused(runs: pd.DataFrame, column: str) -> None:
+    mixed = runs.assign(**{column: np.where(np.arange(len(runs)) % 2, "one", "other")})
+    with pytest.raises(MixedTable, match=r"holds 2 values"):
+        load(mixed)
+    assert any("mixed as asked" in note for note in load(mixed, mixed=[column]).notes)
+    # The config of each size names the size.
+    assert len(load(runs.assign(model_config=runs["params"].map("d{:.0f}".format)))) == len(runs)
+
+
+def test_other_text_columns_are_noted(runs: pd.DataFrame) -> None:
+    notes = load(runs.assign(site=np.where(np.arange(len(runs)) % 2, "here", "there"))).notes
+    assert any("column 'site' holds" in note for note in notes)
+
+
+def test_the_standard_error_is_in_the_units_of_the_loss(runs: pd.DataFrame) -> None:
+    nats = load(runs.assign(loss_se=0.01)).frame
+    bits = runs.assign(loss_bits=runs["loss"] / np.log(2), loss_se=0.01 / np.log(2)).drop(columns="loss")
+    pd.testing.assert_frame_equal(load(bits).frame, nats, check_like=True)
+    perplexity = runs.assign(ppl=np.exp(runs["loss"]), loss_se=0.01 * np.exp(runs["loss"])).drop(
+        columns="loss"
+    )
+    pd.testing.assert_frame_equal(load(perplexity).frame, nats, check_like=True)

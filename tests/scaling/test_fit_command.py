@@ -241,6 +241,62 @@ def test_best_learning_rates_from_a_sweep(
         main(["lr.csv", "law=batch_tokens_d"])
 
 
+@pytest.mark.parametrize(
+    ("law", "column", "scale", "exponent"),
+    [
+        ("kaplan_n", "model_size", 8.8e13, 0.076),
+        ("kaplan_d", "dataset_size", 5.4e13, 0.095),
+        ("kaplan_c", "compute", 2.7e28, 0.050),
+    ],
+)
+def test_a_table_of_one_variable_and_the_loss(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    law: str,
+    column: str,
+    scale: float,
+    exponent: float,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = np.geomspace(1e6, 1e10, 12) * (1e12 if law == "kaplan_c" else 1)
+    bits = (scale / x) ** exponent / np.log(2)
+    worse = pd.DataFrame({column: x, "val_loss (bits/token)": bits * 1.1})
+    best = worse.assign(**{"val_loss (bits/token)": bits})
+    pd.concat([worse, best]).to_json("one.jsonl", orient="records", lines=True)
+    assert main(["one.jsonl", f"law={law}", "bootstrap=60", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert list(record["parameters"].values()) == pytest.approx([scale, exponent], rel=1e-6)
+    assert len(record["points"]["loss"]) == 12
+    assert "from bits/token" in record["convention"]["loss"]
+    assert record["certificate"]["distinct_optima"] == 1
+    if law == "kaplan_n":
+        with pytest.raises(ValueError, match="law=kaplan_n, which needs no tokens"):
+            main(["one.jsonl"])
+
+
+def test_repeated_data_goes_into_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    law = laws.get("muennighoff")
+    sizes = np.geomspace(7e7, 8e9, 6)
+    rows = [(n, u * e, e) for n in sizes for u in (1e8, 1e9, 1e10) for e in (1, 3, 10, 40)]
+    table = pd.DataFrame(rows, columns=["N", "D", "epochs"])
+    x = {"params": table["N"], "tokens": table["D"], "unique_tokens": table["D"] / table["epochs"]}
+    truth = law.published["muennighoff2023"]
+    losses = law.loss(truth, **{name: column.to_numpy() for name, column in x.items()})
+    noise = np.random.default_rng(0).standard_normal(len(table))
+    table.assign(loss=losses * np.exp(0.001 * noise)).to_csv("repeats.csv", index=False)
+    assert main(["repeats.csv", "law=muennighoff", "bootstrap=60"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "unique tokens are tokens over column 'epochs'" in out
+    record = json.loads((tmp_path / "repeats_fit" / "study.json").read_text())
+    assert record["parameters"]["R_D"] == pytest.approx(truth["R_D"], rel=0.2)
+    assert main(["repeats.csv", "bootstrap=60", "approach=parametric"]) == 0
+    assert "law=muennighoff knows what repeats are worth" in " ".join(capsys.readouterr().out.split())
+
+
 def curves() -> pd.DataFrame:
     """Recorded losses of the multi-power law under a cosine, a decay at the end and a constant learning rate."""
     law, steps, warm = laws.get("multi_power"), 1000, 50
