@@ -274,9 +274,7 @@ def training_curves(result: Envelope, ax: Axes | None = None) -> Axes:
         curve = result.curves[result.curves["params"] == size].sort_values("flops")
         ax.plot(curve["flops"], curve["loss"], color=colour(size), lw=1.1, marker="o", ms=2.5, alpha=0.9)
     winners = result.winners
-    ax.scatter(
-        winners["flops"], winners["loss"], s=5, color="black", zorder=4, label="envelope (best sizes)"
-    )
+    ax.scatter(winners["flops"], winners["loss"], s=5, color="black", zorder=4, label="envelope (best sizes)")
     log_axis(ax, "x", compute)
     ax.legend(loc="upper right")
     colour_bar(ax, scale, "parameters N")

@@ -288,13 +288,12 @@ def test_repeated_data_goes_into_a_study(
     losses = law.loss(truth, **{name: column.to_numpy() for name, column in x.items()})
     noise = np.random.default_rng(0).standard_normal(len(table))
     table.assign(loss=losses * np.exp(0.001 * noise)).to_csv("repeats.csv", index=False)
-    assert main(["repeats.csv", "law=muennighoff", "bootstrap=60"]) == 0
+    assert main(["repeats.csv", "law=muennighoff", "bootstrap=0"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "unique tokens are tokens over column 'epochs'" in out
     record = json.loads((tmp_path / "repeats_fit" / "study.json").read_text())
     assert record["parameters"]["R_D"] == pytest.approx(truth["R_D"], rel=0.2)
-    assert main(["repeats.csv", "bootstrap=60", "approach=parametric"]) == 0
-    assert "law=muennighoff knows what repeats are worth" in " ".join(capsys.readouterr().out.split())
+    assert "law=muennighoff knows what repeats are worth" in out
 
 
 def curves() -> pd.DataFrame:
