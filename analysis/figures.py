@@ -158,8 +158,9 @@ def contours(result: FitResult, ax: Axes | None = None) -> Axes:
     d_low, d_high = points["tokens"].min() / 2, points["tokens"].max() * 2
     sizes, tokens = np.meshgrid(np.geomspace(n_low, n_high, 80), np.geomspace(d_low, d_high, 80))
     curve = replace(result, draws=result.draws[:0])  # contours need no intervals
-    fresh = {"unique_tokens": tokens.ravel()} if "unique_tokens" in points else {}
-    loss = curve.predict(sizes.ravel(), tokens.ravel(), **fresh)["loss"].to_numpy().reshape(sizes.shape)
+    # For a law that knows repeats: what every token seen for the first time would give.
+    x = {"params": sizes.ravel(), "tokens": tokens.ravel(), "unique_tokens": tokens.ravel()}
+    loss = curve.predict_columns(x)["loss"].reshape(sizes.shape)
     levels = np.quantile(loss, np.linspace(0.03, 0.97, 12))
     lines = ax.contour(sizes, tokens, loss, levels=levels, cmap=PALETTE, linewidths=1.2)
     k = result.flops_per_param_token
@@ -274,7 +275,7 @@ def training_curves(result: Envelope, ax: Axes | None = None) -> Axes:
         curve = result.curves[result.curves["params"] == size].sort_values("flops")
         ax.plot(curve["flops"], curve["loss"], color=colour(size), lw=1.1, marker="o", ms=2.5, alpha=0.9)
     winners = result.winners
-    ax.scatter(winners["flops"], winners["loss"], s=5, color="black", zorder=4, label="envelope (best sizes)")
+    ax.scatter(winners["flops"], winners["loss"], s=2, color="black", zorder=4, label="envelope (best sizes)")
     log_axis(ax, "x", compute)
     ax.legend(loc="upper right")
     colour_bar(ax, scale, "parameters N")
