@@ -7,9 +7,8 @@ once more by its launcher. A failed run keeps `failed.json`, a record without an
 
 import logging
 import traceback
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from scaling.claims import Claimed
 from scaling.config import TrainConfig
@@ -17,7 +16,7 @@ from scaling.corpus import prepare
 from scaling.display import progress_file
 from scaling.job import Job
 from scaling.planned_facts import planned_facts
-from scaling.records import FAILED, RECORD, RunRecord, write_record
+from scaling.records import FAILED, RECORD, SCHEMA_VERSION, RunRecord, write_record
 
 ERROR_LOG = "error.log"
 
@@ -95,21 +94,13 @@ def record_failure(job: Job, reason: str) -> None:
     for run, folder in enumerate(job.run_folders):
         if (folder / RECORD).is_file():
             continue
-        nothing: dict[str, Any] = dict.fromkeys(_OUTCOME)
-        record = RunRecord(
-            **planned_facts(job, run),
-            **nothing,
-            status="failed",
-            reason=reason,
-            tokens_spent=0,
-            validation_tokens=0,
-        )
+        known = planned_facts(job, run) | {
+            "status": "failed",
+            "reason": reason,
+            "tokens_spent": 0,
+            "validation_tokens": 0,
+            "schema_version": SCHEMA_VERSION,
+        }
+        # What only a trained run has is null: not measured.
+        record = RunRecord(**{field.name: known.get(field.name) for field in fields(RunRecord)})
         write_record(record, folder, name=FAILED)
-
-
-_OUTCOME = (
-    "loss_nats", "loss_se_nats", "bits_per_byte", "wall_seconds", "seconds_spent", "tokens_per_second",
-    "achieved_flops_per_second", "matmul_peak_flops_per_second", "peak_memory_bytes_predicted",
-    "peak_memory_bytes_measured", "peak_memory_bytes_reserved", "device", "devices", "threads", "versions", "retried",
-)  # fmt: skip
-"""What only a trained run has."""

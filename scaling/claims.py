@@ -6,7 +6,6 @@ modification is its heartbeat. A claim is stale at once when its process is gone
 number, which only one process can do, and nobody ever writes or removes a claim that may be alive.
 """
 
-import json
 import os
 import socket
 import threading
@@ -16,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scaling.files import PART
+from scaling.files import PART, json_bytes, read_json
 
 HEARTBEAT_SECONDS = 10.0
 """Time between two heartbeats."""
@@ -54,18 +53,24 @@ class Claimed(ValueError):
 class Claim:
     """A claim held by this process."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path, self.content = path, content
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True, name=f"heartbeat of {path}")
         self._heart.start()
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
-            try:
-                os.utime(self.path)
-            except OSError:  # taken over, or a file system that is away; `check` and the other's clock decide
-                continue
+            if self._mine():
+                with suppress(OSError):  # a file system that is away; `check` and the others' clock decide
+                    os.utime(self.path)
+
+    def _mine(self) -> bool:
+        """Whether the claim is still this process's; another's may bear its number after a long sleep."""
+        try:
+            return self.path.read_bytes() == self.content
+        except OSError:
+            return False
 
     def check(self) -> None:
         """Refuse to go on when another has taken the job over, as after a long sleep of this machine.
@@ -73,13 +78,14 @@ class Claim:
         Raises:
             Claimed: naming who has it now.
         """
-        if not self.path.exists():
+        if not self._mine():
             raise Claimed(self.path.parent, holder_of(self.path.parent))
 
     def release(self) -> None:
         self._ended.set()
         self._heart.join()
-        self.path.unlink(missing_ok=True)
+        if self._mine():
+            self.path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -103,8 +109,9 @@ def _take(folder: Path) -> Claim:
         if _alive(path):
             raise Claimed(folder, _read(path))
     path = _path(folder, 1 + max((_number(old) for old in stale), default=-1))
+    content = json_bytes(asdict(this_process()))
     try:
-        _create(path, json.dumps(asdict(this_process())))
+        _create(path, content)
     except FileExistsError:
         raise Claimed(folder, _read(path)) from None
     # A claim of another number may have been made at the same time. Each of the two sees the other at least in
@@ -115,20 +122,21 @@ def _take(folder: Path) -> Claim:
             raise Claimed(folder, _read(other))
     for old in stale:
         old.unlink(missing_ok=True)
-    return Claim(path)
+    return Claim(path, content)
 
 
-def _create(path: Path, text: str) -> None:
+def _create(path: Path, content: bytes) -> None:
     """Make a file that must not exist, with its content at once, so that a claim is never without its holder."""
     written = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{PART}")
-    written.write_text(text)
     try:
-        os.link(written, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        with path.open("x") as file:
-            file.write(text)
+        written.write_bytes(content)
+        try:
+            os.link(written, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            with path.open("xb") as file:
+                file.write(content)
     finally:
         written.unlink(missing_ok=True)
 
@@ -178,9 +186,9 @@ def _claims(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Holder | None:
-    """What a claim says; None where it is gone or not written yet."""
+    """What a claim says; None where it is gone, damaged or not written yet."""
     try:
-        return Holder(**json.loads(path.read_text()))
+        return Holder(**read_json(path))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -189,7 +197,7 @@ def _alive(path: Path) -> bool:
     holder = _read(path)
     if holder is not None and holder.machine == _machine():
         return _process_start(holder.pid) == holder.process_start
-    # Another host's, or one whose writer was killed between creating and writing it: heartbeats tell.
+    # Another host's, a damaged one, or one whose writer was killed before it was written: heartbeats tell.
     try:
         silence = _now_there(path.parent) - path.stat().st_mtime
     except FileNotFoundError:

@@ -120,8 +120,12 @@ def _digest(path: Path, size: int) -> Any:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write a JSON object that carries the checksum of its values."""
-    whole = {**values, CHECKSUM: _checksum(values)}
-    write_atomically(path, json.dumps(whole, indent=1, allow_nan=False).encode())
+    write_atomically(path, json_bytes(values))
+
+
+def json_bytes(values: dict[str, Any]) -> bytes:
+    """A JSON object that carries the checksum of its values, for `read_json`."""
+    return json.dumps({**values, CHECKSUM: _checksum(values)}, indent=1, allow_nan=False).encode()
 
 
 def read_json(path: Path) -> dict[str, Any]:

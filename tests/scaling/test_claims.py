@@ -1,6 +1,5 @@
 """Claims: one of many takes a job, the dead are replaced at once, and nothing is left behind."""
 
-import json
 import multiprocessing
 import os
 import time
@@ -12,6 +11,7 @@ import pytest
 
 from scaling.claims import SILENCE_SECONDS, Claimed, claim, holder_of, remove_stale, this_process
 from scaling.config import TrainConfig
+from scaling.files import json_bytes
 from scaling.pretrain import pretrain
 
 FORK = multiprocessing.get_context("fork")
@@ -29,7 +29,7 @@ def leave_claim(folder: Path, number: int = 0, **changes: object) -> Path:
     """A claim as another process would have left it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"claim-{number}.json"
-    path.write_text(json.dumps(asdict(replace(this_process(), **changes))))  # type: ignore[arg-type]
+    path.write_bytes(json_bytes(asdict(replace(this_process(), **changes))))  # type: ignore[arg-type]
     return path
 
 
@@ -74,14 +74,26 @@ def test_another_host_is_believed_while_its_heart_beats(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_holder_that_slept_too_long_learns_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [0, 1])  # a third may have taken the number that the sleeper had
+def test_a_holder_that_slept_too_long_learns_of_it(tmp_path: Path, number: int) -> None:
     with claim(tmp_path) as held:
         held.check()
         held.path.unlink()
-        leave_claim(tmp_path, 1, host="elsewhere", machine="another")
+        leave_claim(tmp_path, number, host="elsewhere", machine="another")
         with pytest.raises(Claimed, match="elsewhere"):
             held.check()
-    assert [path.name for path in tmp_path.iterdir()] == ["claim-1.json"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"claim-{number}.json"]
+
+
+def test_a_damaged_claim_is_believed_while_its_heart_beats(tmp_path: Path) -> None:
+    path = leave_claim(tmp_path, pid=os.getpid())
+    path.write_text(path.read_text().replace(str(os.getpid()), str(dead_process())))
+    with pytest.raises(Claimed, match="another process"), claim(tmp_path):
+        pass
+    silent = time.time() - SILENCE_SECONDS - 1
+    os.utime(path, (silent, silent))
+    with claim(tmp_path):
+        assert not path.exists()
 
 
 def test_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
