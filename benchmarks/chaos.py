@@ -6,8 +6,8 @@ A small sweep is started, and its process, one of its workers or all of them at 
 moment, or at a random one of the instants when a file is flushed, renamed, linked or removed, with its last write cut
 short or whole. It is started again until it ends by itself; then its table is held against that of an undisturbed
 sweep, column by column, all but what is measured with a clock or a meter. Another sweep follows, until there were as
-many kills as asked for. Then the files that a sweep leaves are altered at random and read: a reader may give the true
-values or name the damage, nothing else.
+many kills as asked for. Then the files that are read back (records, checkpoints, models, tokens, descriptions, claims) are altered at
+random and read: a reader may give the true values or name the damage, nothing else.
 
 Prints its table last; exits with 1 where a run was lost, trained twice or changed, or a wrong value was accepted.
 Processes are forked from one that has imported torch, so that a start takes a fraction of a second.
@@ -347,41 +347,12 @@ def mutate(data: bytes, chance: random.Random) -> bytes:
 
 
 def fuzz(mutants: int, folder: Path, seed: int = 0) -> Tally:
-    """Read `mutants` altered records, files of runs and checkpoints; count what their readers said."""
-    import torch
-
-    from scaling.files import Damaged, seal_label
-    from scaling.job import CHECKPOINT, TRUNK
-    from scaling.pretrain import pretrain
-    from scaling.records import RECORD, read_record
-    from scaling.sweep import plan_jobs
-
-    class Stop(BaseException):
-        pass
-
-    def stop(progress: Any) -> None:
-        if progress.runs_done == 1 and progress.step > progress.steps - 3:
-            raise Stop
-
+    """Read `mutants` altered files of every kind that is read back; count what their readers said."""
     chance = random.Random(seed)
-    job = plan_jobs(small_sweep(folder / "fuzz", folder / "cache"))[0].job
-    with suppress(Stop):
-        pretrain(job.config, stop)
-    record = next(job.folder.glob(f"*/{RECORD}"))
-
-    def load(path: Path) -> Any:
-        seal_label(path)
-        state = torch.load(path, weights_only=True)
-        return {name: tensor.tolist() for name, tensor in state["state_dict"].items()}
-
-    readers: dict[Path, Callable[[], Any]] = {
-        file: lambda: read_record(record) for file in record.parent.iterdir() if file.is_file()
-    }
-    for name in (CHECKPOINT, TRUNK):
-        readers[job.folder / name] = lambda path=job.folder / name: load(path)  # type: ignore[misc]
+    readers = files_and_readers(folder)
     truth = {path: read() for path, read in readers.items()}
     tally = Tally()
-    weights = [8 if path == record else 1 for path in readers]
+    weights = [8 if path.name in ("record.json", "last.ckpt") else 1 for path in readers]
     for _ in range(mutants):
         path = chance.choices(list(readers), weights)[0]
         whole = path.read_bytes()
@@ -390,10 +361,10 @@ def fuzz(mutants: int, folder: Path, seed: int = 0) -> Tally:
         tally.mutants += 1
         try:
             value = readers[path]()
-        except Damaged as error:
+        except ValueError as error:
             tally.found += 1
-            if path.name not in str(error):
-                tally.crashes.append(f"{path.name}: not named in: {error}")
+            if path.name not in str(error) or "\n" in str(error):
+                tally.crashes.append(f"{path.name}: not named in one line: {error}")
         except Exception as error:
             tally.crashes.append(f"{path.name}: {type(error).__name__}: {error}")
         else:
@@ -404,6 +375,83 @@ def fuzz(mutants: int, folder: Path, seed: int = 0) -> Tally:
         finally:
             path.write_bytes(whole)
     return tally
+
+
+def files_and_readers(folder: Path) -> dict[Path, Callable[[], Any]]:
+    """One file of every kind that is read back, and what reads it: a run's, a job's, a study's, a corpus's, a claim."""
+    from dataclasses import asdict
+
+    import torch
+
+    from scaling import claims, ground
+    from scaling.attempts import record_failure
+    from scaling.corpus import prepare
+    from scaling.corpus.config import BPETokenizer, TextCorpus
+    from scaling.files import json_bytes, seal_label
+    from scaling.job import CHECKPOINT, TRUNK
+    from scaling.pretrain import pretrain
+    from scaling.records import FAILED, RECORD, read_record
+    from scaling.sweep import plan_jobs
+    from scaling.trained import MODEL, load
+
+    class Stop(BaseException):
+        pass
+
+    def stop(progress: Any) -> None:
+        if progress.runs_done == 1 and progress.step > progress.steps - 3:
+            raise Stop
+
+    def weights(path: Path) -> Any:
+        seal_label(path)
+        state = torch.load(path, weights_only=True)
+        return {name: tensor.tolist() for name, tensor in state["state_dict"].items()}
+
+    def model() -> Any:
+        trained = load(record.parent)
+        tensors = {name: tensor.tolist() for name, tensor in trained.model.state_dict().items()}
+        return trained.model.shape, trained.tokenizer.definition(), tensors
+
+    config = small_sweep(folder / "fuzz", folder / "cache")
+    jobs = plan_jobs(config)
+    job = jobs[0].job
+    with suppress(Stop):
+        pretrain(job.config, stop)
+    record = next(job.folder.glob(f"*/{RECORD}"))
+    readers: dict[Path, Callable[[], Any]] = {
+        file: lambda: read_record(record) for file in record.parent.iterdir() if file.is_file()
+    }
+    readers[record.parent / MODEL] = model
+    for name in (CHECKPOINT, TRUNK):
+        readers[job.folder / name] = lambda path=job.folder / name: weights(path)  # type: ignore[misc]
+
+    record_failure(jobs[1].job, "a reason")
+    failed = jobs[1].job.run_folders[0] / FAILED
+    readers[failed] = lambda: read_record(failed)
+
+    ground.settle(config.folder, ground.describe(config, jobs))
+    readers[config.folder / ground.SWEEP] = lambda: ground.read_sweep(config.folder / ground.SWEEP)
+
+    texts = folder / "texts"
+    texts.mkdir()
+    for i in range(4):
+        (texts / f"{i}.txt").write_text(f"a small text, the {i}-th of its kind, about nothing at all. " * 20)
+    corpus = TextCorpus(paths=[str(texts)], validation_bytes=500)
+
+    def tokens() -> Any:
+        found = prepare(corpus, BPETokenizer(vocab_size=280), folder / "texts-cache")
+        sides = [source.gather([0], 8).tolist() for source in (found.train, found.validation)]
+        return found.fingerprint, found.tokenizer, found.vocab_size, found.bytes_per_token, sides
+
+    tokens()
+    for file in next((folder / "texts-cache").iterdir()).iterdir():
+        readers[file] = tokens
+
+    # A living process's claim: damaged, it may be taken for another host's, but never for a dead one's.
+    held = folder / "held" / "claim-0.json"
+    held.parent.mkdir()
+    held.write_bytes(json_bytes(asdict(claims.this_process())))
+    readers[held] = lambda: claims.holder_of(held.parent) is not None
+    return readers
 
 
 # --- the table -----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from scaling import checkpoint
-from scaling.files import write_atomically
+from scaling.files import seal_label, write_atomically
 from scaling.job import CHECKPOINT, TRUNK, Job
 from scaling.meters import LiveBytes, device_name, matmul_peak
 from scaling.module import JobBatches, Pretraining
@@ -197,6 +197,7 @@ class Branching(L.Callback):
 
     def _return_to_trunk(self, trainer: L.Trainer) -> None:
         trainer.strategy.barrier()
+        seal_label(self.job.folder / TRUNK)  # it may have lain on the disk for days
         state = trainer.strategy.load_checkpoint(self.job.folder / TRUNK, weights_only=True)
         trainer.strategy.load_model_state_dict(state)
         trainer.strategy.load_optimizer_state_dict(state)

@@ -7,8 +7,11 @@ damaged one, or one of another job, is known before anything of it is loaded.
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from scaling.files import PART, Damaged, move_into_place, seal, seal_label, set_aside
 from scaling.job import CHECKPOINT, TRUNK, Job
@@ -25,14 +28,32 @@ class Checkpoint:
     position: int
 
 
+class InPlaceIO(TorchCheckpointIO):
+    """Writes a checkpoint where it is asked to: Lightning's own makes one in memory and one in the system's temporary
+    folder first, and a process that is killed leaves the latter there."""
+
+    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        with Path(path).open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # of torch's writer, which also hides why it could not write
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
+
+
 def save(trainer: L.Trainer, job: Job, module: Pretraining, name: str) -> None:
     """Write a checkpoint whole or not at all; every rank calls it."""
     target = job.folder / name
     temporary = target.with_name(f".{name}{PART}")
-    trainer.save_checkpoint(temporary)
-    if trainer.is_global_zero:
-        seal(temporary, f"{job.fingerprint} {module.position}")
-        move_into_place(temporary, target)
+    try:
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            seal(temporary, f"{job.fingerprint} {module.position}")
+            move_into_place(temporary, target)
+    except (OSError, RuntimeError):  # a full disk, which half a checkpoint would keep full
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def find(job: Job, module: Pretraining) -> Path | None:

@@ -85,6 +85,12 @@ def seal(path: Path, label: str) -> None:
         file.write(line + found.hexdigest().encode() + b"\n")
 
 
+def sealed(content: bytes, label: str) -> bytes:
+    """Bytes with the seal that `seal` gives a file."""
+    whole = content + _SEAL + label.encode() + b" "
+    return whole + hashlib.sha256(whole).hexdigest().encode() + b"\n"
+
+
 def seal_label(path: Path) -> str:
     """Check a sealed file and return its label.
 

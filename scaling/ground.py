@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling.claims import holder_of
 from scaling.files import Damaged, read_json, set_aside, write_json
 from scaling.job import CHECKPOINT, TRUNK, code_version
 from scaling.records import RECORD
@@ -64,7 +65,7 @@ def settle(folder: Path, now: dict[str, Any]) -> None:
     path = folder / SWEEP
     if path.is_file():
         try:
-            was = read_json(path)
+            was = read_sweep(path)
         except Damaged as error:
             aside = set_aside(path)
             log.warning(
@@ -73,6 +74,18 @@ def settle(folder: Path, now: dict[str, Any]) -> None:
         else:
             _compare(folder, was, now)
     write_json(path, now)
+
+
+def read_sweep(path: Path) -> dict[str, Any]:
+    """What a study's `sweep.json` says.
+
+    Raises:
+        Damaged: one line naming the file, when it is not what was written, or another kind of file.
+    """
+    told = read_json(path)
+    if missing := {"name", "config", "corpus", "code", "code_version", "jobs"} - told.keys():
+        raise Damaged(f"{path}: not the description of a sweep (it lacks {', '.join(sorted(missing))})")
+    return told
 
 
 def _compare(folder: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
@@ -100,7 +113,8 @@ def _compare(folder: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def _begun(job: Path) -> bool:
-    return any((job / name).is_file() for name in (CHECKPOINT, TRUNK)) or any(job.glob(f"*/{RECORD}"))
+    there = any((job / name).is_file() for name in (CHECKPOINT, TRUNK)) or any(job.glob(f"*/{RECORD}"))
+    return there or holder_of(job) is not None
 
 
 def _identities(ground: dict[str, Any]) -> dict[str, str]:

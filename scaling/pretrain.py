@@ -85,6 +85,7 @@ def _train(
             max_steps=module.total_steps,
             max_epochs=1,
             logger=build_logger(config.logger, job.folder, config.name),
+            plugins=[checkpoint.InPlaceIO()],
             callbacks=[Branching(job, batches, report, retried, check)],
             enable_checkpointing=False,
             enable_progress_bar=False,

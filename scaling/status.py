@@ -11,7 +11,7 @@ from rich.table import Table
 from scaling.claims import holder_of
 from scaling.display import format_count, format_seconds
 from scaling.files import Damaged, read_json
-from scaling.ground import SWEEP
+from scaling.ground import SWEEP, read_sweep
 from scaling.job import CHECKPOINT, PROGRESS, TRUNK
 from scaling.records import FAILED, RECORD
 
@@ -66,7 +66,7 @@ def read_status(folder: Path) -> SweepStatus:
         raise ValueError(
             f"{folder}: no sweep was begun here (it has no {SWEEP}); give the folder of one, runs/NAME"
         )
-    told = read_json(folder / SWEEP)
+    told = read_sweep(folder / SWEEP)
     return SweepStatus(
         name=told["name"], jobs=[_job(folder / name, runs) for name, runs in told["jobs"].items()]
     )

@@ -153,7 +153,10 @@ def train_jobs(
                 if launched[job.name] == LAUNCHES and not job.recorded and not holder_of(job.job.folder):
                     failures.setdefault(job.name, f"ended {LAUNCHES} times without a record or a reason")
                 if job.name in failures:
-                    record_failure(job.job, failures[job.name])
+                    try:
+                        record_failure(job.job, failures[job.name])
+                    except OSError as error:  # a full disk stops no other job
+                        log.warning("%s: nothing could be kept of its failure: %s", job.name, error)
             continue
         if (
             now := f"{len(held)} jobs are trained by others: {', '.join(sorted(map(str, {*held.values()})))}"

@@ -9,9 +9,11 @@ import torch
 
 from scaling.accounting.shape import ModelShape
 from scaling.corpus.tokenizer import Tokenizer, from_definition
+from scaling.files import seal_label, sealed
 from scaling.model import Decoder
 
 MODEL = "model.pt"
+_LABEL = "model"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Trained:
 
 
 def to_bytes(model: Decoder, tokenizer_definition: str) -> bytes:
-    """The content of `model.pt`: shape, rotary base, tokenizer and weights, as plain values and tensors."""
+    """The content of `model.pt`: shape, rotary base, tokenizer and weights, as plain values and tensors; sealed."""
     buffer = BytesIO()
     content = {
         "shape": asdict(model.shape),
@@ -32,7 +34,7 @@ def to_bytes(model: Decoder, tokenizer_definition: str) -> bytes:
         "model": model.state_dict(),
     }
     torch.save(content, buffer)
-    return buffer.getvalue()
+    return sealed(buffer.getvalue(), _LABEL)
 
 
 def load(folder: Path) -> Trained:
@@ -45,6 +47,8 @@ def load(folder: Path) -> Trained:
         ValueError: one line, when there is no model, more than one, or the file is damaged.
     """
     path = find(folder)
+    if seal_label(path) != _LABEL:
+        raise ValueError(f"{path}: not a model; give the folder of a trained run")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         model = Decoder(ModelShape(**content["shape"]), content["rope_base"])

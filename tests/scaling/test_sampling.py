@@ -15,6 +15,7 @@ from scaling.corpus.config import BPETokenizer, TextCorpus
 from scaling.model import Decoder
 from scaling.pretrain import pretrain
 from scaling.sampling import keep_top_k, keep_top_p, next_token_probabilities, tempered, tokens_after
+from scaling.files import seal
 from scaling.trained import load
 
 logit_lists = st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=40)
@@ -142,8 +143,9 @@ def test_a_missing_folder_a_damaged_model_and_a_choice_of_two(tmp_path: Path) ->
         (tmp_path / name / "model.pt").write_bytes(b"PK\x03\x04 half of a file")
     with pytest.raises(ValueError, match=r"holds 2 models; choose one of .*one, .*two"):
         load(tmp_path)
-    with pytest.raises(ValueError, match=r"model\.pt: not a whole model"):
+    with pytest.raises(ValueError, match=r"model\.pt: truncated, or not a file of this program"):
         load(tmp_path / "one")
     torch.save({"model": {}}, tmp_path / "two" / "model.pt")
+    seal(tmp_path / "two" / "model.pt", "model")
     with pytest.raises(ValueError, match=r"not a whole model of this version \(KeyError: 'shape'\)"):
         load(tmp_path / "two")
