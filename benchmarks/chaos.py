@@ -6,8 +6,8 @@ A small sweep is started, and its process, one of its workers or all of them at 
 moment, or at a random one of the instants when a file is flushed, renamed, linked or removed, with its last write cut
 short or whole. It is started again until it ends by itself; then its table is held against that of an undisturbed
 sweep, column by column, all but what is measured with a clock or a meter. Another sweep follows, until there were as
-many kills as asked for. Then the files that are read back (records, checkpoints, models, tokens, descriptions, claims) are altered at
-random and read: a reader may give the true values or name the damage, nothing else.
+many kills as asked for. Then the files that are read back (records, checkpoints, models, tokens, descriptions,
+claims) are altered at random and read: a reader may give the true values or name the damage, nothing else.
 
 Prints its table last; exits with 1 where a run was lost, trained twice or changed, or a wrong value was accepted.
 Processes are forked from one that has imported torch, so that a start takes a fraction of a second.

@@ -9,6 +9,7 @@ import logging
 import traceback
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from scaling.claims import Claimed
 from scaling.config import TrainConfig
@@ -94,7 +95,7 @@ def record_failure(job: Job, reason: str) -> None:
     for run, folder in enumerate(job.run_folders):
         if (folder / RECORD).is_file():
             continue
-        known = planned_facts(job, run) | {
+        known: dict[str, Any] = planned_facts(job, run) | {
             "status": "failed",
             "reason": reason,
             "tokens_spent": 0,
@@ -102,5 +103,6 @@ def record_failure(job: Job, reason: str) -> None:
             "schema_version": SCHEMA_VERSION,
         }
         # What only a trained run has is null: not measured.
-        record = RunRecord(**{field.name: known.get(field.name) for field in fields(RunRecord)})
+        values: dict[str, Any] = {field.name: known.get(field.name) for field in fields(RunRecord)}
+        record = RunRecord(**values)
         write_record(record, folder, name=FAILED)

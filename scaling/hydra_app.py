@@ -17,6 +17,7 @@ from hydra_plugins import scaling_simulator
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from scaling import foreign_config
 from scaling.config import SCHEMAS, SweepConfig, TrainConfig, register
 from scaling.overrides import field_help
 
@@ -33,6 +34,8 @@ def run(app: Callable[[], Any]) -> None:
     for plugin in (scaling_simulator.ScalingSweeper, scaling_simulator.LocalLauncher):
         # Hydra's own search sees installed wheels, but not editable installations.
         Plugins.instance().register(plugin)
+    foreign_config.install()
+    refuse_pickles(sys.argv[1:])
     if "--help" in sys.argv[1:] or "-h" in sys.argv[1:]:
         print(help_text(Path(sys.modules["__main__"].__file__ or "").stem))
         return
@@ -54,6 +57,17 @@ def run(app: Callable[[], Any]) -> None:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+
+
+def refuse_pickles(words: list[str]) -> None:
+    """End the program at Hydra's `--experimental-rerun`, which unpickles a file: it may hold any code."""
+    if any(len(word) > 2 and "--experimental-rerun".startswith(word.partition("=")[0]) for word in words):
+        print(
+            "error: --experimental-rerun: reads a pickle, which can hold any code; give the config as YAML, with "
+            "--config-dir and key=value",
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:

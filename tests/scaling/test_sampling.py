@@ -12,10 +12,10 @@ from scaling.accounting.shape import ModelShape
 from scaling.commands.sample import main
 from scaling.config import TrainConfig
 from scaling.corpus.config import BPETokenizer, TextCorpus
+from scaling.files import seal
 from scaling.model import Decoder
 from scaling.pretrain import pretrain
 from scaling.sampling import keep_top_k, keep_top_p, next_token_probabilities, tempered, tokens_after
-from scaling.files import seal
 from scaling.trained import load
 
 logit_lists = st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=40)

@@ -328,53 +328,6 @@ def test_a_damaged_description_is_set_aside(begun: SweepConfig, caplog: pytest.L
     assert path.is_file()
 
 
-# --- trust ---------------------------------------------------------------------------------------------
-
-
-def test_a_config_from_elsewhere_names_no_code(tmp_path: Path) -> None:
-    from hydra import compose, initialize_config_module
-    from hydra.core.global_hydra import GlobalHydra
-
-    from scaling.config import load, register
-
-    register()
-    mark = tmp_path / "executed"
-    target = f"++{{}}._target_=os.mkdir ++{{}}.path={mark}"
-    GlobalHydra.instance().clear()
-    with initialize_config_module("scaling.conf", version_base="1.3"):
-        for node in ("corpus", "model", "trainer", "logger", "optim"):
-            overrides = [word.format(node) for word in target.split()]
-            with pytest.raises(ValueError, match=r"_target_=os.mkdir: no such key"):
-                load(compose("train", overrides=overrides))
-    assert not mark.exists()
-
-
-def test_a_checkpoint_that_holds_code_is_not_loaded(tiny_job: Make, tmp_path: Path) -> None:
-    """Sealed properly, by someone with bad intentions: loading it still executes nothing."""
-    from scaling.files import seal
-    from scaling.job import CHECKPOINT
-
-    config = tiny_job([2048])
-    config = replace(config, trainer=replace(config.trainer, checkpoint_every_seconds=0.0))
-
-    class Mine:
-        def __reduce__(self) -> Any:
-            return os.mkdir, (str(tmp_path / "executed"),)
-
-    from scaling.corpus import prepare
-    from scaling.job import Job
-
-    job = Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache)))
-    job.folder.mkdir(parents=True)
-    path = job.folder / CHECKPOINT
-    torch.save({"state_dict": Mine(), "pytorch-lightning_version": "2.6.6"}, path)
-    seal(path, f"{job.fingerprint} 5")
-    reason = attempt(config)
-    assert reason is not None
-    assert "Weights only load failed" in reason
-    assert not (tmp_path / "executed").exists()
-
-
 def test_tables_of_failures_read_back(tiny_job: Make, tmp_path: Path) -> None:
     from scaling.attempts import record_failure
     from scaling.records import write_table
