@@ -108,6 +108,9 @@ def small_sweep(out: Path, cache: Path) -> Any:
 
 def sweep(config: Any) -> None:
     """What `scaling sweep` does between its plan and its analysis."""
+    from scaling import ground
+    from scaling.claims import claim_when_free
+    from scaling.files import remove_parts
     from scaling.launcher import run_in_workers
     from scaling.records import load_sweep, write_table
     from scaling.sweep import plan_jobs, train_jobs
@@ -116,8 +119,16 @@ def sweep(config: Any) -> None:
         reasons = run_in_workers([job.job.config for job in jobs], WORKERS, start="fork")
         return {job.name: reason for job, reason in zip(jobs, reasons, strict=True) if reason is not None}
 
-    failures = train_jobs(plan_jobs(config), launch)
-    write_table(load_sweep(config.folder), config.folder)
+    config.folder.mkdir(parents=True, exist_ok=True)
+    jobs = plan_jobs(config)
+    described = ground.describe(config, jobs)
+    with claim_when_free(config.folder):
+        ground.settle(config.folder, described)
+    failures = train_jobs(jobs, launch)
+    with claim_when_free(config.folder):
+        remove_parts(config.folder, below=False)
+        ground.settle(config.folder, described)
+        write_table(load_sweep(config.folder), config.folder)
     os._exit(1 if failures else 0)  # the forked parent's own exit handlers are not ours to run
 
 
@@ -314,10 +325,12 @@ def examine(folder: Path, wanted: pd.DataFrame, tally: Tally) -> None:
     )
     stray = [
         path
-        for pattern in ("claim-*", ".*.part", "*.ckpt", "progress.json", "failed.json")
-        for path in folder.glob(f"*/**/{pattern}")
+        for pattern in ("claim-*", ".*.part", "*.ckpt", "progress.json", "failed.json", "error.log")
+        for path in folder.glob(f"**/{pattern}")
     ]
     tally.left_behind += len(stray)
+    if not tally.sound:
+        print(f"not sound: {folder}; left behind: {', '.join(map(str, stray)) or 'nothing'}", file=sys.stderr)
 
 
 # --- mutants -------------------------------------------------------------------------------------------

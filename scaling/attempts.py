@@ -15,11 +15,9 @@ from scaling.claims import Claimed
 from scaling.config import TrainConfig
 from scaling.corpus import prepare
 from scaling.display import progress_file
-from scaling.job import Job
+from scaling.job import ERROR_LOG, Job
 from scaling.planned_facts import planned_facts
 from scaling.records import FAILED, RECORD, SCHEMA_VERSION, RunRecord, write_record
-
-ERROR_LOG = "error.log"
 
 log = logging.getLogger(__name__)
 

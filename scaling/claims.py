@@ -103,6 +103,21 @@ def claim(folder: Path) -> Iterator[Claim]:
         held.release()
 
 
+@contextmanager
+def claim_when_free(folder: Path) -> Iterator[Claim]:
+    """Hold the claim on a folder, once nobody else does."""
+    while True:
+        try:
+            held = _take(folder)
+            break
+        except Claimed:
+            time.sleep(0.1)
+    try:
+        yield held
+    finally:
+        held.release()
+
+
 def _take(folder: Path) -> Claim:
     stale = _claims(folder)
     for path in stale:

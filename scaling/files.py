@@ -53,9 +53,9 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove what killed writers left under a folder that has no other writer now."""
-    for part in folder.glob(f"**/.*{PART}"):
+def remove_parts(folder: Path, *, below: bool = True) -> None:
+    """Remove what killed writers left in a folder that has no other writer now; and, `below` it, in all its folders."""
+    for part in folder.glob(f"**/.*{PART}" if below else f".*{PART}"):
         part.unlink(missing_ok=True)
 
 

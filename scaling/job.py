@@ -16,12 +16,14 @@ from scaling.corpus import TokenCorpus
 from scaling.files import remove_parts
 from scaling.ladder import ffn_width, head_width, shape_for
 from scaling.recipe import Recipe, peak_lr, warmup_tokens
-from scaling.records import RECORD, RunRecord, read_or_set_aside
+from scaling.records import FAILED, RECORD, RunRecord, read_or_set_aside
 
 CHECKPOINT = "last.ckpt"
 """Where a job stands, on the way."""
 TRUNK = "trunk.ckpt"
 """Where the last branch left the trunk."""
+ERROR_LOG = "error.log"
+"""Where a failed job went wrong: its traceback."""
 PROGRESS = "progress.json"
 """Where a job stands, for people."""
 
@@ -73,8 +75,12 @@ class Job:
         """Remove what a job leaves on its way, once every run is recorded and nobody trains it any more."""
         if not all((folder / RECORD).is_file() for folder in self.run_folders) or holder_of(self.folder):
             return
-        for leftover in (CHECKPOINT, TRUNK, PROGRESS, f".{PROGRESS}"):
+        for leftover in (CHECKPOINT, TRUNK, ERROR_LOG, PROGRESS, f".{PROGRESS}"):
             (self.folder / leftover).unlink(missing_ok=True)
+        for (
+            folder
+        ) in self.run_folders:  # a kill just after the record was written leaves an earlier failure's
+            (folder / FAILED).unlink(missing_ok=True)
         remove_parts(self.folder)
         remove_stale(self.folder)
 

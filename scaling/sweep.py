@@ -68,7 +68,9 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, workers:
     `workers`: jobs at once on this machine, for what fits and how long it takes.
     """
     from scaling import dry_run, ground, study
+    from scaling.claims import claim_when_free
     from scaling.display import SweepDisplay
+    from scaling.files import remove_parts
 
     planned = plan_jobs(config)
     folder = config.folder
@@ -76,8 +78,10 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, workers:
         dry_run.print_dry_run(config, planned, workers)
         return 0
     writable(folder)
-    ground.settle(folder, ground.describe(config, planned))
-    study.write_config(config, folder)
+    described = ground.describe(config, planned)
+    with claim_when_free(folder):  # of several sweeps, one at a time writes what is the study's
+        ground.settle(folder, described)
+        study.write_config(config, folder)
 
     waiting = [job for job in planned if not job.recorded]
     device = dry_run.runtime_device(config.trainer.accelerator)
@@ -101,7 +105,10 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, workers:
     if waiting:
         with display:
             failures = train_jobs(planned, lambda jobs: launch_jobs(jobs, arguments, launch))
-    return study.conclude(config, planned, failures)
+    with claim_when_free(folder):
+        remove_parts(folder, below=False)
+        ground.settle(folder, described)
+        return study.conclude(config, planned, failures)
 
 
 def plan_jobs(config: "SweepConfig") -> "list[PlannedJob]":
