@@ -179,15 +179,17 @@ class SweepDisplay:
         return Group(head, table)
 
     def _announce(self) -> None:
-        """Where there is no terminal: a line for each run that has been recorded since the last look."""
+        """A line for each run recorded since the last look; on a terminal, for those that are not done."""
         for job, runs in self.jobs.items():
             for run, _ in runs:
                 path = self.folder / job / run / RECORD
                 if path not in self._announced and path.is_file():
                     record = json.loads(path.read_text())
                     self._announced.add(path)
+                    if self.console.is_terminal and record["status"] == "done":
+                        continue
                     loss = record["loss_nats"]
-                    text = record["status"] if loss is None else f"{loss:.4f} nats"
+                    text = f"{record['status']}: {record['reason']}" if loss is None else f"{loss:.4f} nats"
                     self.console.print(
                         f"[{len(self._announced)}/{self.total_runs}] {run}: {text}", highlight=False
                     )
@@ -198,9 +200,8 @@ class SweepDisplay:
                 get_renderable=self.render, console=self.console, refresh_per_second=2, transient=True
             )
             self._live.start()
-        else:
-            self._thread = threading.Thread(target=self._watch, daemon=True)
-            self._thread.start()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
         return self
 
     def _watch(self) -> None:
@@ -208,9 +209,8 @@ class SweepDisplay:
             self._announce()
 
     def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._announce()
         if self.console.is_terminal:
             self._live.stop()
-        else:
-            self._stop.set()
-            self._thread.join()
-            self._announce()

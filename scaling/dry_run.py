@@ -256,15 +256,17 @@ def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", workers: i
             if record is None:
                 left += times[run]
                 left_flops += job.job.flops_spent[run]
+            bytes_ = predicted_memory(job.job, run, device)
+            too_large = memory is not None and bytes_ > memory
             table.add_row(
                 "–" if budget is None else f"{budget:.2g}",
                 format_count(job.job.params_total),
                 f"{job.job.shape.width}×{job.job.shape.depth}",
                 format_count(job.job.tokens[run]),
                 f"{job.job.flops_spent[run]:.2g}",
-                f"{predicted_memory(job.job, run, device) / 2**20:.0f}",
+                f"{bytes_ / 2**20:.0f}",
                 format_seconds(times[run]) if record is None else "–",
-                "to train" if record is None else f"{record.status} already",
+                f"{record.status} already" if record else "[red]does not fit[/]" if too_large else "to train",
             )
         if left:
             jobs_seconds.append(left)

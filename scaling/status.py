@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from scaling.claims import holder_of
@@ -29,7 +30,7 @@ class JobStatus:
     """What the job costs, exact count."""
     flops_done: float
     note: str
-    """Who trains it, or why it failed."""
+    """Who trains it (host and process), or why it failed."""
     progress: dict[str, Any] | None
     """What the job last said of itself, while it is under way."""
 
@@ -100,7 +101,7 @@ def _job(folder: Path, runs: dict[str, dict[str, Any]]) -> JobStatus:
         state = "done"
     elif holder is not None:
         state = "training"
-        notes = [str(holder)]
+        notes = [f"{holder.host}:{holder.pid}"]
     else:
         state = "failed" if failed else "interrupted" if begun else "waiting"
     return JobStatus(
@@ -117,16 +118,29 @@ def _job(folder: Path, runs: dict[str, dict[str, Any]]) -> JobStatus:
 
 def _progress(folder: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((folder / PROGRESS).read_text())
-    except (OSError, ValueError):  # not begun, or ended between two looks
+        told = json.loads((folder / PROGRESS).read_text())
+        wanted = ("step", "steps", "loss", "tokens_per_second", "seconds_left")
+        return told if all(isinstance(told[key], int | float) for key in wanted) else None
+    except (OSError, ValueError, KeyError, TypeError):  # not begun, ended between two looks, or damaged
         return None
 
 
 STYLES = {"done": "green", "training": "bold", "failed": "red", "damaged": "red", "interrupted": "yellow"}
 
 
-def render(status: SweepStatus) -> Group:
-    """A sweep's state for the terminal: a line for the whole, a row for each job."""
+LIVELIEST = ("failed", "damaged", "training", "interrupted", "waiting", "done")
+"""The order in which jobs are shown where there is no room for all."""
+
+
+def render(status: SweepStatus, most_rows: int | None = None) -> Group:
+    """A sweep's state for the terminal: a line for the whole, a row for each job, and below why some are not done.
+
+    `most_rows`: jobs to show, the liveliest; None: all.
+    """
+    jobs = status.jobs
+    if most_rows is not None and len(jobs) > most_rows:
+        jobs = sorted(jobs, key=lambda job: LIVELIEST.index(job.state))[:most_rows]
+    more = [f"… and {len(status.jobs) - len(jobs)} more jobs"] if len(jobs) < len(status.jobs) else []
     runs = sum(job.runs for job in status.jobs)
     recorded = sum(job.runs_recorded for job in status.jobs)
     flops, done = (sum(getattr(job, name) for job in status.jobs) for name in ("flops", "flops_done"))
@@ -141,9 +155,11 @@ def render(status: SweepStatus) -> Group:
         f"jobs: {counts}" + (f"; about {format_seconds(left)} left" if left is not None else "")
     )
     table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
-    for column in ("job", "state", "runs", "step", "loss", "tokens/s", ""):
-        table.add_column(column, justify="left" if column in ("job", "state", "") else "right")
-    for job in status.jobs:
+    for column in ("job", "state", "runs", "step", "loss", "tokens/s", "where"):
+        table.add_column(
+            column, justify="left" if column in ("job", "state", "where") else "right", no_wrap=True
+        )
+    for job in jobs:
         p = job.progress
         style = STYLES.get(job.state)
         table.add_row(
@@ -153,6 +169,9 @@ def render(status: SweepStatus) -> Group:
             f"{p['step']}/{p['steps']}" if p else "",
             f"{p['loss']:.4f}" if p else "",
             format_count(p["tokens_per_second"]) if p and job.state == "training" else "",
-            job.note,
+            job.note if job.state == "training" else "",
         )
-    return Group(head, table)
+    reasons = [
+        f"[red]{job.name}[/]: {escape(job.note)}" for job in jobs if job.note and job.state != "training"
+    ]
+    return Group(head, table, *more, *reasons)

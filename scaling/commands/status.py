@@ -32,11 +32,12 @@ def main(arguments: list[str]) -> int:
         console.print(render(status), highlight=False)
         return 0
     try:
-        with Live(render(status), console=console, auto_refresh=False) as live:
+        rows = max(1, console.height - 6)
+        with Live(render(status, rows), console=console, auto_refresh=False) as live:
             while status.count("done") + status.count("failed") < len(status.jobs):
                 time.sleep(LOOK_SECONDS)
                 status = read_status(folder)
-                live.update(render(status), refresh=True)
+                live.update(render(status, rows), refresh=True)
     except KeyboardInterrupt:
         return 130
     return 0

@@ -1,6 +1,7 @@
 """The plan before a sweep, and its state from outside."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from scaling.attempts import record_failure
 from scaling.claims import claim
 from scaling.commands import status as command
 from scaling.config import DesignConfig, HardwareConfig, SweepConfig, TrainConfig
+from scaling.files import write_json
 from scaling.pretrain import pretrain
 from scaling.records import RECORD
 from scaling.status import read_status, render
@@ -143,7 +145,7 @@ def test_a_sweep_is_seen_from_its_folder(study: SweepConfig) -> None:
     assert [job.state for job in status.jobs] == ["done", "failed", "training"]
     assert [job.runs_recorded for job in status.jobs] == [2, 0, 0]
     assert status.jobs[1].note == "out of luck"
-    assert "process" in status.jobs[2].note
+    assert status.jobs[2].note.endswith(f":{os.getpid()}")
     assert status.seconds_left == pytest.approx(60)
     console = Console(width=150, record=True)
     console.print(render(status))
@@ -151,6 +153,53 @@ def test_a_sweep_is_seen_from_its_folder(study: SweepConfig) -> None:
     assert "2/6 runs" in text
     assert "5/10" in text
     assert "about 1 m 0 s left" in text
+
+
+def test_a_terminal_of_80_columns_and_few_lines_shows_what_is_going_on(study: SweepConfig) -> None:
+    jobs = begin(study)
+    why = "a reason that is rather long, with [brackets], " * 3
+    record_failure(jobs[2].job, why)
+    with claim(jobs[1].job.folder):
+        status = read_status(study.folder)
+    console = Console(width=80, record=True)
+    console.print(render(status, most_rows=2))
+    lines = console.export_text().splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert [name for line in lines for name in line.split() if name in [job.name for job in jobs]] == [
+        jobs[2].name,
+        jobs[1].name,
+    ]
+    assert any("… and 1 more jobs" in line for line in lines)
+    assert "[brackets]" in " ".join(lines)
+
+
+def test_a_plan_marks_what_does_not_fit(
+    study: SweepConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = plan_jobs(study)
+    sizes = sorted(dry_run.peak_bytes(job.job, "cpu") for job in jobs)
+    monkeypatch.setattr(dry_run, "probe", lambda job: 1e-4)
+    monkeypatch.setattr(dry_run, "memory_bytes", lambda device: sizes[-1] - 1)
+    with pytest.raises(ValueError, match=r"MiB are there"):
+        dry_run.print_dry_run(study, jobs, workers=1)
+    text = capsys.readouterr().out
+    assert 1 <= text.count("does not fit") < 6
+    assert text.count("does not fit") + text.count("to train") - 1 == 6
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"step": "x"}', "", '{"step": 1, "steps": null}'])
+def test_a_damaged_progress_is_no_progress(study: SweepConfig, text: str) -> None:
+    jobs = begin(study)
+    jobs[0].job.folder.mkdir()
+    (jobs[0].job.folder / "progress.json").write_text(text)
+    assert read_status(study.folder).jobs[0].progress is None
+
+
+def test_a_file_of_another_kind_is_no_description_of_a_sweep(study: SweepConfig) -> None:
+    begin(study)
+    write_json(study.folder / ground.SWEEP, {"name": "other"})
+    with pytest.raises(ValueError, match=r"sweep\.json: not the description of a sweep \(it lacks code,"):
+        read_status(study.folder)
 
 
 def test_a_killed_job_is_seen_as_interrupted_and_a_damaged_record_as_damaged(study: SweepConfig) -> None:
