@@ -127,6 +127,8 @@ def run_in_workers(jobs: "list[TrainConfig]", count: int, start: str = "spawn") 
             process.join(timeout=5 if process not in [p for _, p in busy.values()] else 0)
             if process.is_alive():
                 process.terminate()
+                process.join()
+            process.close()
     return results
 
 
