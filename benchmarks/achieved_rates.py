@@ -22,7 +22,8 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from scaling.accounting.cost import REALISED
-from scaling.accounting.hardware import Device, get_device
+from scaling.accounting.device import Device
+from scaling.accounting.hardware import get_device
 from scaling.accounting.layout import Layout
 from scaling.accounting.published import published_shape
 from scaling.accounting.recipe import TrainingRecipe

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast, get_args
 
+from scaling.accounting.device import Device
 from scaling.accounting.flops import Recompute
-from scaling.accounting.hardware import Device, get_device
+from scaling.accounting.hardware import get_device
 from scaling.accounting.inference import WeightFormat, lora_memory
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory

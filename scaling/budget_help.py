@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from scaling.accounting.hardware import CATALOGUE
+from scaling.accounting.catalogue import CATALOGUE
 from scaling.budget_fine_tuning import FineTuneKeys
 from scaling.budget_keys import BudgetKeys, help_rows
 from scaling.budget_serving import ServeKeys

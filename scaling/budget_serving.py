@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from scaling.accounting.hardware import Device, get_device
+from scaling.accounting.device import Device
+from scaling.accounting.hardware import get_device
 from scaling.accounting.inference import (
     InferenceMemory,
     WeightFormat,

@@ -9,9 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from scaling.accounting.catalogue import CATALOGUE
 from scaling.accounting.estimate import CONVENTIONS, Budget
 from scaling.accounting.flops import pf_days
-from scaling.accounting.hardware import CATALOGUE
 from scaling.accounting.history import HISTORY, TOKENS_PER_PARAM
 from scaling.accounting.params import ParamCounts
 from scaling.accounting.shape import ModelShape
@@ -284,7 +284,7 @@ def hardware_table() -> Group:
     ]
     heads = [("hardware", "left"), ("peak TFLOP/s", "right"), ("memory", "right"), ("GB/s", "right"),
              ("W", "right"), ("example $/h", "right")]  # fmt: skip
-    return table("Hardware (dense peaks; sources in scaling/accounting/hardware.py)", heads, rows)
+    return table("Hardware (dense peaks; sources in scaling/accounting/catalogue.py)", heads, rows)
 
 
 def console() -> Console:

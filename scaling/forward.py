@@ -7,9 +7,10 @@ from math import ceil, log2
 from typing import Any, cast, get_args
 
 from scaling.accounting.cost import SECONDS_PER_DAY
+from scaling.accounting.device import Device
 from scaling.accounting.estimate import Budget, Prices, estimate
 from scaling.accounting.flops import Recompute, train_flops_per_token
-from scaling.accounting.hardware import Device, get_device
+from scaling.accounting.hardware import get_device
 from scaling.accounting.history import TOKENS_PER_PARAM
 from scaling.accounting.params import count_params
 from scaling.accounting.recipe import Attention, Optimizer, Precision, Runtime, TrainingRecipe

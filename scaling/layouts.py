@@ -9,8 +9,8 @@ from itertools import product
 from math import ceil
 from typing import get_args
 
+from scaling.accounting.device import Device
 from scaling.accounting.flops import Recompute
-from scaling.accounting.hardware import Device
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.memory import MemoryEstimate, training_memory
 from scaling.accounting.recipe import TrainingRecipe

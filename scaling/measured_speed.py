@@ -9,7 +9,7 @@ from math import log
 from pathlib import Path
 from typing import Any
 
-from scaling.accounting.hardware import Device
+from scaling.accounting.device import Device
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels

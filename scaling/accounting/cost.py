@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scaling.accounting.hardware import Device
+from scaling.accounting.device import Device
 
 GOODPUT = 0.9
 """Share of wall-clock time spent in steps that count; the rest is restarts, checkpoints, evaluation and stragglers.

@@ -14,8 +14,8 @@ from scaling.accounting.cost import (
     RunCost,
     run_cost,
 )
+from scaling.accounting.device import Device
 from scaling.accounting.flops import Convention, pf_days, train_flops_per_token
-from scaling.accounting.hardware import Device
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import MemoryEstimate, training_memory
 from scaling.accounting.params import ParamCounts, count_params

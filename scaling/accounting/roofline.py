@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
+from scaling.accounting.device import Device
 from scaling.accounting.flops import score_width
-from scaling.accounting.hardware import Device
 from scaling.accounting.layout import Layout
 from scaling.accounting.params import attention_matrices
 from scaling.accounting.recipe import Attention, Precision, TrainingRecipe

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scaling.accounting.device import Device
 from scaling.accounting.flops import forward_flops_per_token
-from scaling.accounting.hardware import Device
 from scaling.accounting.inference import (
     WEIGHT_BITS,
     WIDE_BYTES,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from math import ceil
 from typing import get_args
 
+from scaling.accounting.device import Device
 from scaling.accounting.flops import (
     forward_flops_per_token,
     recomputed_flops_per_token,
     train_flops_per_token,
 )
-from scaling.accounting.hardware import Device
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import (

@@ -159,7 +159,7 @@ def history(words: list[str], as_json: bool) -> int:
 def hardware(words: list[str], as_json: bool) -> int:
     """The catalogue of devices."""
     _takes_no_keys("hardware", words)
-    from scaling.accounting.hardware import CATALOGUE
+    from scaling.accounting.catalogue import CATALOGUE
 
     if as_json:
         return _print_json([device.to_json() for device in CATALOGUE.values()])
