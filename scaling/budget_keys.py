@@ -265,7 +265,9 @@ def build_layout(keys: LayoutKeys, shape: ModelShape, devices: int | None, batch
         )
     if "accumulation" in given:
         return layout
-    return replace(layout, accumulation=accumulation_for(shape, layout, batch_tokens))
+    return replace(
+        layout, accumulation=accumulation_for(shape, layout.data, layout.micro_batch, batch_tokens)
+    )
 
 
 def help_rows(schema: type, prefix: str = "") -> list[tuple[str, str, str]]:

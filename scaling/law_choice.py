@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,20 @@ DEFAULT_LAW = "besiroglu2024"
 DATA_LIMITED_LAW = "muennighoff2023"
 PUBLISHED_FLOPS = (1e18, 1e22)
 """Training compute that the published studies cover, to the decade (Hoffmann et al. 2022, figure 4)."""
+PUBLISHED_COVARIANCE: dict[str, tuple[tuple[float, ...], ...]] = {
+    "besiroglu2024": (
+        (2.1140e-4, 2.2799e-3, 3.7502e-3, 1.35050e-4, 1.82674e-4),
+        (2.2799e-3, 7.16806e-2, -3.1022e-2, 4.27540e-3, -1.55242e-3),
+        (3.7502e-3, -3.1022e-2, 1.88692e-1, -1.91488e-3, 9.22360e-3),
+        (1.35050e-4, 4.27540e-3, -1.91488e-3, 2.55370e-4, -9.58997e-5),
+        (1.82674e-4, -1.55242e-3, 9.22360e-3, -9.58997e-5, 4.51170e-4),
+    )
+}
+"""Covariance of a published law's coordinates (log E, log A, log B, α, β) where it can be known. Besiroglu et al. 2024
+(arXiv:2404.10102) print standard errors of 4000 bootstraps of the 240 points that they digitised, but not how the
+coefficients move together: this is the same bootstrap done again, whose standard errors are theirs."""
+PUBLISHED_DRAWS = 500
+"""Draws that stand for a published covariance."""
 NON_EMBEDDING = ("kaplan", "kaplan_n")
 """Laws whose N leaves out embeddings."""
 FIT_FILES = ("fit/study.json", "study.json", "fit.json")
@@ -49,6 +64,9 @@ class ChosenLaw:
         """Interval of a quantity from its value under each draw; None where there are no draws."""
         if not len(values):
             return None
+        if self.freedom is None:
+            low, high = np.quantile(values, [(1 - self.level) / 2, (1 + self.level) / 2])
+            return float(low), float(high)
         from analysis.uncertainty import interval  # scipy.stats is slow to import
 
         low, high = interval(values[:, None], self.level, self.freedom, self.clusters)[:, 0]
@@ -83,17 +101,33 @@ def choose_law(name: str) -> ChosenLaw:
 
 
 def _published(law: laws.Law, study: str, values: object) -> ChosenLaw:
+    theta = law.coordinates(values)  # type: ignore[arg-type]
     return ChosenLaw(
         name=study,
         law=law,
-        theta=law.coordinates(values),  # type: ignore[arg-type]
-        draws=np.empty((0, len(law.parameters))),
+        theta=theta,
+        draws=_published_draws(study, theta),
         level=0.9,
         freedom=None,
         clusters=None,
         source=law.source,
         fitted_flops=PUBLISHED_FLOPS,
     )
+
+
+@lru_cache
+def _standard_draws(study: str) -> np.ndarray:
+    """Deviations of a published law's coordinates, shape (B, p): normal, the same each time."""
+    covariance = np.array(PUBLISHED_COVARIANCE[study])
+    normal = np.random.default_rng(0).standard_normal((PUBLISHED_DRAWS // 2, len(covariance)))
+    # In pairs of opposite sign, so that their mean is the estimate.
+    return np.concatenate([normal, -normal]) @ np.linalg.cholesky(covariance).T
+
+
+def _published_draws(study: str, theta: np.ndarray) -> np.ndarray:
+    if study not in PUBLISHED_COVARIANCE:
+        return np.empty((0, len(theta)))
+    return theta + _standard_draws(study)
 
 
 def _own_fit(path: Path) -> ChosenLaw:

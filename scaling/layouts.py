@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from math import ceil
 from typing import get_args
@@ -28,11 +28,13 @@ MAX_MICRO_BATCH = 64
 MAX_PIPELINE = 64
 WIDE_GROUP = 256
 """Replicas from which gathering weights block by block may cost more than holding them whole."""
+LONG_PIPELINE = 8
+"""Micro-batches a stage beyond which a pipeline's bubble, at most an eighth of its work, is not worth interleaving."""
 LONG_CONTEXT = 32_768
 """Context parallelism is considered for sequences longer than this."""
 MOST_OF_BATCH = 1.25
 """A layout may exceed the batch asked for by this factor, where one sequence a replica is more than the batch."""
-WAITING = 0.1
+WAITING = 0.3
 """Splitting a model further is not tried once it fits and at most this share of its step waits for replicas."""
 
 
@@ -105,6 +107,9 @@ def layouts(
             shardings = [(0, None)]
         # One block a chunk shortens the bubble most, and keeps most in flight.
         interleaves = [1, shape.depth // pipeline] if pipeline > 1 and shape.depth >= 2 * pipeline else [1]
+        if only_promising:
+            long = accumulation_for(shape, data, 1, batch_tokens) >= LONG_PIPELINE * pipeline
+            interleaves = interleaves[:1] if long else interleaves[-1:]
         for (zero_stage, zero_group), interleave, expert in product(shardings, interleaves, expert_degrees):
             layout = Layout(
                 data=data,
@@ -145,11 +150,12 @@ def candidates(
         split_recipe: the recipe of layouts that cut a model over tensor or pipeline and shard no weights; by default
             the same.
         only_promising: leave out layouts that are hardly ever best, and stop at the least model parallelism that fits
-            without recomputation and hardly waits for other replicas.
+            without recomputation, and hardly waits for other replicas or gains nothing by less waiting.
     """
     modes = recomputes or _useful_recomputes(shape, recipe)
     found: list[Candidate] = []
     enough: int | None = None
+    fastest = float("inf")
     for layout in layouts(shape, device, devices, batch_tokens, only_promising=only_promising):
         split = layout.tensor * layout.pipeline * layout.context
         if enough is not None and split > enough:
@@ -157,8 +163,10 @@ def candidates(
         its_recipe = split_recipe if split_recipe is not None and keeps_weights_whole(layout) else recipe
         best = _best_of_layout(shape, layout, its_recipe, device, batch_tokens, kernels, modes)
         found.append(best)
-        if only_promising and best.fits and best.recipe.recompute == modes[0] and not _waits(best.step):
-            enough = split
+        if only_promising and best.fits and best.recipe.recompute == modes[0]:
+            if best.seconds_per_token > fastest or not _waits(best.step):
+                enough = split
+            fastest = min(fastest, best.seconds_per_token)
     fitting = [c for c in found if c.fits]
     rest = sorted((c for c in found if not c.fits), key=lambda c: c.memory.peak_memory_bytes)
     return _best_first(fitting) + rest
@@ -221,9 +229,14 @@ def keeps_weights_whole(layout: Layout) -> bool:
     return layout.zero_stage < 3 and layout.tensor * layout.pipeline > 1
 
 
-def accumulation_for(shape: ModelShape, layout: Layout, batch_tokens: float) -> int:
-    """Micro-batches a replica computes to come nearest to a batch; at least one."""
-    return max(1, round(batch_tokens / (shape.context * layout.data * layout.micro_batch)))
+def accumulation_for(shape: ModelShape, data: int, micro_batch: int, batch_tokens: float) -> int:
+    """Micro-batches that each of `data` replicas computes to come nearest to a batch; at least one."""
+    return max(1, round(batch_tokens / (shape.context * data * micro_batch)))
+
+
+@lru_cache
+def _with_recompute(recipe: TrainingRecipe, mode: Recompute) -> TrainingRecipe:
+    return replace(recipe, recompute=mode)
 
 
 def _best_of_layout(
@@ -238,9 +251,9 @@ def _best_of_layout(
     """Over recomputation and micro-batch: the best that fits, or what comes nearest to fitting."""
 
     def attempt(mode: Recompute, micro_batch: int) -> Candidate:
-        tried = replace(layout, micro_batch=micro_batch)
-        tried = replace(tried, accumulation=accumulation_for(shape, tried, batch_tokens))
-        chosen = replace(recipe, recompute=mode)
+        accumulation = accumulation_for(shape, layout.data, micro_batch, batch_tokens)
+        tried = replace(layout, micro_batch=micro_batch, accumulation=accumulation)
+        chosen = _with_recompute(recipe, mode)
         return Candidate(
             shape=shape,
             layout=tried,

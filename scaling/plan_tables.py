@@ -16,7 +16,7 @@ def plan_report(plan: Plan, written: str | None) -> RenderableType:
     def interval(name: str) -> str:
         ends = plan.intervals[name]
         if ends is None:
-            return "not estimated"
+            return "given" if len(law.draws) else "not estimated"
         return " to ".join(f"{end:.4g}" if name == "loss_nats" else human(end) for end in ends)
 
     heads = [("quantity", "left"), ("plan", "right"), (f"{law.level:.0%} interval", "right")]

@@ -82,7 +82,7 @@ class Plan:
     loss_nats: float
     """Predicted by the law at the plan's size and tokens."""
     intervals: dict[str, tuple[float, float] | None]
-    """Of params, tokens and loss_nats of the optimum, from the law's draws; None: not estimated."""
+    """Of params, tokens and loss_nats of the optimum, from the law's draws; None: not estimated, or given."""
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -104,12 +104,13 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """How a law divides compute, at its estimate and at each draw."""
+    """How a law divides compute."""
 
     params: float
     tokens: float
     inference_flops: float
     params_draws: np.ndarray
+    """What it would say under each draw of the law; empty where sizes are given, or not asked for."""
     tokens_draws: np.ndarray
 
 
@@ -142,7 +143,8 @@ def _solve_flops(
             f"the budget of {flops:.3g} FLOPs is used up by serving {keys.inference_tokens:.3g} tokens: "
             "raise it or lower inference_tokens"
         )
-    return _plan(keys, job, law, split, shape, tokens, asked)
+    plan = _plan(keys, job, law, split, shape, tokens, asked)
+    return replace(plan, intervals=_intervals(keys, law, split, plan.budget))
 
 
 def _solve_hours(
@@ -154,7 +156,7 @@ def _solve_hours(
     flops = useful * peak * FIRST_MFU
     plan: Plan | None = None
     for _ in range(ROUNDS):
-        split = split_compute(law, flops, keys)
+        split = split_compute(law, flops, keys, with_draws=False)
         shape = _shape(split.params, like, law, keys)
         tokens = keys.tokens or split.tokens
         plan = _plan(keys, job, law, split, shape, tokens, asked, device_hours)
@@ -163,13 +165,11 @@ def _solve_hours(
             break
         flops *= ratio
     assert plan is not None
-    if keys.tokens is not None and keys.params is not None:
-        return plan
     # The shape stands; the tokens take what is left of the hours, to the last one.
     exact = plan.budget.tokens * device_hours / plan.budget.cost.device_hours
     if keys.tokens is None:
         plan = _with_tokens(plan, job, exact)
-    return plan
+    return replace(plan, intervals=_intervals(keys, law, split_compute(law, flops, keys), plan.budget))
 
 
 def _plan(
@@ -220,13 +220,21 @@ def _plan(
         law=law,
         inference_flops=2 * params * (keys.inference_tokens or 0.0),
         loss_nats=_loss(law, law.theta[None], params, tokens, keys.unique_tokens)[0],
-        intervals={
-            "params": law.spread(split.params_draws),
-            "tokens": law.spread(split.tokens_draws),
-            "loss_nats": law.spread(_loss(law, law.draws, params, tokens, keys.unique_tokens)),
-        },
+        intervals={},
         notes=(*([squeezed] if squeezed else []), *_notes(keys, law, params, tokens)),
     )
+
+
+def _intervals(
+    keys: SolveKeys, law: ChosenLaw, split: Split, budget: Budget
+) -> dict[str, tuple[float, float] | None]:
+    """Of the optimum's parameters and tokens, and of the loss that the law predicts for the plan."""
+    params = _law_params(budget.shape, law)
+    return {
+        "params": law.spread(split.params_draws),
+        "tokens": law.spread(split.tokens_draws),
+        "loss_nats": law.spread(_loss(law, law.draws, params, budget.tokens, keys.unique_tokens)),
+    }
 
 
 def _largest_that_fits(
@@ -262,7 +270,7 @@ def _with_tokens(plan: Plan, job: Job, tokens: float) -> Plan:
     return replace(plan, budget=budget)
 
 
-def split_compute(law: ChosenLaw, flops: float, keys: SolveKeys) -> Split:
+def split_compute(law: ChosenLaw, flops: float, keys: SolveKeys, *, with_draws: bool = True) -> Split:
     """Parameters and tokens that minimise the law's loss on `flops`, under what the keys fix."""
     served = keys.inference_tokens or 0.0
     if keys.params is not None or keys.tokens is not None:
@@ -292,7 +300,7 @@ def split_compute(law: ChosenLaw, flops: float, keys: SolveKeys) -> Split:
     if "unique_tokens" in law.law.variables and keys.unique_tokens is None:
         raise ValueError(f"law={law.name} needs unique_tokens: how many different tokens there are")
     unique = keys.unique_tokens if "unique_tokens" in law.law.variables else None
-    theta = np.vstack([law.theta[None], law.draws])
+    theta = np.vstack([law.theta[None], law.draws]) if with_draws else law.theta[None]
     if served:
         best = allocate.optimal_with_inference(
             law.law, theta, np.array([flops]), served, unique_tokens=unique

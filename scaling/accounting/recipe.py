@@ -1,6 +1,6 @@
 """How a model is trained, as far as bytes depend on it: optimizer, precision, recomputation, kernels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from scaling.accounting.flops import Recompute
@@ -47,6 +47,17 @@ PRECISIONS: dict[Precision, PrecisionBytes] = {
 """Bytes by precision; `-true` computes in what it stores, `-mixed` casts, `-master` keeps two copies."""
 
 
+MEGATRON_PRECISIONS = {name: replace(table, gradient=4) for name, table in PRECISIONS.items()}
+
+CHOICES = {
+    "optimizer": get_args(Optimizer),
+    "precision": get_args(Precision),
+    "recompute": get_args(Recompute),
+    "attention": get_args(Attention),
+    "runtime": get_args(Runtime),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
     """Everything but shape and layout that a training step's memory depends on."""
@@ -63,28 +74,13 @@ class TrainingRecipe:
     """Dropout masks are kept for backward."""
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("optimizer", Optimizer),
-            ("precision", Precision),
-            ("recompute", Recompute),
-            ("attention", Attention),
-            ("runtime", Runtime),
-        ):
-            if getattr(self, name) not in get_args(allowed):
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
                 raise ValueError(
-                    f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(get_args(allowed))}"
+                    f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}"
                 )
 
     @property
     def bytes(self) -> PrecisionBytes:
         """Bytes a number; Megatron accumulates gradients in float32 whatever the weights' precision."""
-        table = PRECISIONS[self.precision]
-        if self.runtime == "megatron" and table.gradient < 4:
-            return PrecisionBytes(
-                weight=table.weight,
-                gradient=4,
-                master=table.master,
-                state=table.state,
-                compute=table.compute,
-            )
-        return table
+        return (MEGATRON_PRECISIONS if self.runtime == "megatron" else PRECISIONS)[self.precision]
