@@ -15,7 +15,7 @@ from scaling.accounting.cost import CARBON_KG_PER_KWH, GOODPUT, POWER_USAGE_EFFE
 from scaling.accounting.layout import Layout
 from scaling.accounting.published import published_shape
 from scaling.accounting.shape import ModelShape, decoder_shape
-from scaling.ladder import ffn_width, head_width
+from scaling.ladder import head_width
 from scaling.layouts import accumulation_for
 from scaling.overrides import field_help, parse
 from scaling.sizing import shape_of_size
@@ -227,8 +227,6 @@ def build_shape(keys: ModelKeys) -> ModelShape:
     if width < 1:
         raise ValueError(f"model.width={width} must be a positive whole number")
     given.setdefault("heads", max(1, width // given.get("head_width", head_width(width))))
-    if common["ffn"] in ("swiglu", "gelu"):
-        given.setdefault("ffn_width", ffn_width(width, common["ffn"]))
     experts = {
         k: given.pop(k) for k in ("experts", "experts_active", "shared_experts", "expert_width") if k in given
     }

@@ -80,7 +80,9 @@ def number(value: float) -> str:
 
 def table(title: str, columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[str]]) -> Group:
     """A plain table under its title; columns are (heading, justify)."""
-    result = Table(header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    result = Table(
+        header_style="dim", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False
+    )
     for heading, justify in columns:
         result.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
@@ -135,7 +137,10 @@ def flops_table(budget: Budget) -> Group:
         flops = budget.train_flops_by(convention)
         if convention == "hardware" and budget.recipe.recompute == "none":
             continue
-        rows.append([CONVENTION_TITLES[convention], f"{flops:.3e}", number(pf_days(flops))])
+        title = CONVENTION_TITLES[convention]
+        if convention.startswith("6nd") and budget.shape.experts:
+            title = title.replace("every parameter", "active parameters").replace("non-e", "active non-e")
+        rows.append([title, f"{flops:.3e}", number(pf_days(flops))])
     return table("Training FLOPs", [("convention", "left"), ("FLOPs", "right"), ("PF-days", "right")], rows)
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.params import count_params
-from scaling.accounting.shape import ModelShape
+from scaling.accounting.shape import ModelShape, usual_ffn_width
 from scaling.batch_ramp import batch_ramp
 from scaling.claims import holder_of, remove_stale
 from scaling.config import TrainConfig
 from scaling.corpus import TokenCorpus
 from scaling.files import remove_parts
-from scaling.ladder import ffn_width, head_width, shape_for
+from scaling.ladder import head_width, shape_for
 from scaling.recipe import Recipe, peak_lr, warmup_tokens
 from scaling.records import FAILED, RECORD, RunRecord, read_or_set_aside
 
@@ -106,7 +106,7 @@ def resolve_shape(config: TrainConfig, vocab_size: int) -> ModelShape:
         heads=heads,
         kv_heads=kv_heads,
         head_width=model.width // heads,
-        ffn_width=model.ffn_width or ffn_width(model.width, model.ffn),
+        ffn_width=model.ffn_width or usual_ffn_width(model.width, model.ffn),
         ffn=model.ffn,  # type: ignore[arg-type]
         vocab_size=vocab_size,
         context=model.context,

@@ -11,15 +11,13 @@ from dataclasses import replace
 from math import log
 
 from scaling.accounting.params import count_params
-from scaling.accounting.shape import ModelShape
+from scaling.accounting.shape import FFN_MULTIPLE, FFN_RATIO, ModelShape
 
 WIDTH_PER_BLOCK = 24  # residual width for each block of depth, up to MAX_ASPECT below
 MIN_DEPTH = 2
 # A head's width grows with the model, from 8 in the smallest to the customary 128.
 HEAD_WIDTHS = ((32, 8), (128, 16), (512, 32), (2048, 64))
 LARGEST_HEAD_WIDTH = 128
-FFN_MULTIPLE = 8  # feed-forward widths are whole multiples of this
-FFN_RATIO = {"swiglu": 8 / 3, "gelu": 4.0}
 FFN_RATIO_SPAN = 1.5  # how far from FFN_RATIO the feed-forward width may be moved to hit the target
 TOLERANCE = 0.02  # shapes this near to the target count as equal; the one nearest to the rule wins
 MAX_ASPECT = 128  # width over depth of large models, as in GPT-3 175B (12288 / 96)
@@ -37,11 +35,6 @@ def depth(width: int) -> int:
         log(MAX_ASPECT / WIDTH_PER_BLOCK) / log(12_288 / 384)
     )
     return max(MIN_DEPTH, round(width / aspect))
-
-
-def ffn_width(width: int, ffn: str) -> int:
-    """Feed-forward width at a residual width: FFN_RATIO times it, to the nearest multiple of 8."""
-    return max(FFN_MULTIPLE, round(FFN_RATIO[ffn] * width / FFN_MULTIPLE) * FFN_MULTIPLE)
 
 
 def shape_for(target_params: float, like: ModelShape) -> ModelShape:

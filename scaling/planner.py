@@ -377,7 +377,7 @@ def _what_is_given(keys: SolveKeys, job: Job) -> tuple[str, float, str]:
         hourly, note = hourly_price(job.device, keys.price)
         if hourly is None:
             raise ValueError(f"money={amount:g}: the price of {where} is {note}")
-        hours, words = amount / hourly, f"${amount:,.0f} at ${hourly:g} a {where}-hour ({note})"
+        hours, words = amount / hourly, f"${amount:,.0f} at ${hourly:g} an hour of {where} ({note})"
     if keys.devices is not None and keys.days is not None and hours / keys.devices > 24 * keys.days * 1.0001:
         raise ValueError(
             f"days={keys.days:g} is too short: {hours:,.4g} hours on devices={keys.devices} last "

@@ -48,8 +48,8 @@ def device_days(train_flops: float, devices_per_pf_day: float) -> float:
 
 
 RULES = (
-    Rule(title="4 bytes a parameter to store", value=lambda n, d: store_bytes(n) / 1e9, form="{:,.3g} GB"),
-    Rule(title="24 bytes a parameter to train", value=lambda n, d: train_bytes(n) / 1e9, form="{:,.3g} GB"),
+    Rule(title="4 bytes a parameter to store", value=lambda n, d: store_bytes(n) / 1e9, form="{:,.6g} GB"),
+    Rule(title="24 bytes a parameter to train", value=lambda n, d: train_bytes(n) / 1e9, form="{:,.6g} GB"),
     Rule(
         title="1 PF-day = 8 V100 for a day at full rate",
         value=lambda n, d: device_days(6 * n * d, V100_PER_PF_DAY),

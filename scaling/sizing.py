@@ -11,8 +11,8 @@ from dataclasses import replace
 from math import log
 
 from scaling.accounting.params import count_params
-from scaling.accounting.shape import ModelShape
-from scaling.ladder import FFN_RATIO, depth, ffn_width, head_width
+from scaling.accounting.shape import FFN_RATIO, ModelShape, usual_ffn_width
+from scaling.ladder import depth, head_width
 
 TENSOR_FRIENDLY_HEADS = ((1024, 1), (2048, 4))
 """Heads come in multiples of 1 below a width of 1024, of 4 below 2048, and of 8 (a node of devices) above."""
@@ -58,7 +58,7 @@ def _distance_from_rule(shape: ModelShape) -> float:
 
 def _fitted(width: int, params: float, like: ModelShape) -> ModelShape:
     """At a width: the depth that comes nearest under the rule, and the feed-forward width that fills the rest."""
-    ruled = ffn_width(width, like.ffn)
+    ruled = usual_ffn_width(width, like.ffn)
     tables = count_params(_shape(width, 1, ruled, like)).total
     block = count_params(_shape(width, 2, ruled, like)).total - tables
     blocks = max(2, round((params - tables) / block) + 1)

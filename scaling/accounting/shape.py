@@ -12,6 +12,10 @@ Norm = Literal["rmsnorm", "layernorm", "layernorm_no_bias", "layernorm_no_weight
 Biases = Literal["none", "qkv", "ffn", "all_but_qkv", "all"]
 Positions = Literal["rotary", "learned", "alibi", "relative_projection", "relative_buckets"]
 
+FFN_RATIO: dict[str, float] = {"swiglu": 8 / 3, "gelu": 4.0}
+"""Feed-forward width over residual width: as many weights in swiglu's three matrices as in gelu's two."""
+FFN_MULTIPLE = 8
+"""Feed-forward widths are whole multiples of this."""
 RELATIVE_BUCKETS = 32
 """Rows of the bias table that T5 shares among the blocks of a stack (Raffel et al. 2020, section 2.1)."""
 
@@ -179,6 +183,11 @@ class ModelShape:
         return self.depth - self.dense_depth if self.experts else 0
 
 
+def usual_ffn_width(width: int, ffn: str) -> int:
+    """Feed-forward width at a residual width: FFN_RATIO times it, to the nearest multiple of FFN_MULTIPLE."""
+    return max(FFN_MULTIPLE, round(FFN_RATIO[ffn] * width / FFN_MULTIPLE) * FFN_MULTIPLE)
+
+
 def decoder_shape(
     *,
     width: int,
@@ -195,9 +204,8 @@ def decoder_shape(
 ) -> ModelShape:
     """This project's decoder with the usual defaults filled in.
 
-    kv_heads is heads; head_width is width/heads; ffn_width is 4·width for gelu and, to hold as many weights
-    in three matrices, 8/3·width rounded up to a multiple of 64 for swiglu. Raises `ValueError` when heads do
-    not divide width.
+    kv_heads is heads; head_width is width/heads; ffn_width is `usual_ffn_width`. Raises `ValueError` when heads do not
+    divide width.
     """
     _require_whole("heads", heads, least=1)
     _require_whole("width", width, least=1)
@@ -209,7 +217,7 @@ def decoder_shape(
             )
         head_width = width // heads
     if ffn_width is None:
-        ffn_width = 4 * width if ffn == "gelu" else -(-8 * width // (3 * 64)) * 64
+        ffn_width = usual_ffn_width(width, ffn) if ffn in FFN_RATIO else width  # refused below
     return ModelShape(
         width=width,
         depth=depth,

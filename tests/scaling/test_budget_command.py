@@ -84,7 +84,7 @@ def test_what_does_not_fit_says_what_would(capsys: pytest.CaptureFixture[str]) -
     text = capsys.readouterr().out
     assert "Does not fit" in text
     assert "devices=2" in text
-    assert "24 bytes a parameter to train: 162 GB" in text
+    assert "24 bytes a parameter to train: 161.7 GB" in text
 
 
 def test_rules_of_thumb_say_what_courses_say() -> None:

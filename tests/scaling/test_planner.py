@@ -21,6 +21,7 @@ from scaling.accounting.shape import ModelShape
 from scaling.budget_keys import BudgetKeys, ModelKeys, parse_keys
 from scaling.experiment_file import write_experiment
 from scaling.forward import fits_report, run_budget
+from scaling.law_choice import DEFAULT_LAW, PUBLISHED_COVARIANCE, choose_law
 from scaling.layouts import best_candidate, candidates
 from scaling.planner import SolveKeys, solve_keys
 from scaling.sizing import shape_of_size
@@ -252,3 +253,57 @@ def test_the_experiment_composes_and_resolves_to_the_planned_decoder(
         shape.heads,
         shape.ffn_width,
     )
+
+
+def test_the_default_law_carries_the_interval_of_its_study() -> None:
+    law = choose_law(DEFAULT_LAW)
+    at = {name: law.law.parameters.index(name) for name in ("A", "B", "E", "alpha", "beta")}
+    spread = np.sqrt(np.diag(PUBLISHED_COVARIANCE[DEFAULT_LAW]))
+    # Besiroglu et al. 2024 (arXiv:2404.10102), table 1: A 482.01 (124.58), B 2085.43 (1293.23), E 1.8172 (0.03),
+    # alpha 0.3478 (0.02), beta 0.3658 (0.02)
+    assert spread[at["A"]] == pytest.approx(124.58 / 482.01, rel=0.1)
+    assert spread[at["E"]] * 1.8172 == pytest.approx(0.03, abs=0.005)
+    assert spread[at["alpha"]] == pytest.approx(0.02, abs=0.005)
+    assert spread[at["beta"]] == pytest.approx(0.02, abs=0.005)
+    # and of the exponent of the optimum: 0.51 (0.02)
+    exponent = law.draws[:, at["beta"]] / (law.draws[:, at["alpha"]] + law.draws[:, at["beta"]])
+    assert exponent.mean() == pytest.approx(0.51, abs=0.01)
+    assert exponent.std() == pytest.approx(0.02, abs=0.003)
+    for keys in (SolveKeys(flops=5.76e23), SolveKeys(money=1e5)):
+        plan = solve_keys(keys)
+        for name, value in (("params", plan.budget.params.total), ("tokens", plan.budget.tokens)):
+            interval = plan.intervals[name]
+            assert interval is not None
+            assert interval[0] < value < interval[1]
+        assert not any("not estimated" in note for note in plan.notes)
+
+
+def test_intervals_widen_away_from_the_runs_of_the_law() -> None:
+    def width(flops: float) -> float:
+        interval = solve_keys(SolveKeys(flops=flops)).intervals["params"]
+        assert interval is not None
+        return interval[1] / interval[0]
+
+    assert width(1e21) < width(1e23) < width(1e26)
+
+
+def test_a_model_cut_over_devices_keeps_16_bit_weights_unless_the_user_says_otherwise() -> None:
+    words = ["model=gpt3-175b", "layout.tensor=8", "layout.pipeline=8", "layout.data=8"]
+    left_open = run_budget(parse_keys(words, BudgetKeys))
+    assert (left_open.recipe.precision, left_open.recipe.runtime) == ("bf16-master", "megatron")
+    said = run_budget(parse_keys([*words, "precision=bf16-mixed"], BudgetKeys))
+    assert (said.recipe.precision, said.recipe.runtime) == ("bf16-mixed", "torch")
+    assert left_open.memory.peak_allocated_bytes < said.memory.peak_allocated_bytes
+    sharded = run_budget(parse_keys(["model=gpt2", "layout.data=8", "layout.zero_stage=3"], BudgetKeys))
+    assert sharded.recipe.precision == "bf16-mixed"
+
+
+def test_the_search_goes_on_where_the_first_layout_that_fits_waits_for_its_replicas() -> None:
+    # On 16,384 H100 and a batch of 16M tokens, Llama 3 405B cannot hide FSDP; it was trained through a pipeline.
+    shape, h100 = published_shape("llama-3.1-405b"), get_device("h100-sxm")
+    recipe = TrainingRecipe(precision="bf16-master", runtime="megatron")
+    found = best_candidate(shape, recipe, h100, 16_384, 1.6e7)
+    assert found is not None
+    assert found.fits
+    assert found.layout.pipeline > 1
+    assert found.step.parts["data parallel"] < 0.1 * found.step.seconds

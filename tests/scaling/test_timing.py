@@ -190,3 +190,12 @@ def test_ill_input_is_one_line_with_a_remedy() -> None:
     for key, value in (("goodput", 0.0), ("power_usage_effectiveness", 0.5), ("usd_per_device_hour", -1.0)):
         with pytest.raises(ValueError, match="must"):
             run_cost(A100, 1, 1.0, **{key: value})
+
+
+def test_experts_tokens_travel_beside_another_micro_batch() -> None:
+    shape, h800 = published_shape("deepseek-v3"), get_device("h800")
+    recipe = TrainingRecipe(precision="fp8-mixed")
+    layout = Layout(data=128, expert=64, pipeline=16, zero_stage=1)
+    alone = step_time(shape, layout, h800, recipe).parts["expert parallel"]
+    many = step_time(shape, replace(layout, accumulation=16), h800, recipe).parts["expert parallel"]
+    assert many < 0.7 * 16 * alone

@@ -44,7 +44,7 @@ def test_heads_that_do_not_divide_the_width_name_heads_and_widths_that_do() -> N
 def test_defaults_follow_the_usual_rules() -> None:
     assert SHAPE.head_width == 16
     assert SHAPE.kv_heads == 4
-    assert SHAPE.ffn_width == 192  # 8/3 * 64 = 170.7, rounded up to a multiple of 64
+    assert SHAPE.ffn_width == 168  # 8/3 * 64 = 170.7, to the nearest multiple of 8
     assert decoder_shape(width=64, depth=1, heads=4, vocab_size=9, context=8, ffn="gelu").ffn_width == 256
 
 
