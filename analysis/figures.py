@@ -18,8 +18,6 @@ from analysis.study import Refused, Study
 from analysis.style import COLOURS, DASHES, PALETTE, axes, colour_bar, draw, log_axis, shades
 from analysis.valley import RefusedValley, Valley
 
-WIDEST_BAND = 1e3  # factor from the line at which a band is cut off
-
 
 def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
     """Loss against size on every budget, fitted curves, minima with intervals; hollow: refused or not used."""
@@ -148,10 +146,7 @@ def band(ax: Axes, x: Any, centre: Any, low: Any, high: Any, approach: str, labe
     """An approach's line with its interval shaded, where there is one."""
     colour = COLOURS[approach]
     ax.plot(x, centre, color=colour, ls=DASHES[approach], label=label, zorder=3)
-    centre, low, high = (np.asarray(values, dtype=float) for values in (centre, low, high))
-    if np.isfinite(low).all():
-        # A band without bounds would leave nothing else to see on the axis.
-        low, high = np.maximum(low, centre / WIDEST_BAND), np.minimum(high, centre * WIDEST_BAND)
+    if np.isfinite(np.asarray(low, dtype=float)).all():
         ax.fill_between(x, low, high, color=colour, alpha=0.16, lw=0, zorder=1)
 
 

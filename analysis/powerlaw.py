@@ -45,8 +45,7 @@ class PowerLaw:
         (v00, v01), (_, v11) = self.covariance
         half = self.quantile * np.sqrt(np.maximum(v00 + 2 * v01 * log_x + v11 * log_x**2, 0))
         centre = self.log_coefficient + self.exponent * log_x
-        with np.errstate(over="ignore"):  # a line that its points do not determine is bounded by nothing
-            return np.exp(centre - half), np.exp(centre + half)
+        return np.exp(centre - half), np.exp(centre + half)
 
 
 def fit_power_law(

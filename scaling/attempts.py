@@ -2,7 +2,8 @@
 
 Out of memory: tried again with half the micro-batch and twice the accumulation, the same batch, down to one sequence;
 the record says so. Whatever else is raised fails the job at once, with its log; a job whose process dies is tried
-once more by its launcher. A failed run keeps `failed.json`, a record without an outcome, until it is trained.
+once more: by its launcher, or here where it was one of several ranks. A failed run keeps `failed.json`, a record
+without an outcome, until it is trained.
 """
 
 import logging
@@ -17,6 +18,7 @@ from scaling.corpus import prepare
 from scaling.display import progress_file
 from scaling.job import ERROR_LOG, Job
 from scaling.planned_facts import planned_facts
+from scaling.ranks import RankDied
 from scaling.records import FAILED, RECORD, SCHEMA_VERSION, RunRecord, write_record
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
     """
     from scaling.pretrain import pretrain
 
+    died = False
     while True:
         try:
             config.folder.mkdir(parents=True, exist_ok=True)
@@ -37,14 +40,19 @@ def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
             return None
         except Claimed:
             return None
-        except Exception as error:
-            smaller = _with_half_the_micro_batch(config) if is_out_of_memory(error) else None
-            if smaller is None:
+        except RankDied as error:
+            if died:
                 return _fail(config, error)
-            note = f"out of memory; micro-batch halved to {smaller.trainer.micro_batch_tokens} tokens"
+            died, following, note = True, config, f"{error}; started again from its last checkpoint"
+        except Exception as error:
+            found = _with_half_the_micro_batch(config) if is_out_of_memory(error) else None
+            if found is None:
+                return _fail(config, error)
+            following = found
+            note = f"out of memory; micro-batch halved to {found.trainer.micro_batch_tokens} tokens"
         # Outside the handler, where nothing holds on to the tensors of the failed attempt.
         log.warning("%s: %s", config.name, note)
-        config, retried = smaller, note
+        config, retried = following, note
         _free_memory()
 
 

@@ -16,11 +16,13 @@ import torch
 from scaling import checkpoint
 from scaling.files import seal_label, write_atomically
 from scaling.job import CHECKPOINT, TRUNK, Job
+from scaling.looks import Looks
 from scaling.meters import LiveBytes, device_name, matmul_peak
 from scaling.module import JobBatches, Pretraining
 from scaling.optim import state_tensors
 from scaling.planned_facts import planned_facts, predicted_memory
 from scaling.records import VALIDATION_LOSSES, RunRecord, write_record
+from scaling.sharding import model_states
 from scaling.trained import MODEL, to_bytes
 from scaling.trunk import Segment
 
@@ -60,7 +62,7 @@ class Branching(L.Callback):
         self.measured_sequences = 0  # the largest batch whose memory was measured
         self._memory_until = 0
         self._memory: LiveBytes | None = None
-        self._flushed = self._saved = 0.0
+        self._looks: Looks
 
     # The state that a checkpoint of Lightning's carries for a callback.
     def state_dict(self) -> dict[str, Any]:
@@ -80,7 +82,10 @@ class Branching(L.Callback):
         self.batches.rank, self.batches.world_size = trainer.global_rank, trainer.world_size
         if not self.seconds:
             self.seconds = [0.0] * len(module.plan)
-        self._flushed = self._saved = time.monotonic()
+        config = self.job.config.trainer
+        self._looks = Looks(
+            trainer, module.position, config.log_every_seconds, config.checkpoint_every_seconds
+        )
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         segment, step = module.at(module.position)
@@ -110,21 +115,18 @@ class Branching(L.Callback):
         if self._memory is not None and module.position >= self._memory_until:
             self._leave_memory_meter()
         segment, step = module.at(module.position - 1)
-        now = time.monotonic()
         ended = step + 1 == segment.stop
-        if ended or now - self._flushed >= self.job.config.trainer.log_every_seconds:
+        looked = ended or self._looks.due(module.position)
+        if looked:
             self._look(trainer, module, segment)
             if trainer.should_stop:
                 return
         if ended:
             self._end_segment(trainer, module, segment)
-        elif (
-            self.job.config.trainer.checkpoint_every_seconds is not None
-            and now - self._saved >= self.job.config.trainer.checkpoint_every_seconds
-        ):
+        elif self._looks.save_due(looked):
             self.check()
             checkpoint.save(trainer, self.job, module, CHECKPOINT)
-            self._saved = time.monotonic()
+            self._looks.saved = time.monotonic()
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         self._leave_memory_meter()
@@ -138,9 +140,7 @@ class Branching(L.Callback):
     def _look(self, trainer: L.Trainer, module: Pretraining, segment: Segment) -> None:
         """Fetch losses, log, report, and check for divergence; about once a second."""
         module.flush_losses()
-        now = time.monotonic()
-        self.seconds[module.plan.index(segment)] += now - self._flushed
-        self._flushed = now
+        self.seconds[module.plan.index(segment)] += self._looks.looked(module.position)
         spent = sum(self.seconds)
         trained = module.tokens_trained(module.position)
         rate = trained / spent if spent else 0.0
@@ -160,7 +160,7 @@ class Branching(L.Callback):
         reason = module.diverged(module.position)
         if reason is not None and segment.run is None:
             # Every run still to come grows on this trunk.
-            for run, record in enumerate(self.job.recorded()):
+            for run, record in enumerate(self.job.recorded() if trainer.is_global_zero else []):
                 if record is None:
                     self._record(trainer, module, run, reason)
             trainer.should_stop = True
@@ -193,7 +193,7 @@ class Branching(L.Callback):
         module.position = following
         if trainer.is_global_zero:  # the trunk and the records say all that it did
             (self.job.folder / CHECKPOINT).unlink(missing_ok=True)
-        self._flushed = self._saved = time.monotonic()
+        self._looks.rest(module.position)
 
     def _return_to_trunk(self, trainer: L.Trainer) -> None:
         trainer.strategy.barrier()
@@ -203,7 +203,10 @@ class Branching(L.Callback):
         trainer.strategy.load_optimizer_state_dict(state)
 
     def _record(self, trainer: L.Trainer, module: Pretraining, run: int, reason: str | None) -> None:
-        """Evaluate a run at its end and write its record; the loss of a diverged run is left out."""
+        """Evaluate a run at its end and write its record; the loss of a diverged run is left out.
+
+        All ranks call it when there is a loss to find; the first one writes.
+        """
         job, recipe = self.job, module.recipe
         folder = job.run_folders[run]
         segment_index = next(i for i, s in enumerate(module.plan) if s.run == run)
@@ -222,6 +225,9 @@ class Branching(L.Callback):
             losses = module.validation_losses(job.corpus, job.config.trainer.validation_batch_tokens)
             if not np.isfinite(losses).all():
                 reason, losses = "validation loss was not finite", None
+        weights = None
+        if losses is not None and job.config.trainer.save_model:
+            weights = model_states(module.model, keep=trainer.is_global_zero)
         if not trainer.is_global_zero:
             return
         device = trainer.strategy.root_device
@@ -241,9 +247,8 @@ class Branching(L.Callback):
             seconds_spent=sum(self.seconds[since_last_run : segment_index + 1]),
             tokens_per_second=rate,
             achieved_flops_per_second=None if rate is None else facts["train_flops_exact"] / tokens * rate,
-            matmul_peak_flops_per_second=matmul_peak(
-                str(device), job.config.trainer.precision, torch.get_num_threads()
-            ),
+            matmul_peak_flops_per_second=trainer.world_size
+            * matmul_peak(str(device), job.config.trainer.precision, torch.get_num_threads()),
             peak_memory_bytes_predicted=predicted_memory(job, run, device.type),
             peak_memory_bytes_measured=(
                 torch.cuda.max_memory_allocated() if device.type == "cuda" else self.measured_bytes
@@ -262,8 +267,8 @@ class Branching(L.Callback):
             np.save(buffer, losses.astype(np.float32))
             write_atomically(folder / VALIDATION_LOSSES, buffer.getvalue())
             files.append(VALIDATION_LOSSES)
-            if job.config.trainer.save_model:
-                write_atomically(folder / MODEL, to_bytes(module.model, job.corpus.tokenizer))
+            if weights is not None:
+                write_atomically(folder / MODEL, to_bytes(module.model, weights, job.corpus.tokenizer))
                 files.append(MODEL)
         self.check()
         write_record(record, folder, files)  # last: a record means that all else is there

@@ -66,11 +66,7 @@ class Claim:
                     os.utime(self.path)
 
     def _mine(self) -> bool:
-        """Whether the claim is still this process's; another's may bear its number after a long sleep."""
-        try:
-            return self.path.read_bytes() == self.content
-        except OSError:
-            return False
+        return _is(self.path, self.content)
 
     def check(self) -> None:
         """Refuse to go on when another has taken the job over, as after a long sleep of this machine.
@@ -78,14 +74,27 @@ class Claim:
         Raises:
             Claimed: naming who has it now.
         """
-        if not self._mine():
-            raise Claimed(self.path.parent, holder_of(self.path.parent))
+        check_held(self.path, self.content)
 
     def release(self) -> None:
         self._ended.set()
         self._heart.join()
         if self._mine():
             self.path.unlink(missing_ok=True)
+
+
+def check_held(path: Path, content: bytes) -> None:
+    """`Claim.check`, also for a process that trains in the name of the claim's holder."""
+    if not _is(path, content):
+        raise Claimed(path.parent, holder_of(path.parent))
+
+
+def _is(path: Path, content: bytes) -> bool:
+    """Whether a claim is still the one with this content; another's may bear its number after a long sleep."""
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
 
 
 @contextmanager

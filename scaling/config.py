@@ -204,9 +204,10 @@ class TrainerConfig:
     accelerator: str = "auto"
     """Lightning accelerator: auto, cpu, gpu, mps."""
     devices: int = 1
-    """Devices a run."""
+    """Devices a run; on the CPU, processes. Each has an equal share of every batch."""
     strategy: str = "auto"
-    """Lightning strategy: auto, ddp, fsdp …"""
+    """How several devices share a run: ddp (each holds the whole model; also what auto means) or fsdp (each holds its
+    share of weights, gradients and optimizer states)."""
     precision: str = "32-true"
     """32-true, bf16-mixed (float32 weights, bf16 products) or bf16-true."""
     compile: bool = False
@@ -229,10 +230,19 @@ class TrainerConfig:
     """Whether the trained weights of each run are kept beside its record."""
 
     def __post_init__(self) -> None:
+        _one_of("trainer.strategy", self.strategy, ("auto", "ddp", "fsdp"))
         _one_of("trainer.precision", self.precision, ("32-true", "bf16-mixed", "bf16-true"))
         for key in ("devices", "threads", "micro_batch_tokens", "validation_batch_tokens", "curve_points"):
             value = getattr(self, key)
             _require(value is None or value >= 1, f"trainer.{key}={value}: must be at least 1")
+        _require(
+            self.devices == 1 or self.accelerator != "mps",
+            f"trainer.devices={self.devices}: trainer.accelerator=mps is one device; set trainer.devices=1",
+        )
+        _require(
+            self.devices == 1 or self.strategy != "fsdp" or not self.compile,
+            "trainer.compile=true: not with trainer.strategy=fsdp; use trainer.strategy=ddp or trainer.compile=false",
+        )
 
 
 @dataclass(kw_only=True)

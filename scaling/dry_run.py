@@ -86,11 +86,25 @@ def refuse_what_does_not_fit(
     """
     if memory is not None:
         sharing = workers if device == "cpu" else 1
-        needed = sorted(((peak_bytes(job.job, device), job) for job in jobs), key=lambda pair: -pair[0])
+        # On the CPU all ranks of a run share the memory.
+        needed = sorted(
+            (
+                (
+                    peak_bytes(job.job, device) * (job.job.config.trainer.devices if device == "cpu" else 1),
+                    job,
+                )
+                for job in jobs
+            ),
+            key=lambda pair: -pair[0],
+        )
         together = sum(bytes_ for bytes_, _ in needed[:sharing])
         if together > memory:
             bytes_, worst = needed[0]
-            small = _micro_batch_that_fits(worst.job, device, memory // sharing)
+            small = _micro_batch_that_fits(
+                worst.job,
+                device,
+                memory // sharing // (worst.job.config.trainer.devices if device == "cpu" else 1),
+            )
             remedy = (
                 f"trainer.micro_batch_tokens={small} fits"
                 if small
@@ -165,7 +179,13 @@ def _catalogue(job: Job, device: Any) -> float:
     )
     micro, devices = job.recipe.micro_batch_sequences, job.config.trainer.devices
     largest = job.recipe.batches.stages[-1].sequences
-    layout = Layout(data=devices, micro_batch=micro, accumulation=-(-largest // (micro * devices)))
+    sharded = devices > 1 and job.config.trainer.strategy == "fsdp"
+    layout = Layout(
+        data=devices,
+        zero_stage=3 if sharded else 0,
+        micro_batch=micro,
+        accumulation=-(-largest // (micro * devices)),
+    )
     kernels: Kernels = "fused" if job.config.trainer.compile else "eager"
     return 1 / step_time(job.shape, layout, device, recipe, kernels=kernels).tokens_per_second
 

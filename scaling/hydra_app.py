@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling import foreign_config
 from scaling.config import SCHEMAS, SweepConfig, TrainConfig, register
 from scaling.overrides import field_help
+from scaling.ranks import RankDied
 
 T = TypeVar("T")
 TRACEBACK = "SCALING_TRACEBACK"  # set from the user's HYDRA_FULL_ERROR, which is then ours to set
@@ -54,6 +55,9 @@ def run(app: Callable[[], Any]) -> None:
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
+    except RankDied as error:
+        print(f"error: {error}; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)

@@ -70,11 +70,11 @@ def _leaf_keys(config: DictConfig) -> set[str]:
 
 
 def default_workers(config: DictConfig) -> int:
-    """Jobs at once: available cores over threads a job; on a GPU, one."""
+    """Jobs at once: available cores over threads a job, all its ranks together; on a GPU, one."""
     if config.trainer.accelerator in ("gpu", "cuda", "mps"):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // (config.trainer.threads or 1))
+    return max(1, cores // (config.trainer.devices * (config.trainer.threads or 1)))
 
 
 def run_in_workers(jobs: "list[TrainConfig]", count: int, start: str = "spawn") -> list[str | None]:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
@@ -14,7 +15,8 @@ class LiveBytes(TorchDispatchMode):
     """Counts the bytes of live tensor storages, and their peak, while the mode is on.
 
     Resident set size is no measure of training memory on a CPU: allocators keep what tensors have freed.
-    Storages that exist before the mode is entered are counted from `known`.
+    Storages that exist before the mode is entered are counted from `known`; of sharded tensors this rank's share.
+    Sharded training empties and fills storages that live on, which no operator tells: that is watched, too.
     """
 
     def __init__(self, known: list[torch.Tensor]) -> None:
@@ -22,24 +24,44 @@ class LiveBytes(TorchDispatchMode):
         self.current = 0
         self.peak = 0
         self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
-        self._keys: set[int] = set()
+        self._sizes: dict[int, int] = {}
         for tensor in known:
             self._count(tensor)
 
+    def __enter__(self) -> Any:
+        self._resize = torch.UntypedStorage.resize_
+        meter = self
+
+        def resize(storage: torch.UntypedStorage, size: int) -> Any:
+            result = meter._resize(storage, size)
+            if storage._cdata in meter._sizes:
+                meter._set(storage._cdata, storage.nbytes())
+            return result
+
+        torch.UntypedStorage.resize_ = resize  # type: ignore[assignment, method-assign]
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        torch.UntypedStorage.resize_ = self._resize  # type: ignore[method-assign]
+        super().__exit__(*error)
+
     def _count(self, tensor: torch.Tensor) -> None:
+        if isinstance(tensor, DTensor):
+            tensor = tensor._local_tensor
         storage = tensor.untyped_storage()
         key = storage._cdata
-        if key in self._keys or storage.device.type == "meta":
+        if key in self._sizes or storage.device.type == "meta":
             return
-        size = storage.nbytes()
-        self._keys.add(key)
-        self.current += size
-        self.peak = max(self.peak, self.current)
-        weakref.finalize(storage, self._release, key, size)
+        self._set(key, storage.nbytes())
+        weakref.finalize(storage, self._release, key)
 
-    def _release(self, key: int, size: int) -> None:
-        self._keys.discard(key)
-        self.current -= size
+    def _set(self, key: int, size: int) -> None:
+        self.current += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
+        self.peak = max(self.peak, self.current)
+
+    def _release(self, key: int) -> None:
+        self.current -= self._sizes.pop(key)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))

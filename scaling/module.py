@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from scaling.corpus.batches import window_order
 from scaling.model import Decoder, next_token_loss
 from scaling.optim import build_optimizer
 from scaling.recipe import Recipe
+from scaling.sharding import FullyShardedStrategy
 from scaling.trunk import Segment, steps_trained
 
 
@@ -94,6 +96,11 @@ class Pretraining(L.LightningModule):
         ahead = np.flatnonzero(self.to_train[position:])
         return position + int(ahead[0]) if len(ahead) else self.total_steps
 
+    def configure_model(self) -> None:
+        strategy = self.trainer.strategy
+        if isinstance(strategy, FullyShardedStrategy):
+            strategy.shard(self.model, str(self.trainer.precision))
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return build_optimizer(self.recipe.optim, self.model, self.recipe.lr, str(self.trainer.precision))
 
@@ -109,9 +116,13 @@ class Pretraining(L.LightningModule):
         parts = windows.split(self.recipe.micro_batch_sequences)
         optimizer.zero_grad()
         total = torch.zeros((), device=self.device)
-        for part in parts:
+        # Of several ranks each has an equal share of the batch: the mean of their gradients is the batch's. Replicas
+        # (DDP) take it once a step; sharded ones with every part, whose gradient no rank could keep whole.
+        alone: Any = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
+        for index, part in enumerate(parts):
             loss = next_token_loss(self._forward(part[:, :-1]), part[:, 1:]) * (len(part) / len(windows))
-            self.manual_backward(loss)
+            with alone() if index + 1 < len(parts) else nullcontext():
+                self.manual_backward(loss)
             total += loss.detach()
         if self.recipe.optim.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optim.grad_clip, foreach=True)
@@ -120,10 +131,15 @@ class Pretraining(L.LightningModule):
         self.position += 1
 
     def flush_losses(self) -> None:
-        """Bring the losses of the last steps from the device: one synchronisation for many steps."""
+        """Bring the losses of the last steps from the device: one synchronisation for many steps.
+
+        All ranks call it after the same step, and all have then the mean over ranks.
+        """
         if self._pending:
             positions = [position for position, _ in self._pending]
-            self.losses[positions] = torch.stack([loss for _, loss in self._pending]).double().cpu().numpy()
+            losses = torch.stack([loss for _, loss in self._pending])
+            losses = self.trainer.strategy.reduce(losses, reduce_op="mean")
+            self.losses[positions] = losses.double().cpu().numpy()
             self._pending.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -139,15 +155,19 @@ class Pretraining(L.LightningModule):
     def validation_losses(self, corpus: TokenCorpus, batch_tokens: int) -> np.ndarray:
         """Mean loss of each validation window, nats a token; float64 of shape (windows,).
 
-        The same windows, in the same order, for every model with this corpus and context.
+        The same windows, in the same order, for every model with this corpus and context. Ranks share them out, all
+        call it, and all have the losses of all windows.
         """
         context = self.recipe.context
         count = corpus.validation.windows(context)
         assert count is not None, "validation sets are finite"
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        # As many for each rank, since they compute together: the last windows of some are computed twice.
+        mine = np.minimum(np.arange(rank, -(-count // ranks) * ranks, ranks), count - 1)
         size = max(1, batch_tokens // context)
         losses: list[Tensor] = []
-        for start in range(0, count, size):
-            indices = np.arange(start, min(start + size, count))
+        for start in range(0, len(mine), size):
+            indices = mine[start : start + size]
             windows = torch.from_numpy(corpus.validation.gather(indices, context)).to(self.device)
             with self.trainer.precision_plugin.forward_context():
                 logits = self._forward(windows[:, :-1])
@@ -155,7 +175,13 @@ class Pretraining(L.LightningModule):
                 logits.float().flatten(0, 1), windows[:, 1:].flatten(), reduction="none"
             )
             losses.append(each.view(len(windows), context).double().mean(dim=1).cpu())
-        return torch.cat(losses).numpy()
+        own = torch.cat(losses)
+        if ranks > 1:
+            own = own.to(self.device)
+            everyone = [torch.empty_like(own) for _ in range(ranks)]
+            torch.distributed.all_gather(everyone, own)
+            own = torch.stack(everyone, dim=1).flatten()[:count].cpu()
+        return own.numpy()
 
     def diverged(self, position: int) -> str | None:
         """Why the losses just before a position mean that training has diverged, or None.

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from scaling.accounting.memory import MUON_STACKED_NUMBERS
 
@@ -80,11 +81,21 @@ class Muon(torch.optim.Optimizer):
 
     def _update(self, batch: list[Tensor], lr: float, momentum: float) -> None:
         tall = batch[0].shape[0] > batch[0].shape[1]
-        nesterov = torch.stack([p.grad for p in batch if p.grad is not None])
-        nesterov.lerp_(torch.stack([self.state[p]["momentum_buffer"] for p in batch]), momentum)
+        momenta = [self.state[p]["momentum_buffer"] for p in batch]
+        if isinstance(batch[0], DTensor):
+            # An orthogonalised matrix takes the whole one: each rank gathers it and keeps its share of the update.
+            shares = [torch.lerp(p.grad, m, momentum) for p, m in zip(batch, momenta, strict=True)]  # type: ignore[arg-type]
+            nesterov = torch.stack([share.full_tensor() for share in shares])  # type: ignore[attr-defined]
+        else:
+            nesterov = torch.stack([p.grad for p in batch if p.grad is not None])
+            nesterov.lerp_(torch.stack(momenta), momentum)
         updates = orthogonalise(nesterov.mT if tall else nesterov, self.dtype)
         scale = -lr * 0.2 * max(batch[0].shape) ** 0.5
-        torch._foreach_add_(batch, list((updates.mT if tall else updates).unbind()), alpha=scale)
+        each = list((updates.mT if tall else updates).unbind())
+        if isinstance(batch[0], DTensor):
+            mesh, placements = batch[0].device_mesh, batch[0].placements
+            each = [distribute_tensor(update, mesh, placements, src_data_rank=None) for update in each]
+        torch._foreach_add_(batch, each, alpha=scale)
 
 
 def _batches(params: list[Tensor]) -> list[list[Tensor]]:

@@ -41,10 +41,14 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self._share()
 
 
+def parts_of(optimizer: torch.optim.Optimizer) -> tuple[torch.optim.Optimizer, ...]:
+    """The optimizers that a step consists of."""
+    return optimizer.parts if isinstance(optimizer, MuonWithAdamW) else (optimizer,)
+
+
 def state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """The tensors that an optimizer keeps between steps."""
-    parts = optimizer.parts if isinstance(optimizer, MuonWithAdamW) else (optimizer,)
-    states = [state for part in parts for state in part.state.values()]
+    states = [state for part in parts_of(optimizer) for state in part.state.values()]
     return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
 
 

@@ -50,7 +50,8 @@ def planned_facts(job: Job, run: int) -> dict[str, Any]:
         "unique_tokens": tokens if corpus_tokens is None else min(tokens, corpus_tokens),
         "epochs": 1.0 if corpus_tokens is None else tokens / corpus_tokens,
         "batch_tokens": last_batch * recipe.context,
-        "micro_batch_tokens": min(recipe.micro_batch_sequences, last_batch) * recipe.context,
+        "micro_batch_tokens": min(recipe.micro_batch_sequences, last_batch // config.trainer.devices)
+        * recipe.context,
         "steps": recipe.run_steps[run],
         "optimizer": config.optim.kind,
         "schedule": config.schedule.kind,
@@ -64,7 +65,7 @@ def planned_facts(job: Job, run: int) -> dict[str, Any]:
 
 
 def predicted_memory(job: Job, run: int, device: str) -> int:
-    """Peak bytes of a run's largest step by the closed form of `scaling.accounting.memory`."""
+    """Peak bytes a device of a run's largest step by the closed form of `scaling.accounting.memory`."""
     recipe = TrainingRecipe(
         optimizer=job.config.optim.kind,  # type: ignore[arg-type]
         precision=job.config.trainer.precision,  # type: ignore[arg-type]
@@ -74,5 +75,8 @@ def predicted_memory(job: Job, run: int, device: str) -> int:
     sequences = job.recipe.batches.sequences(job.recipe.run_steps[run] - 1)
     micro = min(job.recipe.micro_batch_sequences, sequences // devices)
     accumulation = -(-sequences // (micro * devices))
-    layout = Layout(data=devices, micro_batch=micro, accumulation=accumulation)
+    sharded = devices > 1 and job.config.trainer.strategy == "fsdp"
+    layout = Layout(
+        data=devices, zero_stage=3 if sharded else 0, micro_batch=micro, accumulation=accumulation
+    )
     return round(training_memory(job.shape, recipe, layout).peak_allocated_bytes)

@@ -6,26 +6,29 @@ recorded, goes on from its last checkpoint, and ends with the same records.
 
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
-from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from scaling import checkpoint
+from scaling import checkpoint, ranks
 from scaling.branching import Branching, Progress
-from scaling.claims import claim
-from scaling.config import LoggerConfig, TrainConfig
+from scaling.claims import Claim, claim
+from scaling.config import LoggerConfig, TrainConfig, TrainerConfig
 from scaling.corpus import prepare
 from scaling.files import remove_parts
 from scaling.job import Job
 from scaling.model import Decoder
 from scaling.module import JobBatches, Pretraining, loader
 from scaling.records import RunRecord
+from scaling.sharding import FullyShardedStrategy
 
 
 def pretrain(
@@ -48,9 +51,9 @@ def pretrain(
     job = Job(config, corpus)
     job.folder.mkdir(parents=True, exist_ok=True)
     if not (records := _all(job.recorded())):
-        with claim(job.folder) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext() as held:
+        with claim(job.folder) as held:
             # Looked at again now that nobody else can be at it.
-            records = _all(job.recorded()) or _train(job, report, retried, held.check if held else None)
+            records = _all(job.recorded()) or _train(job, report, retried, held)
     job.tidy()
     return records
 
@@ -65,27 +68,64 @@ def _train(
     job: Job,
     report: Callable[[Progress], None] | None,
     retried: str | None,
-    check: Callable[[], None] | None,
+    held: Claim,
 ) -> list[RunRecord]:
-    config, corpus = job.config, job.corpus
-    found = job.recorded()
+    """Train what has no record yet, in this process or in one for each device."""
+    recorded = [run for run, record in enumerate(job.recorded()) if record is not None]
     remove_parts(job.folder)
-    L.seed_everything(config.seed, verbose=False)
+    with torch.device("meta"):  # the plan of the job, without the weights
+        resume_from = checkpoint.find(job, _module(job, recorded))
+    if job.config.trainer.devices == 1:
+        fit(job, recorded, resume_from, report, retried, held.check)
+    else:
+        facts: dict[str, Any] = {"recorded": recorded, "resume_from": resume_from, "retried": retried}
+        facts |= {"claim": held.path, "claim_content": held.content}
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                ranks.train(ranks.tasks_for(job.config, Path(folder), **facts), report)
+        finally:
+            held.check()  # the reason for all else, where the job is another process's by now
+    records = _all(job.recorded())
+    assert records, "a job ends with every run recorded"
+    return records
+
+
+def _module(job: Job, recorded: list[int]) -> Pretraining:
+    config = job.config
     module = Pretraining(Decoder(job.shape, config.model.rope_base), job.recipe, config.trainer.compile)
-    module.leave_out([run for run, record in enumerate(found) if record is not None])
-    batches = JobBatches(module, corpus)
+    module.leave_out(recorded)
+    return module
+
+
+def fit(
+    job: Job,
+    recorded: list[int],
+    resume_from: Path | None,
+    report: Callable[[Progress], None] | None,
+    retried: str | None,
+    check: Callable[[], None] | None,
+) -> None:
+    """Train a job's runs that are not recorded, in this process: all of the training, or one rank's part of it.
+
+    `check`: called before anything is kept; raises when the job is another process's by now.
+    """
+    config = job.config
+    L.seed_everything(config.seed, verbose=False)
+    module = _module(job, recorded)
+    batches = JobBatches(module, job.corpus)
     with warnings.catch_warnings():
         _quieten_lightning()
         trainer = L.Trainer(
             accelerator=config.trainer.accelerator,
             devices=config.trainer.devices,
-            strategy=config.trainer.strategy,
+            strategy=_strategy(config.trainer),
             precision=config.trainer.precision,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
             max_steps=module.total_steps,
             max_epochs=1,
             logger=build_logger(config.logger, job.folder, config.name),
-            plugins=[checkpoint.InPlaceIO()],
+            # Ranks are started by scaling.ranks, under Slurm too.
+            plugins=[checkpoint.InPlaceIO(), LightningEnvironment()],
             callbacks=[Branching(job, batches, report, retried, check)],
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -99,14 +139,20 @@ def _train(
         trainer.fit(
             module,
             train_dataloaders=loader(batches),
-            ckpt_path=checkpoint.find(job, module),
+            ckpt_path=resume_from,
             weights_only=True,
         )
     if trainer.interrupted:
         raise KeyboardInterrupt
-    records = _all(job.recorded())
-    assert records, "a job ends with every run recorded"
-    return records
+
+
+def _strategy(config: TrainerConfig) -> str | Strategy:
+    """How Lightning trains on the configured devices; one is trained on alike whatever the strategy."""
+    if config.devices == 1:
+        return "auto"
+    if config.strategy == "fsdp":
+        return FullyShardedStrategy(config.devices)
+    return DDPStrategy(broadcast_buffers=False)  # the only ones are tables that never change
 
 
 def build_logger(config: LoggerConfig, folder: Path, name: str) -> Logger | bool:
@@ -146,5 +192,6 @@ def _quieten_lightning() -> None:
         ".*train_dataloader.*",
         ".*srun.*",
         ".*LeafSpec.*",
+        ".*broadcast_buffers.*",  # its successor is younger than the oldest PyTorch that will do
     ):
         warnings.filterwarnings("ignore", message=pattern)

@@ -4,6 +4,7 @@ import pickle
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,14 +25,17 @@ class Trained:
     tokenizer: Tokenizer
 
 
-def to_bytes(model: Decoder, tokenizer_definition: str) -> bytes:
-    """The content of `model.pt`: shape, rotary base, tokenizer and weights, as plain values and tensors; sealed."""
+def to_bytes(model: Decoder, weights: dict[str, Any], tokenizer_definition: str) -> bytes:
+    """The content of `model.pt`: shape, rotary base, tokenizer and weights, as plain values and tensors; sealed.
+
+    `weights`: the model's `state_dict`, or what was gathered of a sharded one.
+    """
     buffer = BytesIO()
     content = {
         "shape": asdict(model.shape),
         "rope_base": model.rope_base,
         "tokenizer": tokenizer_definition,
-        "model": model.state_dict(),
+        "model": weights,
     }
     torch.save(content, buffer)
     return sealed(buffer.getvalue(), _LABEL)
