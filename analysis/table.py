@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.budgets import group_budgets
 from analysis.columns import canonical, choose_columns, describe, plain_name, read_numbers
+from analysis.precision import PRECISION_COLUMNS, keep_float32_weights
 from analysis.refusals import BadColumn, BadTable, BadValue, DuplicateRows, MixedTable
 
 # Columns whose values must agree for one law to describe the rows.
@@ -129,7 +130,8 @@ def load(
     Raises:
         BadTable, BadColumn: no such file or format; a column that is missing, ambiguous, not numeric or not positive.
         BadLoss: a finished run whose loss is not a positive number.
-        MixedTable: rows from different corpora, tokenizers, optimizers, schedules, precisions or counting conventions.
+        MixedTable: rows from different corpora, tokenizers, optimizers, schedules or counting conventions, or of
+            precisions that change the law (see `analysis.precision`).
         DuplicateRows: the same parameters and tokens with different losses and nothing that tells the runs apart.
     """
     raw, name = (source, "table") if isinstance(source, pd.DataFrame) else (read(Path(source)), str(source))
@@ -273,6 +275,8 @@ def is_text(column: pd.Series) -> bool:
 def is_condition(kept: pd.DataFrame, column: str, mapping: Mapping[str, str]) -> bool:
     """Whether rows that differ in a column were trained or counted differently, by its name."""
     name = plain_name(column)
+    if name in PRECISION_COLUMNS and keep_float32_weights(kept[column].dropna()):
+        return False  # noted, not refused
     if name in CONDITIONS:
         return True
     if not CONDITION_WORDS & set(name.split("_")) or not is_text(kept[column]):

@@ -180,7 +180,7 @@ def test_points_of_one_training_run_are_one_cluster(runs: pd.DataFrame) -> None:
 
 
 def test_mixed_conditions_can_be_asked_for(runs: pd.DataFrame) -> None:
-    mixed = runs.assign(optimizer=["adamw", "muon"] * 2, precision=["bf16", "bf16", "fp32", "fp32"])
+    mixed = runs.assign(optimizer=["adamw", "muon"] * 2, precision=["bf16-mixed"] * 2 + ["bf16-true"] * 2)
     with pytest.raises(MixedTable, match=r"'optimizer' .*mixed=\[optimizer\]"):
         load(mixed)
     with pytest.raises(MixedTable, match="precision"):
@@ -190,6 +190,15 @@ def test_mixed_conditions_can_be_asked_for(runs: pd.DataFrame) -> None:
         assert sum(note.startswith("mixed as asked") for note in notes) == 2
     with pytest.raises(BadColumn, match="mixed=optimiser: no such column"):
         load(mixed, mixed=["optimiser"])
+
+
+def test_precisions_that_keep_float32_weights_are_fitted_together_with_a_note(runs: pd.DataFrame) -> None:
+    table = load(runs.assign(precision=["32-true", "32-true", "bf16-mixed", "bf16-mixed"]))
+    assert len(table) == 4
+    assert any("'precision' holds 32-true (2 rows), bf16-mixed (2 rows)" in note for note in table.notes)
+    for changed in ("bf16-true", "fp8", "int4", "something else"):
+        with pytest.raises(MixedTable, match=rf"'precision' .*{changed}.*mixed=\[precision\]"):
+            load(runs.assign(precision=["32-true", "32-true", "32-true", changed]))
 
 
 def test_repeats_are_settled_as_asked(runs: pd.DataFrame) -> None:

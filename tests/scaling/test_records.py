@@ -4,12 +4,15 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from analysis.refusals import MixedTable
+from analysis.table import load
 from scaling.branching import CURVE
-from scaling.config import TrainConfig
+from scaling.config import AdamWConfig, CosineConfig, TrainConfig
 from scaling.files import Damaged, read_json, write_atomically, write_json
 from scaling.pretrain import pretrain
 from scaling.records import RECORD, VALIDATION_LOSSES, load_sweep, read_record, write_table
@@ -31,6 +34,28 @@ def test_a_sweep_reads_back_as_a_table(tiny_job: Callable[..., TrainConfig], tmp
     pd.testing.assert_frame_equal(back[known], table[known], check_dtype=False)
     assert back.drop(columns=known).isna().equals(table.drop(columns=known).isna())
     assert load_sweep(tmp_path)["run_id"].tolist() == table["run_id"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "other", "changes"),
+    [
+        ("optimizer", "adamw", {"optim": AdamWConfig(lr=5e-3, batch_tokens=128)}),
+        ("schedule", "cosine", {"schedule": CosineConfig(warmup_tokens=512)}),
+    ],
+)
+def test_a_folder_of_two_optimizers_or_schedules_is_fitted_only_when_asked_for(
+    tiny_job: Callable[..., TrainConfig], column: str, other: str, changes: dict[str, Any]
+) -> None:
+    pretrain(tiny_job([2048, 4096], name="both/first"))
+    pretrain(tiny_job([3072], name="both/second", **changes))
+    runs = load_sweep(tiny_job([2048]).folder.with_name("both"))
+    with pytest.raises(MixedTable, match=rf"'{column}' .*{other} \(1 rows\).*mixed=\[{column}\]"):
+        load(runs)
+    plain = {"params": 1.0, "tokens": 1.0}  # as few as these really are
+    assert len(load(runs, where={column: other}, units=plain)) == 1
+    table = load(runs, mixed=[column], units=plain)
+    assert len(table) == 3
+    assert any(note.startswith(f"mixed as asked: column '{column}'") for note in table.notes)
 
 
 @pytest.mark.parametrize(
