@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from scaling.planner import Plan
 
@@ -25,7 +28,7 @@ def experiment_text(plan: Plan, name: str) -> str:
             f"write={name}: the plan's layout {layout} needs {', '.join(split)} parallelism, which `scaling train` "
             "does not run; plan with more data-parallel devices or hardware with more memory"
         )
-    tokenizer = "bytes" if shape.vocab_size == BYTES_VOCABULARY else "bpe"
+    options, values = _groups(plan)
     strategy = "auto" if layout.devices == 1 else "fsdp" if layout.zero_stage == 3 else "ddp"
     lines = [
         "# @package _global_",
@@ -33,8 +36,7 @@ def experiment_text(plan: Plan, name: str) -> str:
         f"# Expected on {layout.devices} x {budget.device.title}: {budget.cost.days:.3g} days,",
         f"# {budget.memory.peak_memory_bytes / 2**30:.3g} GiB a device, loss {plan.loss_nats:.4f} nats a token.",
         "defaults:",
-        f"  - override /tokenizer: {tokenizer}",
-        f"  - override /optim: {'muon' if recipe.optimizer == 'muon' else 'adamw'}",
+        *(f"  - override /{group}: {option}" for group, option in options.items()),
         "",
         f"name: {name}",
         f"tokens: {round(budget.tokens)}",
@@ -46,11 +48,10 @@ def experiment_text(plan: Plan, name: str) -> str:
             )
         ),
     ]  # fmt: skip
-    if tokenizer == "bpe":
-        lines += ["tokenizer:", f"  vocab_size: {shape.vocab_size}"]
+    lines += yaml.safe_dump(
+        {group: keys for group, keys in values.items() if keys}, sort_keys=False
+    ).splitlines()
     lines += [
-        "optim:",
-        f"  batch_tokens: {budget.step.tokens}",
         "trainer:",
         f"  devices: {layout.devices}",
         f"  strategy: {strategy}",
@@ -60,6 +61,24 @@ def experiment_text(plan: Plan, name: str) -> str:
         f"  name: {budget.device.name}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _groups(plan: Plan) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """Options of config groups, and their keys: those of the study behind the law, else what the shape asks for."""
+    shape, step = plan.budget.shape, plan.budget.step
+    if plan.study is not None:
+        return plan.study.options, plan.study.values
+    by_bytes = shape.vocab_size == BYTES_VOCABULARY
+    return (
+        {
+            "tokenizer": "bytes" if by_bytes else "bpe",
+            "optim": "muon" if plan.budget.recipe.optimizer == "muon" else "adamw",
+        },
+        {
+            "tokenizer": {} if by_bytes else {"vocab_size": shape.vocab_size},
+            "optim": {"batch_tokens": step.tokens},
+        },
+    )
 
 
 def write_experiment(plan: Plan, name: str) -> Path:

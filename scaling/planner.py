@@ -8,6 +8,7 @@ A scaling law splits the compute between parameters and tokens; `sizing` makes t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from scaling.forward import Job, build_job, calibrated, choose_layout, default_b
 from scaling.law_choice import DATA_LIMITED_LAW, DEFAULT_LAW, ChosenLaw, choose_law
 from scaling.layouts import Candidate
 from scaling.sizing import shape_of_size
+from scaling.study_settings import StudySettings, read_settings
 
 DEFAULT_DAYS = 30.0
 """Deadline aimed at where neither devices nor days are given."""
@@ -84,6 +86,8 @@ class Plan:
     intervals: dict[str, tuple[float, float] | None]
     """Of params, tokens and loss_nats of the optimum, from the law's draws; None: not estimated, or given."""
     notes: tuple[str, ...]
+    study: StudySettings | None = None
+    """What the study behind the law was made of; None: a published law."""
 
     def to_json(self) -> dict[str, Any]:
         """The forward estimate's figures and the plan's own."""
@@ -117,6 +121,19 @@ class Split:
 def solve_keys(keys: SolveKeys) -> Plan:
     """The plan that `scaling budget solve` prints. Raises ValueError, in one line, naming key, value and remedy."""
     _refuse_nonpositive(keys)
+    study = read_settings(Path(keys.law)) if Path(keys.law).is_dir() else None
+    if study is None:
+        return _solve(keys)
+    keys = study.fill(keys)
+    if keys.batch_tokens is None:
+        # The study's batch follows the tokens, which a first round tells.
+        keys = replace(keys, batch_tokens=study.batch_tokens(_solve(keys).budget.tokens))
+    else:
+        study = study.with_batch(keys.batch_tokens)
+    return replace(_solve(keys), study=study)
+
+
+def _solve(keys: SolveKeys) -> Plan:
     # The size is not known yet: the largest of the user's own runs comes nearest.
     job = calibrated(build_job(keys), keys, keys.params or float("1e30"))
     like = build_shape(_any_size(keys.model))

@@ -255,6 +255,39 @@ def test_the_experiment_composes_and_resolves_to_the_planned_decoder(
     )
 
 
+def test_a_plan_by_a_study_goes_on_with_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+
+    from scaling.config import SweepConfig, load, register
+    from scaling.job import resolve_recipe, resolve_shape
+
+    study = Path(__file__).resolve().parents[2] / "runs/reference/quickstart"
+    plan = solve_keys(SolveKeys(flops=1e13, hardware="cpu", law=str(study)))
+    given = solve_keys(SolveKeys(flops=1e13, hardware="cpu", law=str(study), batch_tokens=4096.0))
+    monkeypatch.chdir(tmp_path)
+    write_experiment(plan, "next")
+    write_experiment(given, "given")
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_module("scaling.conf", version_base="1.3"):
+        search = f"hydra.searchpath=[file://{tmp_path}]"
+        config, fixed = (load(compose("train", [f"experiment={name}", search])) for name in ("next", "given"))
+        of_the_study = load(compose("sweep", ["experiment=quickstart"]))
+    assert isinstance(of_the_study, SweepConfig)
+    told = yaml.safe_load((study / "config.yaml").read_text())
+    assert vars(config.optim) == told["optim"]
+    assert vars(config.schedule) == told["schedule"]
+    assert (type(config.corpus), config.tokenizer) == (type(of_the_study.corpus), of_the_study.tokenizer)
+    shape = resolve_shape(config, 256)
+    assert shape == plan.budget.shape
+    # The batch that the plan reckons with is the one that training grows to.
+    assert (
+        resolve_recipe(config, shape).batches.stages[-1].sequences * shape.context == plan.budget.step.tokens
+    )
+    assert fixed.optim.batch_tokens == 4096 == given.budget.step.tokens
+
+
 def test_the_default_law_carries_the_interval_of_its_study() -> None:
     law = choose_law(DEFAULT_LAW)
     at = {name: law.law.parameters.index(name) for name in ("A", "B", "E", "alpha", "beta")}
