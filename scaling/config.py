@@ -136,8 +136,8 @@ class MuonConfig(OptimConfig):
     """Muon (Jordan, 2024) on the hidden matrices, AdamW on embedding, head and norms."""
 
     kind: str = "muon"
-    lr_reference: float = 3.2e-3
-    lr_exponent: float = 0.26
+    lr_reference: float = 2.6e-3
+    lr_exponent: float = 0.35
     muon_lr_ratio: float = 3.0
     """Learning rate of the hidden matrices (orthogonalised updates) over that of the rest."""
     momentum: float = 0.95
