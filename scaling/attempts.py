@@ -18,6 +18,7 @@ from scaling.corpus import prepare
 from scaling.display import progress_file
 from scaling.job import ERROR_LOG, Job
 from scaling.planned_facts import planned_facts
+from scaling.preemption import PREEMPTED, Preempted
 from scaling.ranks import RankDied
 from scaling.records import FAILED, RECORD, SCHEMA_VERSION, RunRecord, write_record
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
     """Train a job; returns why it failed, or None: it is recorded, or another process trains it.
 
+    Where a signal asked it to end, and whoever sent it leaves the rest to the sweep, that is `PREEMPTED`.
     `retried`: what an earlier attempt failed of, for the records.
     """
     from scaling.pretrain import pretrain
@@ -40,6 +42,11 @@ def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
             return None
         except Claimed:
             return None
+        except Preempted:
+            log.warning(
+                "%s: asked to end; its checkpoint is kept, and it is to be launched again", config.name
+            )
+            return PREEMPTED
         except RankDied as error:
             if died:
                 return _fail(config, error)

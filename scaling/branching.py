@@ -21,6 +21,7 @@ from scaling.meters import LiveBytes, device_name, matmul_peak
 from scaling.module import JobBatches, Pretraining
 from scaling.optim import state_tensors
 from scaling.planned_facts import planned_facts, predicted_memory
+from scaling.preemption import HeldSignals, Preempted
 from scaling.records import VALIDATION_LOSSES, RunRecord, write_record
 from scaling.sharding import model_states
 from scaling.trained import MODEL, to_bytes
@@ -53,9 +54,14 @@ class Branching(L.Callback):
         report: Callable[[Progress], None] | None,
         retried: str | None,
         check: Callable[[], None] | None,
+        signals: HeldSignals | None,
     ) -> None:
-        """`check`: called before anything is kept; raises when the job is another process's by now."""
+        """`check`: called before anything is kept; raises when the job is another process's by now.
+
+        `signals`: tells whether the job was asked to end; None on a rank, whose job another process decides on.
+        """
         self.job, self.batches, self.report, self.retried = job, batches, report, retried
+        self.signals = signals
         self.check = check or (lambda: None)
         self.seconds: list[float] = []  # training time of each segment so far
         self.measured_bytes: int | None = None
@@ -79,6 +85,8 @@ class Branching(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, Pretraining)
+        if self.signals is not None:
+            self.signals.hold()  # in the place of Lightning's handlers, which came in between
         self.batches.rank, self.batches.world_size = trainer.global_rank, trainer.world_size
         if not self.seconds:
             self.seconds = [0.0] * len(module.plan)
@@ -121,12 +129,17 @@ class Branching(L.Callback):
             self._look(trainer, module, segment)
             if trainer.should_stop:
                 return
+        asked_to_end = self.signals is not None and self.signals.asked is not None
         if ended:
             self._end_segment(trainer, module, segment)
-        elif self._looks.save_due(looked):
+        elif self._looks.save_due(looked) or asked_to_end:
             self.check()
+            if asked_to_end:
+                self._leave_memory_meter()
             checkpoint.save(trainer, self.job, module, CHECKPOINT)
             self._looks.saved = time.monotonic()
+        if asked_to_end and module.position < module.total_steps:
+            raise Preempted
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         self._leave_memory_meter()

@@ -22,6 +22,7 @@ from scaling.accounting.roofline import Kernels
 from scaling.accounting.timing import step_time
 from scaling.display import format_count, format_seconds
 from scaling.job import Job
+from scaling.placement import Placement
 from scaling.planned_facts import predicted_memory
 
 if TYPE_CHECKING:
@@ -69,15 +70,22 @@ def memory_bytes(device: str) -> int | None:
     return None
 
 
+def memory_there(where: Placement, device: str) -> int | None:
+    """Memory for the jobs of this sweep: this machine's, or what each job asks for elsewhere. None: not known."""
+    if where.here:
+        return memory_bytes(device)
+    return where.memory_bytes if device == "cpu" else None
+
+
 def refuse_what_does_not_fit(
-    jobs: "list[PlannedJob]", device: str, workers: int, memory: int | None, free_disk: int
+    jobs: "list[PlannedJob]", device: str, where: Placement, memory: int | None, free_disk: int
 ) -> None:
     """Refuse a plan whose runs do not fit in memory, or whose files do not fit on the disk.
 
     Args:
         jobs: those still to be trained.
         device: cpu, cuda or mps.
-        workers: jobs at once; on the CPU they share the memory.
+        where: the jobs run; on this machine's CPU they share the memory.
         memory: bytes there are; None: not known, and not checked.
         free_disk: bytes free where the study is written.
 
@@ -85,7 +93,7 @@ def refuse_what_does_not_fit(
         ValueError: one line with what does not fit, how much there is, and the remedy.
     """
     if memory is not None:
-        sharing = workers if device == "cpu" else 1
+        sharing = min(where.at_once, len(jobs)) if device == "cpu" and where.here else 1
         # On the CPU all ranks of a run share the memory.
         needed = sorted(
             (
@@ -110,8 +118,8 @@ def refuse_what_does_not_fit(
                 if small
                 else "lower design.max_flops, design.sizes or model.context"
             )
-            if sharing > 1:
-                remedy += ", or hydra.launcher.workers=1"
+            if where.remedy:
+                remedy += f", or {where.remedy}"
             raise ValueError(
                 f"{worst.name}: needs {bytes_ / 2**20:,.0f} MiB"
                 + (f" (with the {sharing - 1} beside it {together / 2**20:,.0f})" if sharing > 1 else "")
@@ -249,13 +257,13 @@ def makespan(seconds: list[float], workers: int) -> float:
 # --- what is printed -----------------------------------------------------------------------------------
 
 
-def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", workers: int) -> None:
+def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", where: Placement) -> None:
     """Print each run with its shape, tokens, FLOPs, memory and time, and the whole; refuses what will not fit."""
     console = Console()
     device = runtime_device(config.trainer.accelerator)
     records = {job.name: job.job.recorded() for job in planned}
     waiting = [job for job in planned if not all(records[job.name])]
-    memory = memory_bytes(device)
+    memory = memory_there(where, device)
     if config.hardware.name != "auto":
         device, memory = "cuda", round(get_device(config.hardware.name).memory_bytes)
     free = shutil.disk_usage(
@@ -304,16 +312,17 @@ def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", workers: i
     )
     if waiting:
         disk = sum(disk_bytes(job.job) for job in waiting)
+        at_once = min(where.at_once, len(waiting))
         console.print(
-            f"time: {format_seconds(sum(jobs_seconds))} of job time, {format_seconds(makespan(jobs_seconds, workers))} "
-            f"with {workers} at once (speed: {source})",
+            f"time: {format_seconds(sum(jobs_seconds))} of job time, {format_seconds(makespan(jobs_seconds, at_once))} "
+            f"with {at_once} at once (speed: {source})",
             highlight=False,
         )
         there = "not known" if memory is None else f"{memory / 2**20:,.0f} MiB"
-        whose = "all runs at once" if device == "cpu" else "each run"
+        whose = "all runs at once" if device == "cpu" and where.here else "each run"
         console.print(
             f"memory: {there} for {whose}; disk: up to {disk / 2**20:,.1f} MiB of {free / 2**20:,.0f} free",
             highlight=False,
         )
-        refuse_what_does_not_fit(waiting, device, workers, memory, free)
+        refuse_what_does_not_fit(waiting, device, where, memory, free)
     console.print("nothing was started (--dry-run)", highlight=False)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -20,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling import foreign_config
 from scaling.config import SCHEMAS, SweepConfig, TrainConfig, register
 from scaling.overrides import field_help
+from scaling.preemption import SIGNALS, Preempted, Terminated, terminate
 from scaling.ranks import RankDied
 
 T = TypeVar("T")
@@ -48,6 +50,8 @@ def run(app: Callable[[], Any]) -> None:
     if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
         os.environ[TRACEBACK] = "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra itself prints and exits, over many lines
+    for signum in SIGNALS:
+        signal.signal(signum, terminate)
     try:
         app()
     except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
@@ -61,6 +65,11 @@ def run(app: Callable[[], Any]) -> None:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+    except Terminated as error:
+        print(f"ended by {error}; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(128 + error.signum)
+    except Preempted:  # a rank of a run whose first rank was given the signal
+        sys.exit(128 + signal.SIGTERM)
 
 
 def refuse_pickles(words: list[str]) -> None:

@@ -19,6 +19,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from scaling.preemption import PREEMPTED, SIGNALS
+
 if TYPE_CHECKING:
     from scaling.config import TrainConfig
 
@@ -73,15 +75,21 @@ def default_workers(config: DictConfig) -> int:
     """Jobs at once: available cores over threads a job, all its ranks together; on a GPU, one."""
     if config.trainer.accelerator in ("gpu", "cuda", "mps"):
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // (config.trainer.devices * (config.trainer.threads or 1)))
+    return max(1, cores() // (config.trainer.devices * (config.trainer.threads or 1)))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_in_workers(jobs: "list[TrainConfig]", count: int, start: str = "spawn") -> list[str | None]:
     """Train each job in one of `count` worker processes; returns an error message or None for each.
 
-    A job whose worker dies is tried once more, from its last checkpoint, before any other. `start`: how processes are
-    made; "fork" only where this process holds no device and no threads.
+    A job whose worker dies is tried once more, from its last checkpoint, before any other; one that was asked to end
+    is started again as often as that happens. When this process is itself asked to end, so are its workers, and it
+    waits for their checkpoints. `start`: how processes are made; "fork" only where this process holds no device and
+    no threads.
     """
     context: Any = multiprocessing.get_context(start)
     waiting = deque(range(len(jobs)))
@@ -110,6 +118,10 @@ def run_in_workers(jobs: "list[TrainConfig]", count: int, start: str = "spawn") 
                 try:
                     results[index] = connection.recv()
                     idle.append((connection, process))
+                    if results[index] == PREEMPTED:
+                        log.warning("%s: asked to end; goes on from its last checkpoint", jobs[index].name)
+                        waiting.appendleft(index)
+                        continue
                 except EOFError:
                     process.join()
                     reason = f"its process died (exit code {process.exitcode}; -9 is usually out of memory)"
@@ -122,12 +134,14 @@ def run_in_workers(jobs: "list[TrainConfig]", count: int, start: str = "spawn") 
                 if results[index] is not None:
                     log.error("%s failed: %s", jobs[index].name, results[index])
     finally:
-        for connection, process in [*idle, *((c, p) for c, (_, p) in busy.items())]:
+        workers = [*idle, *((connection, process) for connection, (_, process) in busy.items())]
+        for connection, process in workers:
+            process.terminate()  # one that trains writes its checkpoint first
             connection.close()
-            process.join(timeout=5 if process not in [p for _, p in busy.values()] else 0)
-            if process.is_alive():
-                process.terminate()
-                process.join()
+        for _, process in workers:
+            while process.is_alive():
+                process.join(timeout=1)
+                process.terminate()  # it may have done so by now, and wait for another job
             process.close()
     return results
 
@@ -137,6 +151,8 @@ def _work(connection: Connection) -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep decides; it ends its workers
+    for signum in SIGNALS:  # a forked worker has its parent's
+        signal.signal(signum, signal.SIG_DFL)
     sweep = os.getppid()
     while True:
         try:

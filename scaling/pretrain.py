@@ -9,6 +9,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from scaling.files import remove_parts
 from scaling.job import Job
 from scaling.model import Decoder
 from scaling.module import JobBatches, Pretraining, loader
+from scaling.preemption import HeldSignals
 from scaling.records import RunRecord
 from scaling.sharding import FullyShardedStrategy
 
@@ -44,6 +46,7 @@ def pretrain(
     Raises:
         ValueError: for a config that cannot train, before anything is written; or a folder that holds other runs.
         Claimed: while another process trains the job.
+        Preempted: when a signal asked it to end; it goes on from its checkpoint when it is started again.
     """
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
@@ -51,9 +54,13 @@ def pretrain(
     job = Job(config, corpus)
     job.folder.mkdir(parents=True, exist_ok=True)
     if not (records := _all(job.recorded())):
-        with claim(job.folder) as held:
+        # Several ranks are ended where they stand, and go on from the last checkpoint that they wrote.
+        with (
+            HeldSignals() if config.trainer.devices == 1 else nullcontext() as signals,
+            claim(job.folder) as held,
+        ):
             # Looked at again now that nobody else can be at it.
-            records = _all(job.recorded()) or _train(job, report, retried, held)
+            records = _all(job.recorded()) or _train(job, report, retried, held, signals)
     job.tidy()
     return records
 
@@ -69,6 +76,7 @@ def _train(
     report: Callable[[Progress], None] | None,
     retried: str | None,
     held: Claim,
+    signals: HeldSignals | None,
 ) -> list[RunRecord]:
     """Train what has no record yet, in this process or in one for each device."""
     recorded = [run for run, record in enumerate(job.recorded()) if record is not None]
@@ -76,7 +84,7 @@ def _train(
     with torch.device("meta"):  # the plan of the job, without the weights
         resume_from = checkpoint.find(job, _module(job, recorded))
     if job.config.trainer.devices == 1:
-        fit(job, recorded, resume_from, report, retried, held.check)
+        fit(job, recorded, resume_from, report, retried, held.check, signals)
     else:
         facts: dict[str, Any] = {"recorded": recorded, "resume_from": resume_from, "retried": retried}
         facts |= {"claim": held.path, "claim_content": held.content}
@@ -104,6 +112,7 @@ def fit(
     report: Callable[[Progress], None] | None,
     retried: str | None,
     check: Callable[[], None] | None,
+    signals: HeldSignals | None = None,
 ) -> None:
     """Train a job's runs that are not recorded, in this process: all of the training, or one rank's part of it.
 
@@ -126,7 +135,7 @@ def fit(
             logger=build_logger(config.logger, job.folder, config.name),
             # Ranks are started by scaling.ranks, under Slurm too.
             plugins=[checkpoint.InPlaceIO(), LightningEnvironment()],
-            callbacks=[Branching(job, batches, report, retried, check)],
+            callbacks=[Branching(job, batches, report, retried, check, signals)],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -16,7 +16,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from scaling.launcher import default_workers
+from scaling.placement import Placement, placement, refuse_missing_package
+from scaling.preemption import PREEMPTED
 
 if TYPE_CHECKING:  # Hydra imports this module at every start: what is heavy waits until a sweep runs
     from scaling.config import SweepConfig
@@ -30,6 +31,7 @@ class ScalingSweeper(Sweeper):
     """Plans the runs of `design`, launches their jobs, and ends with the study's tables and figures."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        refuse_missing_package(config)
         self.config = config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -50,22 +52,21 @@ class ScalingSweeper(Sweeper):
         register()
         assert self.config is not None
         assert self.launcher is not None
-        workers = self.config.hydra.launcher.get("workers") or default_workers(self.config)
         bare = self.config.copy()
         with open_dict(bare):
             del bare["hydra"]
         config = load(bare)
         assert isinstance(config, SweepConfig)
-        unfinished = run_sweep(config, arguments, self.launcher.launch, workers)
+        unfinished = run_sweep(config, arguments, self.launcher.launch, placement(self.config))
         if unfinished:
             raise SystemExit(1)
         return unfinished
 
 
-def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, workers: int) -> int:
+def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, where: Placement) -> int:
     """Plan, train, collect and analyse a study; returns how many planned runs are not done.
 
-    `workers`: jobs at once on this machine, for what fits and how long it takes.
+    `where`: the launcher's jobs run, for what fits and how long it takes.
     """
     from scaling import dry_run, ground, study
     from scaling.claims import claim_when_free
@@ -75,7 +76,7 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, workers:
     planned = plan_jobs(config)
     folder = config.folder
     if config.dry_run:
-        dry_run.print_dry_run(config, planned, workers)
+        dry_run.print_dry_run(config, planned, where)
         return 0
     writable(folder)
     described = ground.describe(config, planned)
@@ -86,7 +87,7 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, workers:
     waiting = [job for job in planned if not job.recorded]
     device = dry_run.runtime_device(config.trainer.accelerator)
     dry_run.refuse_what_does_not_fit(
-        waiting, device, workers, dry_run.memory_bytes(device), shutil.disk_usage(folder).free
+        waiting, device, where, dry_run.memory_there(where, device), shutil.disk_usage(folder).free
     )
     display = SweepDisplay(
         folder,
@@ -130,7 +131,11 @@ def plan_jobs(config: "SweepConfig") -> "list[PlannedJob]":
 WAIT_SECONDS = 0.5
 """Time between two looks at jobs that others train."""
 LAUNCHES = 3
-"""How often a job is launched that ends neither with records nor with a reason."""
+"""How often a job is launched that ends neither with records nor with a reason, nor because it was asked to."""
+
+
+class LauncherFailed(Exception):
+    """A launcher gave up: a worker or a node died under it. What its jobs wrote is there."""
 
 
 def train_jobs(
@@ -142,7 +147,8 @@ def train_jobs(
         jobs: those to train; recorded ones are only tidied up.
         launch: trains jobs and returns why each that failed did.
 
-    Jobs that another process holds are waited for, and launched here if it dies. A failure leaves its record.
+    Jobs that another process holds are waited for, and launched here if it dies. A failure leaves its record. Jobs
+    that were asked to end are launched again.
     """
     from scaling.attempts import record_failure
     from scaling.claims import holder_of
@@ -154,11 +160,17 @@ def train_jobs(
     while jobs := [job for job in jobs if job.name not in failures and not job.recorded]:
         held = {job.name: holder for job in jobs if (holder := holder_of(job.job.folder))}
         if free := [job for job in jobs if job.name not in held]:
-            failures |= launch(free)
-            launched.update(job.name for job in free)
+            why = "without a record or a reason"
+            try:
+                reasons = launch(free)
+            except LauncherFailed as error:
+                reasons, why = {}, f"with its launcher: {error}"
+                log.warning("the launcher ended: %s; what is not recorded is launched again", error)
+            failures |= {name: reason for name, reason in reasons.items() if reason != PREEMPTED}
+            launched.update(job.name for job in free if reasons.get(job.name) != PREEMPTED)
             for job in free:
-                if launched[job.name] == LAUNCHES and not job.recorded and not holder_of(job.job.folder):
-                    failures.setdefault(job.name, f"ended {LAUNCHES} times without a record or a reason")
+                if launched[job.name] >= LAUNCHES and not job.recorded and not holder_of(job.job.folder):
+                    failures.setdefault(job.name, f"ended {LAUNCHES} times {why}")
                 if job.name in failures:
                     try:
                         record_failure(job.job, failures[job.name])
@@ -178,8 +190,15 @@ def train_jobs(
 
 
 def launch_jobs(jobs: "list[PlannedJob]", arguments: list[str], launch: Any) -> dict[str, str]:
-    """Train jobs through a launcher; returns why each that failed did, by name."""
-    results: Sequence[Any] = launch([[*arguments, *job.overrides] for job in jobs], 0)
+    """Train jobs through a launcher; returns why each that failed did, by name.
+
+    Raises:
+        LauncherFailed: when the launcher itself did, as joblib's does when one of its workers is killed.
+    """
+    try:
+        results: Sequence[Any] = launch([[*arguments, *job.overrides] for job in jobs], 0)
+    except Exception as error:  # of whatever package carries the jobs; their own errors are results
+        raise LauncherFailed(" ".join(f"{type(error).__name__}: {error}".split())) from error
     # A job's own reason is what the task returned; an exception is what kept the task from running.
     reasons = {job.name: result._return_value for job, result in zip(jobs, results, strict=True)}
     return {name: str(reason) for name, reason in reasons.items() if reason is not None}

@@ -17,12 +17,15 @@ from scaling.claims import claim
 from scaling.commands import status as command
 from scaling.config import DesignConfig, HardwareConfig, SweepConfig, TrainConfig
 from scaling.files import write_json
+from scaling.placement import Placement
 from scaling.pretrain import pretrain
 from scaling.records import RECORD
 from scaling.status import read_status, render
 from scaling.sweep import PlannedJob, plan_jobs
 
 Make = Callable[..., TrainConfig]
+
+ONE = Placement(at_once=1, here=True)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_the_plan_says_what_each_run_is_and_takes(
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(dry_run, "probe", lambda job: 1e-4 * job.params_total / 7e3)
     jobs = plan_jobs(study)
-    dry_run.print_dry_run(study, jobs, workers=2)
+    dry_run.print_dry_run(study, jobs, Placement(at_once=2, here=True))
     text = capsys.readouterr().out
     assert text.count("to train") == 7
     assert f"{sum(sum(job.job.flops_spent) for job in jobs):.3g} FLOPs" in text
@@ -64,7 +67,7 @@ def test_recorded_runs_are_neither_counted_nor_measured_again(
     records = [record for job in (jobs[0], jobs[2]) for record in pretrain(job.job.config)]
     monkeypatch.setattr(dry_run, "probe", lambda job: pytest.fail("was measured again"))
     monkeypatch.setenv("COLUMNS", "200")
-    dry_run.print_dry_run(study, jobs, workers=1)
+    dry_run.print_dry_run(study, jobs, ONE)
     text = capsys.readouterr().out
     assert text.count("done already") == 4
     assert "4 recorded already" in text
@@ -91,16 +94,22 @@ def test_what_does_not_fit_is_refused_with_a_remedy(study: SweepConfig) -> None:
     jobs = plan_jobs(study)
     most = max(dry_run.peak_bytes(job.job, "cpu") for job in jobs)
     refuse = dry_run.refuse_what_does_not_fit
-    refuse(jobs, "cpu", 1, most, 1 << 40)
-    refuse(jobs, "cpu", 1, None, 1 << 40)
+    refuse(jobs, "cpu", ONE, most, 1 << 40)
+    refuse(jobs, "cpu", ONE, None, 1 << 40)
     with pytest.raises(ValueError, match=r"needs .* MiB are there; trainer.micro_batch_tokens=64 fits"):
-        refuse(jobs, "cpu", 1, most - 1, 1 << 40)
+        refuse(jobs, "cpu", ONE, most - 1, 1 << 40)
     with pytest.raises(ValueError, match=r"with the 1 beside it .*hydra.launcher.workers=1"):
-        refuse(plan_jobs(study), "cpu", 2, most, 1 << 40)
+        refuse(
+            plan_jobs(study),
+            "cpu",
+            Placement(at_once=2, here=True, remedy="hydra.launcher.workers=1"),
+            most,
+            1 << 40,
+        )
     with pytest.raises(ValueError, match=r"lower design.max_flops"):
-        refuse(plan_jobs(study), "cpu", 1, 1000, 1 << 40)
+        refuse(plan_jobs(study), "cpu", ONE, 1000, 1 << 40)
     with pytest.raises(ValueError, match=r"MiB are free; choose another disk with out="):
-        refuse(plan_jobs(study), "cpu", 1, None, 1000)
+        refuse(plan_jobs(study), "cpu", ONE, None, 1000)
 
 
 def test_jobs_are_dealt_to_the_first_free_worker() -> None:
@@ -181,7 +190,7 @@ def test_a_plan_marks_what_does_not_fit(
     monkeypatch.setattr(dry_run, "probe", lambda job: 1e-4)
     monkeypatch.setattr(dry_run, "memory_bytes", lambda device: sizes[-1] - 1)
     with pytest.raises(ValueError, match=r"MiB are there"):
-        dry_run.print_dry_run(study, jobs, workers=1)
+        dry_run.print_dry_run(study, jobs, ONE)
     text = capsys.readouterr().out
     assert 1 <= text.count("does not fit") < 6
     assert text.count("does not fit") + text.count("to train") - 1 == 6
