@@ -177,6 +177,7 @@ def gpt2(run: BaselineRun) -> nn.Module:
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
+        activation_function="gelu",  # nanoGPT's, one kernel; GPT-2's own tanh form is composed, and slower
         use_cache=False,
         bos_token_id=0,
         eos_token_id=0,

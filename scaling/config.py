@@ -208,8 +208,10 @@ class TrainerConfig:
     strategy: str = "auto"
     """How several devices share a run: ddp (each holds the whole model; also what auto means) or fsdp (each holds its
     share of weights, gradients and optimizer states)."""
-    precision: str = "32-true"
-    """32-true, bf16-mixed (float32 weights, bf16 products) or bf16-true."""
+    precision: str = "auto"
+    """auto: the fastest on the device whose losses are float32's (`scaling/precision.py`); 32-true; bf16-mixed (float32
+    weights, bf16 products); bf16-master (bf16 throughout, and a float32 copy for the optimizer); or bf16-true. What
+    auto stands for is part of every record."""
     compile: bool = False
     """Whether the model goes through torch.compile; pays back only on long runs."""
     threads: int | None = None
@@ -231,7 +233,9 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         _one_of("trainer.strategy", self.strategy, ("auto", "ddp", "fsdp"))
-        _one_of("trainer.precision", self.precision, ("32-true", "bf16-mixed", "bf16-true"))
+        _one_of(
+            "trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed", "bf16-master", "bf16-true")
+        )
         for key in ("devices", "threads", "micro_batch_tokens", "validation_batch_tokens", "curve_points"):
             value = getattr(self, key)
             _require(value is None or value >= 1, f"trainer.{key}={value}: must be at least 1")

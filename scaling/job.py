@@ -15,6 +15,7 @@ from scaling.config import TrainConfig
 from scaling.corpus import TokenCorpus
 from scaling.files import remove_parts
 from scaling.ladder import head_width, shape_for
+from scaling.precision import resolved
 from scaling.recipe import Recipe, peak_lr, warmup_tokens
 from scaling.records import FAILED, RECORD, RunRecord, read_or_set_aside
 
@@ -32,7 +33,8 @@ class Job:
     """A job's facts, fixed before it trains: what it is called, where it writes, which runs it holds."""
 
     def __init__(self, config: TrainConfig, corpus: TokenCorpus) -> None:
-        self.config, self.corpus = config, corpus
+        self.config = config = replace(config, trainer=resolved(config.trainer))
+        self.corpus = corpus
         self.shape = shape = resolve_shape(config, corpus.vocab_size)
         self.recipe = recipe = resolve_recipe(config, shape)
         check_corpus(corpus, recipe)

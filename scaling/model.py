@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scaling import bf16_ops
 from scaling.accounting.shape import ModelShape
 
 # Standard deviation of freshly drawn weights is this over sqrt(fan-in); the projections that write into the
@@ -19,17 +20,22 @@ from scaling.accounting.shape import ModelShape
 INIT_GAIN = 1.0
 # Embedding rows start at this deviation; the first norm rescales them, and a tied head starts with small logits.
 INIT_EMBEDDING_STD = 0.02
+NORM_EPSILON = 1e-6
 
 
 class RMSNorm(nn.Module):
     """Divide by the root mean square over the last dimension and scale (Zhang and Sennrich, 2019)."""
+
+    written_out = False
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), eps=1e-6)
+        if self.written_out and bf16_ops.suits(x):
+            return bf16_ops.rms_norm(x, self.weight, NORM_EPSILON)
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), eps=NORM_EPSILON)
 
 
 def rotary_tables(context: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
@@ -45,8 +51,16 @@ def rotate(x_BHTS: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
     return torch.cat((left * cos_TR - right * sin_TR, right * cos_TR + left * sin_TR), dim=-1)
 
 
+def causal_attention(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor) -> Tensor:
+    """Softmax attention of each position to itself and those before it."""
+    shared = q_BHTS.shape[1] != k_BKTS.shape[1]
+    return F.scaled_dot_product_attention(q_BHTS, k_BKTS, v_BKTS, is_causal=True, enable_gqa=shared)
+
+
 class Attention(nn.Module):
     """Causal self-attention; query heads share `kv_heads` key/value heads (Ainslie et al., 2023)."""
+
+    written_out = False
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -63,11 +77,11 @@ class Attention(nn.Module):
         q_BHTS = self.query(x_BTC).view(B, T, self.heads, self.head_width).transpose(1, 2)
         k_BKTS = self.key(x_BTC).view(B, T, self.kv_heads, self.head_width).transpose(1, 2)
         v_BKTS = self.value(x_BTC).view(B, T, self.kv_heads, self.head_width).transpose(1, 2)
-        q_BHTS = rotate(self.query_norm(q_BHTS), cos_TR, sin_TR)
-        k_BKTS = rotate(self.key_norm(k_BKTS), cos_TR, sin_TR)
-        y_BHTS = F.scaled_dot_product_attention(
-            q_BHTS, k_BKTS, v_BKTS, is_causal=True, enable_gqa=self.kv_heads != self.heads
-        )
+        ours = self.written_out and bf16_ops.suits(q_BHTS)
+        turn, attend = (bf16_ops.rotate, bf16_ops.causal_attention) if ours else (rotate, causal_attention)
+        q_BHTS = turn(self.query_norm(q_BHTS), cos_TR, sin_TR)
+        k_BKTS = turn(self.key_norm(k_BKTS), cos_TR, sin_TR)
+        y_BHTS = attend(q_BHTS, k_BKTS, v_BKTS)
         return self.out(y_BHTS.transpose(1, 2).reshape(B, T, self.heads * self.head_width))
 
 
@@ -107,6 +121,9 @@ class Decoder(nn.Module):
     Its parameters number `count_params(shape).total` and its products `flops.forward_flops(shape)`.
     """
 
+    written_out = False
+    """Whether bfloat16 tensors on a processor go through `bf16_ops.py`; set by `write_out`."""
+
     def __init__(self, shape: ModelShape, rope_base: float = 10_000.0) -> None:
         super().__init__()
         self.shape, self.rope_base = shape, rope_base
@@ -134,8 +151,25 @@ class Decoder(nn.Module):
         if not self.shape.tied_head:
             self.head.weight.normal_(0.0, INIT_EMBEDDING_STD)
 
+    def write_out(self) -> None:
+        """Train and evaluate through `bf16_ops.py` wherever it suits."""
+        for module in self.modules():
+            if isinstance(module, RMSNorm | Attention | Decoder):
+                module.written_out = True
+
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Logits (B, T, V) of the token after each position; a later token never changes an earlier logit."""
+        return self.head(self.hidden(tokens_BT))
+
+    def loss(self, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        """Mean cross-entropy in nats a token, computed in float32."""
+        x_BTC = self.hidden(tokens_BT)
+        if self.written_out and bf16_ops.suits(x_BTC):
+            return bf16_ops.head_loss(x_BTC, self.head.weight, targets_BT)
+        return next_token_loss(self.head(x_BTC), targets_BT)
+
+    def hidden(self, tokens_BT: Tensor) -> Tensor:
+        """What the head reads (B, T, C): the residual stream after the last block, normed."""
         T = tokens_BT.shape[1]
         if self.shape.context < T:
             raise ValueError(
@@ -145,7 +179,7 @@ class Decoder(nn.Module):
         cos_TR, sin_TR = self.cos[:T].to(x_BTC.dtype), self.sin[:T].to(x_BTC.dtype)  # type: ignore[index]
         for block in self.blocks:
             x_BTC = block(x_BTC, cos_TR, sin_TR)
-        return self.head(self.final_norm(x_BTC))
+        return self.final_norm(x_BTC)
 
 
 def next_token_loss(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:

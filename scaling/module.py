@@ -16,6 +16,7 @@ from scaling.corpus import TokenCorpus
 from scaling.corpus.batches import window_order
 from scaling.model import Decoder, next_token_loss
 from scaling.optim import build_optimizer
+from scaling.precision import MASTER
 from scaling.recipe import Recipe
 from scaling.sharding import FullyShardedStrategy
 from scaling.trunk import Segment, steps_trained
@@ -29,11 +30,11 @@ class Pretraining(L.LightningModule):
     leaves gradient accumulation and clipping where they can be read.
     """
 
-    def __init__(self, model: Decoder, recipe: Recipe, compile: bool = False) -> None:
+    def __init__(self, model: Decoder, recipe: Recipe, precision: str, compile: bool = False) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model
-        self.recipe = recipe
+        self.recipe, self.precision = recipe, precision
         self.plan = recipe.plan
         self.total_steps = steps_trained(self.plan)
         self.position = 0
@@ -102,7 +103,7 @@ class Pretraining(L.LightningModule):
             strategy.shard(self.model, str(self.trainer.precision))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return build_optimizer(self.recipe.optim, self.model, self.recipe.lr, str(self.trainer.precision))
+        return build_optimizer(self.recipe.optim, self.model, self.recipe.lr, self.precision)
 
     def training_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
         position, windows = batch
@@ -120,15 +121,22 @@ class Pretraining(L.LightningModule):
         # (DDP) take it once a step; sharded ones with every part, whose gradient no rank could keep whole.
         alone: Any = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
         for index, part in enumerate(parts):
-            loss = next_token_loss(self._forward(part[:, :-1]), part[:, 1:]) * (len(part) / len(windows))
+            loss = self._loss(part[:, :-1], part[:, 1:]) * (len(part) / len(windows))
             with alone() if index + 1 < len(parts) else nullcontext():
                 self.manual_backward(loss)
             total += loss.detach()
         if self.recipe.optim.grad_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optim.grad_clip, foreach=True)
+            updated = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(updated, self.recipe.optim.grad_clip, foreach=True)
         optimizer.step()
         self._pending.append((position, total))
         self.position += 1
+
+    def _loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        """Mean nats a token. Sharded and compiled models are reached through their forward alone."""
+        if self.precision == MASTER:
+            return self.model.loss(inputs_BT, targets_BT)
+        return next_token_loss(self._forward(inputs_BT), targets_BT)
 
     def flush_losses(self) -> None:
         """Bring the losses of the last steps from the device: one synchronisation for many steps.

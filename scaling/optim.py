@@ -1,13 +1,16 @@
 """Parameter groups and optimizers."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from scaling.config import AdamWConfig, MuonConfig, OptimConfig
+from scaling.model import Decoder
 from scaling.muon import Muon
+from scaling.precision import MASTER
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
@@ -46,8 +49,54 @@ def parts_of(optimizer: torch.optim.Optimizer) -> tuple[torch.optim.Optimizer, .
     return optimizer.parts if isinstance(optimizer, MuonWithAdamW) else (optimizer,)
 
 
+class MasterWeights(torch.optim.Optimizer):
+    """An optimizer of float32 copies of a model's 16-bit weights (Micikevicius et al., 2018, section 3.1).
+
+    Each weight's gradient is added to its copy's, in float32, as soon as backward has it, and is then released; after
+    a step the weights are the copies, rounded. `optimizer` is over the copies, in the order of `weights`.
+    """
+
+    def __init__(
+        self, weights: list[nn.Parameter], masters: list[nn.Parameter], optimizer: torch.optim.Optimizer
+    ) -> None:
+        self.weights: list[torch.Tensor] = [*weights]
+        self.masters: list[torch.Tensor] = [*masters]
+        self.optimizer = optimizer
+        super().__init__(optimizer.param_groups, {})
+        # The groups are the optimizer's own, so that a learning rate set here is the one it uses.
+        self.param_groups = optimizer.param_groups
+        for weight, master in zip(weights, masters, strict=True):
+            weight.register_post_accumulate_grad_hook(partial(_move_gradient, master))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = self.optimizer.step(closure)
+        torch._foreach_copy_(self.weights, self.masters)
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"masters": [m.detach() for m in self.masters], "optimizer": self.optimizer.state_dict()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        torch._foreach_copy_(self.masters, state_dict["masters"])
+        self.optimizer.load_state_dict(state_dict["optimizer"])
+        self.param_groups = self.optimizer.param_groups
+
+
+def _move_gradient(master: nn.Parameter, weight: torch.Tensor) -> None:
+    assert weight.grad is not None
+    if master.grad is None:
+        master.grad = weight.grad.float()
+    else:
+        master.grad += weight.grad
+    weight.grad = None
+
+
 def state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """The tensors that an optimizer keeps between steps."""
+    if isinstance(optimizer, MasterWeights):
+        return [*optimizer.masters, *state_tensors(optimizer.optimizer)]
     states = [state for part in parts_of(optimizer) for state in part.state.values()]
     return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
 
@@ -58,17 +107,30 @@ def build_optimizer(
     """The configured optimizer over a decoder's parameters; Muon's products are made in `precision`.
 
     Each group carries `peak_lr`, to which the schedule's fraction is applied. Weight decay acts on matrices
-    only: gains of norms have no scale to shrink.
+    only: gains of norms have no scale to shrink. With bf16-master the model's parameters become bfloat16 here.
     """
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
+    if precision == MASTER:
+        weights = list(model.parameters())
+        masters = {name: nn.Parameter(p.detach().float().clone()) for name, p in model.named_parameters()}
+        for weight in weights:
+            weight.data = weight.data.to(torch.bfloat16)
+        if isinstance(model, Decoder):
+            model.write_out()
+        return MasterWeights(weights, list(masters.values()), _build(config, masters, lr, torch.bfloat16))
+    dtype = torch.float32 if precision == "32-true" else torch.bfloat16
+    return _build(config, dict(model.named_parameters()), lr, dtype)
+
+
+def _build(
+    config: OptimConfig, parameters: dict[str, nn.Parameter], lr: float, muon_dtype: torch.dtype
+) -> torch.optim.Optimizer:
+    matrices = [p for p in parameters.values() if p.ndim >= 2]
+    vectors = [p for p in parameters.values() if p.ndim < 2]
     decayed = {"weight_decay": config.weight_decay}
     if isinstance(config, MuonConfig):
         # Embedding and head map to and from tokens, not between hidden states: Muon's geometry is not theirs.
         hidden = [
-            p
-            for name, p in model.named_parameters()
-            if p.ndim >= 2 and not name.startswith(("embedding", "head"))
+            p for name, p in parameters.items() if p.ndim >= 2 and not name.startswith(("embedding", "head"))
         ]
         ends = [p for p in matrices if not any(p is h for h in hidden)]
         muon_lr = config.muon_lr_ratio * lr
@@ -77,7 +139,7 @@ def build_optimizer(
             lr=muon_lr,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
-            dtype=torch.float32 if precision == "32-true" else torch.bfloat16,
+            dtype=muon_dtype,
         )
         return MuonWithAdamW(muon, _adamw(config, [{"params": ends, **decayed}, {"params": vectors}], lr))
     assert isinstance(config, AdamWConfig)

@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from scaling.files import remove_parts
 from scaling.job import Job
 from scaling.model import Decoder
 from scaling.module import JobBatches, Pretraining, loader
+from scaling.precision import MASTER
 from scaling.preemption import HeldSignals
 from scaling.records import RunRecord
 from scaling.sharding import FullyShardedStrategy
@@ -100,7 +101,9 @@ def _train(
 
 def _module(job: Job, recorded: list[int]) -> Pretraining:
     config = job.config
-    module = Pretraining(Decoder(job.shape, config.model.rope_base), job.recipe, config.trainer.compile)
+    trainer = config.trainer
+    decoder = Decoder(job.shape, config.model.rope_base)
+    module = Pretraining(decoder, job.recipe, trainer.precision, trainer.compile)
     module.leave_out(recorded)
     return module
 
@@ -113,12 +116,15 @@ def fit(
     retried: str | None,
     check: Callable[[], None] | None,
     signals: HeldSignals | None = None,
+    callbacks: Sequence[L.Callback] = (),
 ) -> None:
     """Train a job's runs that are not recorded, in this process: all of the training, or one rank's part of it.
 
-    `check`: called before anything is kept; raises when the job is another process's by now.
+    `check`: called before anything is kept; raises when the job is another process's by now. `callbacks` see each
+    step after all that is done here.
     """
     config = job.config
+    precision = config.trainer.precision
     L.seed_everything(config.seed, verbose=False)
     module = _module(job, recorded)
     batches = JobBatches(module, job.corpus)
@@ -128,14 +134,14 @@ def fit(
             accelerator=config.trainer.accelerator,
             devices=config.trainer.devices,
             strategy=_strategy(config.trainer),
-            precision=config.trainer.precision,  # type: ignore[arg-type]
+            precision="32-true" if precision == MASTER else precision,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
             max_steps=module.total_steps,
             max_epochs=1,
             logger=build_logger(config.logger, job.folder, config.name),
             # Ranks are started by scaling.ranks, under Slurm too.
             plugins=[checkpoint.InPlaceIO(), LightningEnvironment()],
-            callbacks=[Branching(job, batches, report, retried, check, signals)],
+            callbacks=[Branching(job, batches, report, retried, check, signals), *callbacks],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -83,4 +83,7 @@ class TrainingRecipe:
     @property
     def bytes(self) -> PrecisionBytes:
         """Bytes a number; Megatron accumulates gradients in float32 whatever the weights' precision."""
+        if self.runtime == "torch_cpu" and self.precision == "bf16-master":
+            # As this project trains: a gradient is added to its master's, in float32, as soon as it is there.
+            return replace(PRECISIONS[self.precision], gradient=4)
         return (MEGATRON_PRECISIONS if self.runtime == "megatron" else PRECISIONS)[self.precision]

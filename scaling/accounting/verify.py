@@ -209,7 +209,7 @@ def _step(
         for part in windows.split(layout.micro_batch):
             if tracker is not None:
                 tracker.reset_mod_stats()  # a module's own statistics, of one call each
-            loss = next_token_loss(model(part[:, :-1]), part[:, 1:]) * (len(part) / len(windows))
+            loss = model.loss(part[:, :-1], part[:, 1:]) * (len(part) / len(windows))
             loss.backward()
             total += loss.detach()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
