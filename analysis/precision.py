@@ -11,6 +11,7 @@ PRECISION_COLUMNS = ("precision", "dtype")
 _FLOAT32_WEIGHTS = frozenset({
     "32", "32-true", "fp32", "f32", "float32", "tf32",
     "bf16-mixed", "bf16", "bfloat16", "16-mixed", "fp16-mixed", "fp16", "float16", "amp", "mixed",
+    "bf16-master", "16-master",
 })  # fmt: skip
 
 

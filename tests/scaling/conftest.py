@@ -33,7 +33,9 @@ def tiny_job(tmp_path: Path, cache: Path) -> Callable[..., TrainConfig]:
             tokenizer=BytesTokenizer(),
             optim=MuonConfig(lr=5e-3, batch_tokens=128),
             schedule=WSDConfig(warmup_tokens=512),
-            trainer=TrainerConfig(accelerator="cpu", threads=1, checkpoint_every_seconds=None),
+            trainer=TrainerConfig(
+                accelerator="cpu", precision="32-true", threads=1, checkpoint_every_seconds=None
+            ),
             logger=LoggerConfig(kind="none"),
             branches=[Branch(tokens=float(t)) for t in tokens],
         )

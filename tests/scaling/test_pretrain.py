@@ -266,11 +266,26 @@ def test_other_16_bit_precisions_train(tiny_job: Make, precision: str) -> None:
     assert pretrain(other)[0].loss_nats == pytest.approx(pretrain(config)[0].loss_nats, abs=0.05)
 
 
+def auto(config: TrainConfig) -> TrainConfig:
+    return replace(config, trainer=replace(config.trainer, precision="auto"))
+
+
+def test_float32_masters_branch_and_resume_bit_for_bit(tiny_job: Make) -> None:
+    def of(name: str, tokens: list[int]) -> TrainConfig:
+        config = tiny_job(tokens, name=name)
+        return replace(config, trainer=replace(config.trainer, precision="bf16-master"))
+
+    expected = pretrain(of("whole", [3072, 6144]))
+    resumed = pretrain(stop_at(of("killed", [3072, 6144]), 23))
+    assert [outcome(r) for r in resumed] == [outcome(r) for r in expected]
+    assert outcome(pretrain(of("alone", [6144]))[0]) == outcome(expected[1])
+
+
 def test_auto_is_recorded_as_what_it_stands_for(tiny_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     identities = []
     for has_bf16, precision in ((True, "bf16-master"), (False, "32-true")):
         monkeypatch.setattr("scaling.precision.processor_multiplies_bf16", lambda answer=has_bf16: answer)
-        record = pretrain(tiny_job([1024], name=precision))[0]
+        record = pretrain(auto(tiny_job([1024], name=precision)))[0]
         assert record.precision == precision
         identities.append(record.identity)
     assert identities[0] != identities[1]
