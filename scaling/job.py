@@ -33,9 +33,9 @@ class Job:
     """A job's facts, fixed before it trains: what it is called, where it writes, which runs it holds."""
 
     def __init__(self, config: TrainConfig, corpus: TokenCorpus) -> None:
-        self.config = config = replace(config, trainer=resolved(config.trainer))
         self.corpus = corpus
         self.shape = shape = resolve_shape(config, corpus.vocab_size)
+        self.config = config = replace(config, trainer=resolved(config.trainer, shape.width))
         self.recipe = recipe = resolve_recipe(config, shape)
         check_corpus(corpus, recipe)
         self.params_total = count_params(shape).total

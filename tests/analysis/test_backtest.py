@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from simulated_isoflop import best_params, isoflop_study
+from simulated_isoflop import best_params, isoflop_study, loss_of
 
 from analysis.backtest import backtest, choose_law, hold_back_largest, predict_above
 from analysis.fit import fit
@@ -58,7 +58,8 @@ def test_prediction_intervals_hold_about_their_share() -> None:
 
 def test_without_budgets_the_tenth_with_most_compute_is_held_back() -> None:
     frame = isoflop_study(noise=0.002).drop(columns="budget")
-    frame["tokens"] *= np.geomspace(1, 3, len(frame))
+    frame["tokens"] = np.geomspace(1e18, 3e20, len(frame)) / (6 * frame["params"])
+    frame["loss"] = loss_of(frame["params"], frame["tokens"])
     table = load(frame)
     assert table.frame["budget"].isna().all()
     held = hold_back_largest(table, bootstrap=0)

@@ -12,6 +12,7 @@ from scaling.branching import CURVE, Progress
 from scaling.config import AdamWConfig, CosineConfig, ModelConfig, MuonConfig, TrainConfig, WSDConfig
 from scaling.corpus.config import LexiconCorpus
 from scaling.job import CHECKPOINT
+from scaling.precision import MASTER_LEAST_WIDTH
 from scaling.pretrain import pretrain
 from scaling.records import RECORD, RunRecord, load_sweep
 
@@ -283,12 +284,18 @@ def test_float32_masters_branch_and_resume_bit_for_bit(tiny_job: Make) -> None:
 
 def test_auto_is_recorded_as_what_it_stands_for(tiny_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     identities = []
-    for has_bf16, precision in ((True, "bf16-master"), (False, "32-true")):
+    wide, narrow = MASTER_LEAST_WIDTH, MASTER_LEAST_WIDTH // 2
+    for has_bf16, width, precision in (
+        (True, wide, "bf16-master"), (False, wide, "32-true"), (True, narrow, "32-true")
+    ):  # fmt: skip
         monkeypatch.setattr("scaling.precision.processor_multiplies_bf16", lambda answer=has_bf16: answer)
-        record = pretrain(auto(tiny_job([1024], name=precision)))[0]
+        job = tiny_job(
+            [1024], name=f"{precision}-{width}", model=ModelConfig(width=width, depth=1, context=16)
+        )
+        record = pretrain(auto(job))[0]
         assert record.precision == precision
         identities.append(record.identity)
-    assert identities[0] != identities[1]
+    assert len(set(identities)) == 3
 
 
 def test_master_weights_are_for_one_device(tiny_job: Make) -> None:
