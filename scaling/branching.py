@@ -54,11 +54,11 @@ class Branching(L.Callback):
         report: Callable[[Progress], None] | None,
         retried: str | None,
         check: Callable[[], None] | None,
-        signals: HeldSignals | None,
+        signals: HeldSignals,
     ) -> None:
         """`check`: called before anything is kept; raises when the job is another process's by now.
 
-        `signals`: tells whether the job was asked to end; None on a rank, whose job another process decides on.
+        `signals`: tells whether the job was asked to end.
         """
         self.job, self.batches, self.report, self.retried = job, batches, report, retried
         self.signals = signals
@@ -83,16 +83,22 @@ class Branching(L.Callback):
         self.measured_bytes = state_dict["measured_bytes"]
         self.measured_sequences = state_dict["measured_sequences"]
 
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        # Not later: the first batch is gathered before training starts.
+        self.batches.rank, self.batches.world_size = trainer.global_rank, trainer.world_size
+
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, Pretraining)
-        if self.signals is not None:
-            self.signals.hold()  # in the place of Lightning's handlers, which came in between
-        self.batches.rank, self.batches.world_size = trainer.global_rank, trainer.world_size
+        self.signals.hold()  # in the place of Lightning's handlers, which came in between
         if not self.seconds:
             self.seconds = [0.0] * len(module.plan)
         config = self.job.config.trainer
         self._looks = Looks(
-            trainer, module.position, config.log_every_seconds, config.checkpoint_every_seconds
+            trainer,
+            module.position,
+            config.log_every_seconds,
+            config.checkpoint_every_seconds,
+            asked_to_end=lambda: self.signals.asked is not None,
         )
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -129,7 +135,7 @@ class Branching(L.Callback):
             self._look(trainer, module, segment)
             if trainer.should_stop:
                 return
-        asked_to_end = self.signals is not None and self.signals.asked is not None
+        asked_to_end = self._looks.end_due(looked)
         if ended:
             self._end_segment(trainer, module, segment)
         elif self._looks.save_due(looked) or asked_to_end:

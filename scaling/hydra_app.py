@@ -21,10 +21,12 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling import foreign_config
 from scaling.config import SCHEMAS, SweepConfig, TrainConfig, register
 from scaling.overrides import field_help
+from scaling.placement import missing_extra
 from scaling.preemption import SIGNALS, Preempted, Terminated, terminate
 from scaling.ranks import RankDied
 
 T = TypeVar("T")
+LAUNCHERS = "hydra/launcher/"
 TRACEBACK = "SCALING_TRACEBACK"  # set from the user's HYDRA_FULL_ERROR, which is then ours to set
 
 
@@ -59,16 +61,13 @@ def run(app: Callable[[], Any]) -> None:
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
-    except RankDied as error:
-        print(f"error: {error}; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
     except Terminated as error:
         print(f"ended by {error}; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(128 + error.signum)
-    except Preempted:  # a rank of a run whose first rank was given the signal
+    except Preempted:  # in a worker process of a multirun
         sys.exit(128 + signal.SIGTERM)
 
 
@@ -84,7 +83,7 @@ def refuse_pickles(words: list[str]) -> None:
 
 
 def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
-    """Wrap a task so that a user's mistake ends it in one line, without Hydra's own line above it."""
+    """Wrap a task so that a user's mistake, or a rank's death, ends it in one line, without Hydra's own above it."""
 
     @wraps(task)
     def wrapped(config: DictConfig) -> T:
@@ -95,6 +94,9 @@ def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
                 raise
             print(f"error: {one_line(error)}", file=sys.stderr)
             raise SystemExit(2) from error
+        except RankDied as error:
+            print(f"error: {error}; the same command goes on from the last checkpoint", file=sys.stderr)
+            raise SystemExit(1) from error
 
     return wrapped
 
@@ -107,9 +109,13 @@ def one_line(error: BaseException) -> str:
         options = (
             []
             if found is None
-            else [o for o in lines[found + 1 :] if not o.startswith(("schema_", "Config search"))]
+            else [
+                o for o in lines[found + 1 :] if not o.startswith(("schema_", "Config search", "provider="))
+            ]
         )
         missing = (error.missing_cfg_file or "") if isinstance(error.missing_cfg_file, str) else ""
+        if missing.startswith(LAUNCHERS) and (extra := missing_extra(missing.removeprefix(LAUNCHERS))):
+            return f"{missing.replace('/launcher/', '/launcher=')}: its package is not installed; {extra}"
         return f"{missing or lines[0]}: no such option" + (
             f"; choose one of {', '.join(options)}" if options else ""
         )

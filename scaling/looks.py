@@ -1,11 +1,12 @@
-"""When a job under way looks at its losses and keeps where it stands: by the clock, and on all ranks after one step.
+"""When a job under way looks at its losses, keeps where it stands, or ends early: by the clock, or as it is asked to.
 
-A single process asks its clock after every step. Several could not: their clocks differ, and a rank that waits in a
-collective for one that goes on waits for ever. There the first rank says at each look, by its clock, after which step
-the next one is, and whether to save now; nothing is exchanged in between.
+A single process asks after every step. Several could not: their clocks differ, and a rank that waits in a collective
+for one that goes on waits for ever. There the first rank says at each look, by its clock, after which step the next
+one is, whether to save now, and whether it was asked to end; nothing is exchanged in between.
 """
 
 import time
+from collections.abc import Callable
 
 import lightning as L
 
@@ -17,13 +18,23 @@ class Looks:
     """The times of looks and checkpoints of a job under way."""
 
     def __init__(
-        self, trainer: L.Trainer, position: int, every_seconds: float, save_every_seconds: float | None
+        self,
+        trainer: L.Trainer,
+        position: int,
+        every_seconds: float,
+        save_every_seconds: float | None,
+        asked_to_end: Callable[[], bool],
     ) -> None:
-        """`position`: steps of the job before the first one now; times are in seconds, None is never."""
-        self.every, self.save_every = every_seconds, save_every_seconds
+        """`position`: steps of the job before the first one now; times are in seconds, None is never.
+
+        `asked_to_end`: whether this process was; of several ranks the first one decides.
+        """
+        self.every, self.save_every, self._asked = every_seconds, save_every_seconds, asked_to_end
         self._strategy, self._ranks = trainer.strategy, trainer.world_size
         self.flushed = self.saved = 0.0
-        self._last = self._next = 0  # positions of the last look and the next, of several ranks
+        # What several ranks agreed on: positions of the last look and the next, and what to do at the last.
+        self._last = self._next = 0
+        self._save = self._end = False
         self.rest(position)
 
     def due(self, position: int) -> bool:
@@ -34,10 +45,14 @@ class Looks:
 
     def save_due(self, looked: bool) -> bool:
         """Whether to keep where the job stands. `looked`: whether this step ended with a look."""
-        if self.save_every is None or (self._ranks > 1 and not looked):
-            return False
-        due = time.monotonic() - self.saved >= self.save_every
-        return due if self._ranks == 1 else self._strategy.broadcast(due)
+        return self._time_to_save() if self._ranks == 1 else looked and self._save
+
+    def end_due(self, looked: bool) -> bool:
+        """Whether the job is to end after this step. `looked`: whether it ended with a look."""
+        return self._asked() if self._ranks == 1 else looked and self._end
+
+    def _time_to_save(self) -> bool:
+        return self.save_every is not None and time.monotonic() - self.saved >= self.save_every
 
     def looked(self, position: int) -> float:
         """Note a look; returns the seconds since the last one. All ranks call it after the same step."""
@@ -47,7 +62,8 @@ class Looks:
             steps = max(1, position - self._last)
             wanted = steps * self.every / seconds if seconds else steps
             ahead = max(1, min(round(wanted), LARGEST_GROWTH * steps))
-            self._last, self._next = position, self._strategy.broadcast(position + ahead)
+            said = (position + ahead, self._time_to_save(), self._asked())
+            self._last, (self._next, self._save, self._end) = position, self._strategy.broadcast(said)
         return seconds
 
     def rest(self, position: int) -> None:

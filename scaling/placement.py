@@ -31,6 +31,15 @@ EXTRAS = {"joblib": "joblib", "submitit": "slurm", "ray": "ray"}
 """The extra that installs a launcher's package hydra_NAME_launcher."""
 
 
+def missing_extra(option: str) -> str | None:
+    """How to install the package that brings a launcher's option, as hydra/launcher=submitit_slurm; None: it is there,
+    or no extra would bring it."""
+    name = option.partition("_")[0]
+    if name not in EXTRAS or find_spec(f"hydra_plugins.hydra_{name}_launcher") is not None:
+        return None
+    return f"pip install 'scaling-simulator[{EXTRAS[name]}]'"
+
+
 def refuse_missing_package(config: DictConfig) -> None:
     """Refuse a launcher whose package is not installed.
 

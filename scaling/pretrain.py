@@ -9,7 +9,6 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +54,7 @@ def pretrain(
     job = Job(config, corpus)
     job.folder.mkdir(parents=True, exist_ok=True)
     if not (records := _all(job.recorded())):
-        # Several ranks are ended where they stand, and go on from the last checkpoint that they wrote.
-        with (
-            HeldSignals() if config.trainer.devices == 1 else nullcontext() as signals,
-            claim(job.folder) as held,
-        ):
+        with HeldSignals() as signals, claim(job.folder) as held:
             # Looked at again now that nobody else can be at it.
             records = _all(job.recorded()) or _train(job, report, retried, held, signals)
     job.tidy()
@@ -77,7 +72,7 @@ def _train(
     report: Callable[[Progress], None] | None,
     retried: str | None,
     held: Claim,
-    signals: HeldSignals | None,
+    signals: HeldSignals,
 ) -> list[RunRecord]:
     """Train what has no record yet, in this process or in one for each device."""
     recorded = [run for run, record in enumerate(job.recorded()) if record is not None]
@@ -91,7 +86,7 @@ def _train(
         facts |= {"claim": held.path, "claim_content": held.content}
         try:
             with tempfile.TemporaryDirectory() as folder:
-                ranks.train(ranks.tasks_for(job.config, Path(folder), **facts), report)
+                ranks.train(ranks.tasks_for(job.config, Path(folder), **facts), report, signals)
         finally:
             held.check()  # the reason for all else, where the job is another process's by now
     records = _all(job.recorded())
@@ -141,7 +136,7 @@ def fit(
             logger=build_logger(config.logger, job.folder, config.name),
             # Ranks are started by scaling.ranks, under Slurm too.
             plugins=[checkpoint.InPlaceIO(), LightningEnvironment()],
-            callbacks=[Branching(job, batches, report, retried, check, signals), *callbacks],
+            callbacks=[Branching(job, batches, report, retried, check, signals or HeldSignals()), *callbacks],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

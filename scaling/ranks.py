@@ -1,6 +1,8 @@
 """One run on several devices of a machine: a process for each, its rank, started and watched from here.
 
 The process that was asked for the run holds its claim, starts the ranks, and passes on what the first one reports.
+Signals are its own affair: ranks never see them; that the run is asked to end it tells the first, and all ranks end at
+their next look (`scaling/looks.py`), once there is a checkpoint.
 When one rank fails or dies, the others are ended; when this process dies, so do they: each holds one end of a pipe.
 They are started here and not by Lightning, which would start the user's own command once a rank: a sweep in a sweep.
 Ranks that are done wait for the next run, as a sweep's workers do, so that torch is imported once in each.
@@ -17,6 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -24,11 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from scaling.config import TrainConfig, TrainerConfig
+from scaling.preemption import PREEMPTED, SIGNALS, HeldSignals, Preempted
 
 GRACE_SECONDS = 1.0
 """A rank's death ends others with errors of their own; for so long after the first error a death is waited for."""
 KILL_SECONDS = 5.0
 """Time that ranks have to end once they are told to."""
+POLL_SECONDS = 0.1
+"""Time between two looks at whether the run is asked to end."""
 LOOPBACK = "lo"
 """Network interface by which ranks of one machine meet, where there is one of that name."""
 
@@ -58,10 +64,13 @@ class Task:
     retried: str | None
 
 
-def train(tasks: list[Task], report: Callable[[Any], None] | None) -> None:
+def train(tasks: list[Task], report: Callable[[Any], None] | None, signals: HeldSignals) -> None:
     """Train a job in one process for each task, the first of which reports.
 
+    `signals`: tells whether the job was asked to end.
+
     Raises:
+        Preempted: when it was, and its checkpoint is there.
         RankDied: when a rank is killed.
         What a rank raised first, with its traceback as a note.
     """
@@ -73,11 +82,13 @@ def train(tasks: list[Task], report: Callable[[Any], None] | None) -> None:
             ranks.append(_start(*kind, task.rank))
         for (connection, _), task in zip(ranks, tasks, strict=True):
             connection.send(task)
-        _watch(ranks, report)
+        finished = _watch(ranks, report, signals)
     except BaseException:
         _end(ranks)
         raise
     _idle[kind] = ranks
+    if not finished:
+        raise Preempted
 
 
 def end_idle() -> None:
@@ -116,23 +127,32 @@ def _start(ranks: int, threads: int, rank: int) -> Rank:
     ours, theirs = Pipe()
     with theirs:
         command = [sys.executable, "-P", "-c", f"from scaling.ranks import main; main({theirs.fileno()})"]
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
-        )
+        # What is blocked here is so in the rank, for good: a terminal and Slurm send their signals to it as well.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, *SIGNALS])
+        try:
+            process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return ours, process
 
 
-def _watch(ranks: list[Rank], report: Callable[[Any], None] | None) -> None:
-    """Pass on what ranks say until all are done; raises what the first failure was."""
+def _watch(ranks: list[Rank], report: Callable[[Any], None] | None, signals: HeldSignals) -> bool:
+    """Pass on what ranks say until all are done, and tell the first one when the run is asked to end.
+
+    Returns whether the run is finished; raises what the first failure was.
+    """
     talking = {connection: rank for rank, (connection, _) in enumerate(ranks)}
     failure: Exception | None = None
     deadline: float | None = None
-    while talking:
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready = wait(list(talking), left)
-        if not ready:
-            break
-        for connection in ready:
+    told, finished = False, True
+    while talking and (deadline is None or time.monotonic() < deadline):
+        if signals.asked is not None and not told:
+            told = True
+            with suppress(OSError):  # it has died, which shows below
+                ranks[0][0].send(signals.asked)
+        for connection in wait(list(talking), POLL_SECONDS):
             assert isinstance(connection, Connection)
             rank = talking[connection]
             try:
@@ -148,10 +168,12 @@ def _watch(ranks: list[Rank], report: Callable[[Any], None] | None) -> None:
                     report(what)
                 continue
             del talking[connection]
+            finished = finished and kind == "done"
             if kind == "failed" and failure is None:
                 failure, deadline = what, time.monotonic() + GRACE_SECONDS
     if failure is not None:
         raise failure
+    return finished
 
 
 def _end(ranks: list[Rank]) -> None:
@@ -171,30 +193,39 @@ def _end(ranks: list[Rank]) -> None:
 
 def main(descriptor: int) -> None:
     """A rank's process: trains the tasks it is sent, and ends when the other end of the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides
     connection = Connection(descriptor)
-    tasks: queue.Queue[Task] = queue.Queue()
+    tasks: queue.Queue[tuple[Task, HeldSignals]] = queue.Queue()
     threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
     while True:
-        task = tasks.get()
+        task, signals = tasks.get()
         try:
-            _train(task, connection)
+            outcome = _train(task, signals, connection)
         except Exception as error:
             connection.send(("failed", _sendable(error, task.rank)))
         else:
-            connection.send(("done", None))
+            connection.send((outcome, None))
 
 
-def _receive(connection: Connection, tasks: "queue.Queue[Task]") -> None:
-    """Take in tasks; ends this process, whatever it is at, once nobody holds the other end of its pipe."""
+def _receive(connection: Connection, tasks: "queue.Queue[tuple[Task, HeldSignals]]") -> None:
+    """Take in tasks, and signals that ask the latest one to end.
+
+    Ends this process, whatever it is at, once nobody holds the other end of its pipe.
+    """
+    signals = HeldSignals()
     try:
         while True:
-            tasks.put(connection.recv())
+            received = connection.recv()
+            if isinstance(received, Task):
+                signals = HeldSignals()  # holds none back: none arrives but by this pipe
+                tasks.put((received, signals))
+            else:
+                signals.asked = received
     except (EOFError, OSError):
         os._exit(1)
 
 
-def _train(task: Task, connection: Connection) -> None:
+def _train(task: Task, signals: HeldSignals, connection: Connection) -> str:
+    """Train a task; returns what it came to, done or preempted."""
     import torch
 
     from scaling.claims import check_held
@@ -217,15 +248,21 @@ def _train(task: Task, connection: Connection) -> None:
         torch.set_num_threads(config.trainer.threads)
     job = Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache)))
     first = task.rank == 0
-    fit(
-        job,
-        task.recorded,
-        task.resume_from,
-        report=(lambda progress: connection.send(("progress", progress))) if first else None,
-        retried=task.retried,
-        check=(lambda: check_held(task.claim, task.claim_content)) if first else None,
-    )
+    outcome = "done"
+    try:
+        fit(
+            job,
+            task.recorded,
+            task.resume_from,
+            report=(lambda progress: connection.send(("progress", progress))) if first else None,
+            retried=task.retried,
+            check=(lambda: check_held(task.claim, task.claim_content)) if first else None,
+            signals=signals,
+        )
+    except Preempted:
+        outcome = PREEMPTED
     torch.distributed.destroy_process_group()
+    return outcome
 
 
 def _sendable(error: Exception, rank: int) -> Exception:

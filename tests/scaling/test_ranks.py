@@ -13,10 +13,13 @@ import pytest
 from scaling import ranks
 from scaling.attempts import attempt
 from scaling.branching import Progress
+from scaling.claims import holder_of
 from scaling.config import AdamWConfig, ModelConfig, MuonConfig, TrainConfig, TrainerConfig
 from scaling.dry_run import peak_bytes
+from scaling.files import seal_label
 from scaling.job import CHECKPOINT, Job
 from scaling.launcher import default_workers
+from scaling.preemption import HeldSignals, Preempted
 from scaling.pretrain import pretrain
 from scaling.records import RunRecord
 from scaling.trained import load
@@ -68,29 +71,56 @@ def test_two_processes_train_to_the_losses_of_one(tiny_job: Make, optim: MuonCon
 @pytest.mark.parametrize(
     ("before", "after"), [(("fsdp", 2), ("auto", 1)), (("ddp", 1), ("fsdp", 2)), (("fsdp", 2), ("ddp", 2))]
 )
-def test_a_run_goes_on_under_another_number_of_ranks(
+def test_a_run_that_is_asked_to_end_goes_on_under_another_number_of_ranks(
     tiny_job: Make, before: tuple[str, int], after: tuple[str, int]
 ) -> None:
-    """Stopped in the first branch, from where it has yet to go back to the trunk."""
+    """Asked in the first branch, from where it has yet to go back to the trunk. As in a job of Slurm's, the signal
+    comes to the ranks as well."""
     config = tiny_job([4096, 8192])
     expected = pretrain(config)
-    changes = {"checkpoint_every_seconds": 0.0, "log_every_seconds": 0.0}
-    stopped = replace(spread(config, *before, **changes), name="stopped")
+    asked = replace(spread(config, *before, log_every_seconds=0.0), name="asked")
+    steps: list[int] = []
 
-    class Stopped(BaseException):
-        pass
+    def ask(progress: Progress) -> None:
+        steps.append(progress.step)
+        if progress.step == 20:
+            for pid in [*ranks_here(), os.getpid()]:
+                os.kill(pid, signal.SIGTERM)
 
-    def stop(progress: Progress) -> None:
-        if progress.step == 30:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        pretrain(stopped, stop)
-    assert (stopped.folder / CHECKPOINT).is_file()
-    seen: list[Progress] = []
-    resumed = pretrain(replace(spread(config, *after, **changes), name="stopped"), seen.append)
+    with pytest.raises(Preempted):
+        pretrain(asked, ask)
+    assert steps[-1] < 70  # of 77
+    assert holder_of(asked.folder) is None
+    resumed = pretrain(
+        replace(spread(config, *after, log_every_seconds=0.0), name="asked"), lambda p: steps.append(p.step)
+    )
+    assert steps == list(range(1, steps[-1] + 1))  # nothing is trained twice, or left out
     assert losses(resumed) == pytest.approx(losses(expected), rel=SAME)
-    assert seen[0].step in (30, 31)
+    assert resumed[0].retried is None
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_ranks_that_were_asked_to_end_before_they_began_end_at_the_first_look(
+    tiny_job: Make, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    """And those that wait for another run have forgotten it. On the same ranks a run goes on bit for bit."""
+    config = spread(tiny_job([2048]), strategy, log_every_seconds=0.0)
+    train = ranks.train
+
+    def asked_while_they_start(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        train(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("scaling.ranks.train", asked_while_they_start)
+        for step in (1, 2):
+            with pytest.raises(Preempted):
+                pretrain(config)
+            assert seal_label(config.folder / CHECKPOINT).endswith(f" {step}")
+    seen: list[Progress] = []
+    records = pretrain(config, seen.append)
+    assert seen[0].step == 3
+    assert losses(records) == losses(pretrain(replace(config, name="undisturbed")))  # bit for bit
 
 
 def test_memory_a_rank_is_what_the_accounting_says(tiny_job: Make) -> None:
@@ -115,13 +145,13 @@ def test_a_killed_rank_ends_the_others_and_the_run_goes_on(tiny_job: Make) -> No
 
     def kill(progress: Progress) -> None:
         if progress.step == 10 and not killed:
-            rank = next(pid for pid in children(os.getpid()) if rank_of(pid) == "1")
+            rank = next(pid for pid in ranks_here() if rank_of(pid) == "1")
             killed.append(rank)
             os.kill(rank, signal.SIGKILL)
 
     with pytest.raises(ranks.RankDied, match=r"rank 1 of 2 died \(exit code -9"):
         pretrain(config, kill)
-    assert not [pid for pid in children(os.getpid()) if rank_of(pid) is not None]
+    assert not ranks_here()
     assert not list(config.folder.glob("claim-*"))
     assert (config.folder / CHECKPOINT).is_file()
     alone = replace(config, trainer=replace(config.trainer, devices=1))
@@ -130,8 +160,10 @@ def test_a_killed_rank_ends_the_others_and_the_run_goes_on(tiny_job: Make) -> No
     assert seen[0].step > 5
 
 
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def ranks_here() -> list[int]:
+    me = os.getpid()
+    children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
+    return [int(child) for child in children if rank_of(int(child)) is not None]
 
 
 def rank_of(pid: int) -> str | None:
@@ -145,7 +177,7 @@ def test_a_job_whose_rank_dies_is_tried_once_more(tiny_job: Make, monkeypatch: p
     config = spread(tiny_job([2048]), "ddp")
     deaths: list[str] = []
 
-    def dies(tasks: list[ranks.Task], report: object) -> None:
+    def dies(tasks: list[ranks.Task], report: object, signals: object) -> None:
         deaths.append(str(tasks[0].retried))
         raise ranks.RankDied("rank 1 of 2 died (exit code -9)")
 
@@ -168,7 +200,7 @@ def test_what_a_rank_raises_is_told(tiny_job: Make, tmp_path: Path) -> None:
         retried=None,
     )
     with pytest.raises(OSError, match=r"no\.ckpt") as raised:
-        ranks.train(tasks, None)
+        ranks.train(tasks, None, HeldSignals())
     assert any("in rank " in note for note in raised.value.__notes__)
 
 
