@@ -155,6 +155,7 @@ class _HeadLoss(torch.autograd.Function):
             )
             torch.mm(dlogits, weight, out=dx[start : start + size])
             dweight += torch.mm(dlogits.mT, rows)
+            del log_p, dlogits  # or they would stand beside the next chunk's
         ctx.save_for_backward(dx, dweight)
         return total / len(x)
 

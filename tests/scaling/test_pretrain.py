@@ -239,6 +239,17 @@ def test_predicted_memory_is_the_measured(tiny_job: Make, precision: str, change
     assert record.peak_memory_bytes_predicted == pytest.approx(record.peak_memory_bytes_measured, rel=0.05)
 
 
+def test_memory_of_a_loss_taken_in_pieces_is_that_of_one_piece(
+    tiny_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("scaling.bf16_ops", "scaling.accounting.activations"):
+        monkeypatch.setattr(f"{module}.LOSS_LOGITS", 2**17)  # 512 of the 2048 tokens at once
+    shape = ModelConfig(width=16, depth=1, context=16)
+    config = tiny_job([4096], model=shape, optim=AdamWConfig(lr=1e-3, batch_tokens=2048))
+    record = pretrain(replace(config, trainer=replace(config.trainer, precision="bf16-master")))[0]
+    assert record.peak_memory_bytes_predicted == pytest.approx(record.peak_memory_bytes_measured, rel=0.03)
+
+
 def test_bf16_master_ends_where_float32_does(tiny_job: Make) -> None:
     """Within .002 nats on average over seeds; a single seed's difference is of that size either way."""
     differences = []
