@@ -1,8 +1,9 @@
 """How the batch grows while a run trains: in doublings, with the tokens seen.
 
 The best batch grows with the tokens trained on and hardly with the model (Zhang et al., 2024, arXiv:2410.21676;
-McCandlish et al., 2018, arXiv:1812.06162, for why). Letting it follow the tokens seen so far, and not the length
-of the run, gives every budget nearly its own best batch on one trunk that all of them share.
+McCandlish et al., 2018, arXiv:1812.06162, for why). Here it follows the tokens seen so far, and not the length of the
+run, so that all budgets of a size can share one trunk. How near that comes to the best batch is in
+`benchmarks/results/hyperparameters.csv`.
 """
 
 from dataclasses import dataclass

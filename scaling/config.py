@@ -209,7 +209,7 @@ class TrainerConfig:
     """How several devices share a run: ddp (each holds the whole model; also what auto means) or fsdp (each holds its
     share of weights, gradients and optimizer states)."""
     precision: str = "auto"
-    """auto: the fastest on the device whose losses are float32's (`scaling/precision.py`); 32-true; bf16-mixed (float32
+    """auto: 16 bits where they pay on the device, else float32 (`scaling/precision.py`); 32-true; bf16-mixed (float32
     weights, bf16 products); bf16-master (bf16 throughout, and a float32 copy for the optimizer); or bf16-true. What
     auto stands for is part of every record."""
     compile: bool = False

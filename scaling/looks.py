@@ -2,7 +2,7 @@
 
 A single process asks after every step. Several could not: their clocks differ, and a rank that waits in a collective
 for one that goes on waits for ever. There the first rank says at each look, by its clock, after which step the next
-one is, whether to save now, and whether it was asked to end; nothing is exchanged in between.
+one is, whether to save now, and whether it was asked to end; nothing is exchanged here in between.
 """
 
 import time

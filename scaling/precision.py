@@ -33,7 +33,11 @@ def resolved(trainer: TrainerConfig, width: int) -> TrainerConfig:
 
 
 def best(accelerator: str, single_device: bool, width: int) -> str:
-    """The fastest precision whose losses are float32's: 16 bits where the device multiplies them faster."""
+    """16 bits over float32 weights where the device multiplies them faster at any batch, else float32.
+
+    On a processor, losses agreed with float32's within .002 nats on average over seeds at the token budgets that
+    tests/scaling/test_pretrain.py trains; shorter ones may differ by more.
+    """
     import torch
 
     if accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available()):

@@ -66,7 +66,13 @@ def read_settings(folder: Path) -> StudySettings | None:
     import pandas as pd
     import yaml
 
-    runs = pd.read_csv(table)
+    runs, told = pd.read_csv(table), yaml.safe_load(config.read_text())
+    if (
+        not {*MODEL_KEYS, *GROUPS.values()} <= set(runs)
+        or not isinstance(told, dict)
+        or not GROUPS.keys() <= told.keys()
+    ):
+        return None
     shared: dict[str, Any] = {}
     for column in (*MODEL_KEYS, *GROUPS.values()):
         values = runs[column].unique().tolist()
@@ -76,7 +82,6 @@ def read_settings(folder: Path) -> StudySettings | None:
                 "with them; fit one kind at a time, and give that fit's JSON file"
             )
         shared[column] = values[0]
-    told = yaml.safe_load(config.read_text())
     return StudySettings(
         model={key: shared[key] for key in MODEL_KEYS},
         options={group: shared[column] for group, column in GROUPS.items()},

@@ -288,6 +288,17 @@ def test_a_plan_by_a_study_goes_on_with_its_recipe(tmp_path: Path, monkeypatch: 
     assert fixed.optim.batch_tokens == 4096 == given.budget.step.tokens
 
 
+def test_a_folder_that_says_nothing_of_its_recipe_gives_a_law_alone(tmp_path: Path) -> None:
+    study = Path(__file__).resolve().parents[2] / "runs/reference/quickstart"
+    (tmp_path / "study.json").write_text((study / "fit/study.json").read_text())
+    (tmp_path / "records.csv").write_text("params,tokens,loss\n1e6,1e7,3.0\n")
+    (tmp_path / "config.yaml").write_text("author: someone else\n")
+    plan = solve_keys(
+        SolveKeys(flops=1e13, hardware="cpu", law=str(tmp_path), model=ModelKeys(vocab_size=256))
+    )
+    assert plan.study is None
+
+
 def test_the_default_law_carries_the_interval_of_its_study() -> None:
     law = choose_law(DEFAULT_LAW)
     at = {name: law.law.parameters.index(name) for name in ("A", "B", "E", "alpha", "beta")}
