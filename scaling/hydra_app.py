@@ -27,7 +27,8 @@ from scaling.ranks import RankDied
 
 T = TypeVar("T")
 LAUNCHERS = "hydra/launcher/"
-TRACEBACK = "SCALING_TRACEBACK"  # set from the user's HYDRA_FULL_ERROR, which is then ours to set
+# What the user set HYDRA_FULL_ERROR to, which is then ours to set; processes begun from here keep it.
+TRACEBACK = "SCALING_TRACEBACK"
 
 
 def run(app: Callable[[], Any]) -> None:
@@ -49,15 +50,14 @@ def run(app: Callable[[], Any]) -> None:
         words = line.split(" ")
         if len(words) > 2 and words[1] in ("train", "sweep"):
             os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
-    if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
-        os.environ[TRACEBACK] = "1"
+    os.environ.setdefault(TRACEBACK, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra itself prints and exits, over many lines
     for signum in SIGNALS:
         signal.signal(signum, terminate)
     try:
         app()
     except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
-        if os.environ.get(TRACEBACK):
+        if os.environ.get(TRACEBACK) == "1":
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
@@ -90,7 +90,7 @@ def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
         try:
             return task(config)
         except (ValueError, OSError) as error:
-            if os.environ.get(TRACEBACK):
+            if os.environ.get(TRACEBACK) == "1":
                 raise
             print(f"error: {one_line(error)}", file=sys.stderr)
             raise SystemExit(2) from error

@@ -213,6 +213,7 @@ def test_the_program_says_what_ended_it(
         time.sleep(10)
 
     monkeypatch.setattr(sys, "argv", ["train"])
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     before = [signal.getsignal(each) for each in SIGNALS]
     try:
         with pytest.raises(SystemExit) as stop:

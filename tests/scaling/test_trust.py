@@ -1,6 +1,7 @@
 """Files from elsewhere are data: reading them executes nothing."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import torch
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from scaling import foreign_config
+from scaling import foreign_config, hydra_app
 from scaling.attempts import attempt
 from scaling.config import TrainConfig, load, register
 from scaling.files import seal, write_json
@@ -101,7 +102,18 @@ def test_a_config_from_elsewhere_may_choose_a_launcher_and_its_resources(tmp_pat
 
 
 @pytest.mark.parametrize("words", [["--config-dir", ".", "experiment=x"], ["--experimental-rerun=x.pickle"]])
-def test_the_commands_refuse_it_in_one_line(tmp_path: Path, words: list[str]) -> None:
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "begun by another"])
+def test_the_commands_refuse_it_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], inside: bool
+) -> None:
+    """Also as a process that another of these commands began, whose environment it has."""
+    for name in (hydra_app.TRACEBACK, "HYDRA_FULL_ERROR"):
+        monkeypatch.setenv(name, "0")  # so that it is as before when the test is over
+        monkeypatch.delenv(name)
+    if inside:
+        monkeypatch.setattr(sys, "argv", ["train"])
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        hydra_app.run(lambda: None)
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "x.yaml").write_text(
         f"# @package _global_\nhydra: {{callbacks: {{x: {{_target_: os.mkdir, path: {tmp_path / 'executed'}}}}}}}\n"
