@@ -156,6 +156,7 @@ class BareLoop:
         self.job, recipe = job, job.recipe
         self.model = Decoder(job.shape, job.config.model.rope_base)
         self.optimizer = build_optimizer(recipe.optim, self.model, recipe.lr, job.config.trainer.precision)
+        self.model.write_out()
         self.updated = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.windows = job.corpus.train.windows(recipe.context)
         self.position = 0

@@ -96,7 +96,7 @@ class OptimConfig:
     """Tokens a step at the start."""
     batch_reference: int = 1024
     """Tokens a step once 1e6 tokens were seen."""
-    batch_exponent: float = 0.5
+    batch_exponent: float = 0.75
     """How fast the batch grows with the tokens seen; 0: batch_reference throughout."""
     weight_decay: float = 0.1
     """Decoupled weight decay, on matrices only."""
@@ -136,8 +136,8 @@ class MuonConfig(OptimConfig):
     """Muon (Jordan, 2024) on the hidden matrices, AdamW on embedding, head and norms."""
 
     kind: str = "muon"
-    lr_reference: float = 2.6e-3
-    lr_exponent: float = 0.35
+    lr_reference: float = 2.2e-3
+    lr_exponent: float = 0.33
     muon_lr_ratio: float = 3.0
     """Learning rate of the hidden matrices (orthogonalised updates) over that of the rest."""
     momentum: float = 0.95

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scaling import bf16_ops
+from scaling import block_ops
 from scaling.accounting.shape import ModelShape
 
 # Standard deviation of freshly drawn weights is this over sqrt(fan-in); the projections that write into the
@@ -26,15 +26,11 @@ NORM_EPSILON = 1e-6
 class RMSNorm(nn.Module):
     """Divide by the root mean square over the last dimension and scale (Zhang and Sennrich, 2019)."""
 
-    written_out = False
-
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.written_out and bf16_ops.suits(x):
-            return bf16_ops.rms_norm(x, self.weight, NORM_EPSILON)
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), eps=NORM_EPSILON)
 
 
@@ -60,8 +56,6 @@ def causal_attention(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Causal self-attention; query heads share `kv_heads` key/value heads (Ainslie et al., 2023)."""
 
-    written_out = False
-
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_width = shape.heads, shape.kv_heads, shape.head_width
@@ -72,16 +66,20 @@ class Attention(nn.Module):
         self.query_norm = RMSNorm(shape.head_width) if shape.qk_norm else nn.Identity()
         self.key_norm = RMSNorm(shape.head_width) if shape.qk_norm else nn.Identity()
 
+    @property
+    def weights(self) -> tuple[Tensor | None, ...]:
+        """As `block_ops.add_attention` takes them."""
+        norms = (getattr(norm, "weight", None) for norm in (self.query_norm, self.key_norm))
+        return self.query.weight, self.key.weight, self.value.weight, self.out.weight, *norms
+
     def forward(self, x_BTC: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
         B, T, _ = x_BTC.shape
         q_BHTS = self.query(x_BTC).view(B, T, self.heads, self.head_width).transpose(1, 2)
         k_BKTS = self.key(x_BTC).view(B, T, self.kv_heads, self.head_width).transpose(1, 2)
         v_BKTS = self.value(x_BTC).view(B, T, self.kv_heads, self.head_width).transpose(1, 2)
-        ours = self.written_out and bf16_ops.suits(q_BHTS)
-        turn, attend = (bf16_ops.rotate, bf16_ops.causal_attention) if ours else (rotate, causal_attention)
-        q_BHTS = turn(self.query_norm(q_BHTS), cos_TR, sin_TR)
-        k_BKTS = turn(self.key_norm(k_BKTS), cos_TR, sin_TR)
-        y_BHTS = attend(q_BHTS, k_BKTS, v_BKTS)
+        q_BHTS = rotate(self.query_norm(q_BHTS), cos_TR, sin_TR)
+        k_BKTS = rotate(self.key_norm(k_BKTS), cos_TR, sin_TR)
+        y_BHTS = causal_attention(q_BHTS, k_BKTS, v_BKTS)
         return self.out(y_BHTS.transpose(1, 2).reshape(B, T, self.heads * self.head_width))
 
 
@@ -103,6 +101,9 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """x + attention(norm x), then x + feed-forward(norm x)."""
 
+    written_out = False
+    tables: block_ops.HeadTables
+
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(shape.width)
@@ -111,6 +112,15 @@ class Block(nn.Module):
         self.ffn = FeedForward(shape)
 
     def forward(self, x_BTC: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
+        if self.written_out and block_ops.suits(x_BTC):
+            norms, ffn = (self.attention_norm.weight, self.ffn_norm.weight), self.ffn
+            x_BTC = block_ops.add_attention(
+                x_BTC, norms[0], *self.attention.weights, self.tables, NORM_EPSILON
+            )
+            gate = None if ffn.gate is None else ffn.gate.weight
+            return block_ops.add_feed_forward(
+                x_BTC, norms[1], gate, ffn.up.weight, ffn.down.weight, NORM_EPSILON
+            )
         x_BTC = x_BTC + self.attention(self.attention_norm(x_BTC), cos_TR, sin_TR)
         return x_BTC + self.ffn(self.ffn_norm(x_BTC))
 
@@ -122,7 +132,7 @@ class Decoder(nn.Module):
     """
 
     written_out = False
-    """Whether bfloat16 tensors on a processor go through `bf16_ops.py`; set by `write_out`."""
+    """Whether tensors on a processor go through `block_ops.py`; set by `write_out`."""
 
     def __init__(self, shape: ModelShape, rope_base: float = 10_000.0) -> None:
         super().__init__()
@@ -152,10 +162,14 @@ class Decoder(nn.Module):
             self.head.weight.normal_(0.0, INIT_EMBEDDING_STD)
 
     def write_out(self) -> None:
-        """Train and evaluate through `bf16_ops.py` wherever it suits."""
-        for module in self.modules():
-            if isinstance(module, RMSNorm | Attention | Decoder):
-                module.written_out = True
+        """Train and evaluate through `block_ops.py` wherever it suits."""
+        dtype = self.embedding.weight.dtype
+        tables = block_ops.head_tables(
+            self.shape.heads, self.shape.kv_heads, self.cos.to(dtype), self.sin.to(dtype)
+        )
+        self.written_out = True
+        for block in self.blocks:
+            block.written_out, block.tables = True, tables
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Logits (B, T, V) of the token after each position; a later token never changes an earlier logit."""
@@ -163,13 +177,19 @@ class Decoder(nn.Module):
 
     def loss(self, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
         """Mean cross-entropy in nats a token, computed in float32."""
-        x_BTC = self.hidden(tokens_BT)
-        if self.written_out and bf16_ops.suits(x_BTC):
-            return bf16_ops.head_loss(x_BTC, self.head.weight, targets_BT)
-        return next_token_loss(self.head(x_BTC), targets_BT)
+        x_BTC = self.residual(tokens_BT)
+        if self.written_out and block_ops.suits(x_BTC):
+            return block_ops.loss(
+                x_BTC, self.final_norm.weight, self.head.weight, targets_BT, NORM_EPSILON
+            )
+        return next_token_loss(self.head(self.final_norm(x_BTC)), targets_BT)
 
     def hidden(self, tokens_BT: Tensor) -> Tensor:
-        """What the head reads (B, T, C): the residual stream after the last block, normed."""
+        """What the head reads (B, T, C): the residual stream, normed."""
+        return self.final_norm(self.residual(tokens_BT))
+
+    def residual(self, tokens_BT: Tensor) -> Tensor:
+        """The residual stream (B, T, C) after the last block."""
         T = tokens_BT.shape[1]
         if self.shape.context < T:
             raise ValueError(
@@ -179,7 +199,7 @@ class Decoder(nn.Module):
         cos_TR, sin_TR = self.cos[:T].to(x_BTC.dtype), self.sin[:T].to(x_BTC.dtype)  # type: ignore[index]
         for block in self.blocks:
             x_BTC = block(x_BTC, cos_TR, sin_TR)
-        return self.final_norm(x_BTC)
+        return x_BTC
 
 
 def next_token_loss(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from scaling.corpus import TokenCorpus
 from scaling.corpus.batches import window_order
 from scaling.model import Decoder, next_token_loss
 from scaling.optim import build_optimizer
-from scaling.precision import MASTER
 from scaling.recipe import Recipe
 from scaling.sharding import FullyShardedStrategy
 from scaling.trunk import Segment, steps_trained
@@ -103,7 +102,10 @@ class Pretraining(L.LightningModule):
             strategy.shard(self.model, str(self.trainer.precision))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return build_optimizer(self.recipe.optim, self.model, self.recipe.lr, self.precision)
+        optimizer = build_optimizer(self.recipe.optim, self.model, self.recipe.lr, self.precision)
+        if self.device.type == "cpu" and self.trainer.world_size == 1 and self._forward is self.model:
+            self.model.write_out()  # in the weights' own precision, which the optimizer has just set
+        return optimizer
 
     def training_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
         position, windows = batch
@@ -134,7 +136,7 @@ class Pretraining(L.LightningModule):
 
     def _loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         """Mean nats a token. Sharded and compiled models are reached through their forward alone."""
-        if self.precision == MASTER:
+        if self.model.written_out:
             return self.model.loss(inputs_BT, targets_BT)
         return next_token_loss(self._forward(inputs_BT), targets_BT)
 

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from scaling.config import AdamWConfig, MuonConfig, OptimConfig
-from scaling.model import Decoder
 from scaling.muon import Muon
 from scaling.precision import MASTER
 
@@ -114,8 +113,6 @@ def build_optimizer(
         masters = {name: nn.Parameter(p.detach().float().clone()) for name, p in model.named_parameters()}
         for weight in weights:
             weight.data = weight.data.to(torch.bfloat16)
-        if isinstance(model, Decoder):
-            model.write_out()
         return MasterWeights(weights, list(masters.values()), _build(config, masters, lr, torch.bfloat16))
     dtype = torch.float32 if precision == "32-true" else torch.bfloat16
     return _build(config, dict(model.named_parameters()), lr, dtype)

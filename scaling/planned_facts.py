@@ -6,7 +6,7 @@ from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory
 from scaling.accounting.params import count_params
-from scaling.accounting.recipe import TrainingRecipe
+from scaling.accounting.recipe import Runtime, TrainingRecipe, processor_runtime
 from scaling.job import Job, code_version
 
 
@@ -66,16 +66,20 @@ def planned_facts(job: Job, run: int) -> dict[str, Any]:
 
 def predicted_memory(job: Job, run: int, device: str) -> int:
     """Peak bytes a device of a run's largest step by the closed form of `scaling.accounting.memory`."""
+    trainer = job.config.trainer
+    runtime: Runtime = "torch"
+    if device == "cpu":
+        runtime = "torch_cpu" if trainer.compile else processor_runtime(trainer.precision, trainer.devices)
     recipe = TrainingRecipe(
         optimizer=job.config.optim.kind,  # type: ignore[arg-type]
-        precision=job.config.trainer.precision,  # type: ignore[arg-type]
-        runtime="torch_cpu" if device == "cpu" else "torch",
+        precision=trainer.precision,  # type: ignore[arg-type]
+        runtime=runtime,
     )
-    devices = job.config.trainer.devices
+    devices = trainer.devices
     sequences = job.recipe.batches.sequences(job.recipe.run_steps[run] - 1)
     micro = min(job.recipe.micro_batch_sequences, sequences // devices)
     accumulation = -(-sequences // (micro * devices))
-    sharded = devices > 1 and job.config.trainer.strategy == "fsdp"
+    sharded = devices > 1 and trainer.strategy == "fsdp"
     layout = Layout(
         data=devices, zero_stage=3 if sharded else 0, micro_batch=micro, accumulation=accumulation
     )

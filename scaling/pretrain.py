@@ -25,6 +25,7 @@ from scaling.config import LoggerConfig, TrainConfig, TrainerConfig
 from scaling.corpus import prepare
 from scaling.files import remove_parts
 from scaling.job import Job
+from scaling.malloc import keep_freed_memory
 from scaling.model import Decoder
 from scaling.module import JobBatches, Pretraining, loader
 from scaling.precision import MASTER
@@ -120,6 +121,9 @@ def fit(
     """
     config = job.config
     precision = config.trainer.precision
+    keep_freed_memory()
+    # Nothing here reads memory that it did not write: no need to fill what `torch.empty` gives (deterministic mode).
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     L.seed_everything(config.seed, verbose=False)
     module = _module(job, recorded)
     batches = JobBatches(module, job.corpus)

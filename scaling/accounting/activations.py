@@ -19,11 +19,6 @@ TOKEN_BYTES = 8
 """Token ids are int64."""
 MASK_BYTES = 1
 """An element of a dropout mask."""
-QUERY_ROWS = 64
-"""Queries whose scores are computed at once on a processor in bfloat16: keys after the last of them are left out, which
-saves up to half."""
-LOSS_LOGITS = 2**20
-"""Logits that exist at once there: few enough to stay near the processor, and a bound on memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +64,17 @@ class Tensors:
         return self.recipe.runtime == "torch_cpu"
 
     @property
-    def casts_gradients(self) -> bool:
-        """Weights' gradients are made in 16 bits and kept in 32."""
-        mixed = self.recipe.bytes.autocast or (self.recipe.precision == "bf16-master" and self.composite)
-        return mixed and not self.grows_by_casts
+    def written_out(self) -> bool:
+        """As this project trains on a processor (`written_out.py`)."""
+        return self.recipe.runtime == "written_out"
 
     @property
-    def written_out(self) -> bool:
-        """Attention, norms, rotation and loss as `scaling/bf16_ops.py` writes them out."""
-        plain = self.recipe.attention == "flash" and self.recipe.recompute == "none"
-        return self.composite and self.recipe.precision == "bf16-master" and plain
+    def casts_gradients(self) -> bool:
+        """Weights' gradients are made in 16 bits and kept in 32."""
+        mixed = self.recipe.bytes.autocast or (
+            self.recipe.precision == "bf16-master" and (self.composite or self.written_out)
+        )
+        return mixed and not self.grows_by_casts
 
     def weight_gradient(self, weights: float) -> float:
         """Bytes that backward adds for the gradient of so many weights.
@@ -229,8 +225,6 @@ def latent_projections(t: Tensors, source: str) -> list[Op]:
 def core_ops(t: Tensors, output_width: float) -> list[Op]:
     """Scores, softmax and weighted values: "q", "k", "v" to "o"."""
     made = {"o": t.tokens * output_width * t.compute}
-    if t.written_out:
-        return written_out_core(t, made)
     if t.recipe.attention == "flash":
         statistics = t.tokens * t.heads * STATISTIC_BYTES
         query, key, ops = "q", "k", []
@@ -295,33 +289,6 @@ def core_ops(t: Tensors, output_width: float) -> list[Op]:
         )
     )
     return ops
-
-
-def written_out_core(t: Tensors, made: dict[str, float]) -> list[Op]:
-    """Heads one after another in memory, then the core over blocks of queries, each with the keys up to its end."""
-    size, context = t.tokens * t.query_width * t.compute, t.shape.context
-    ends = [min(start + QUERY_ROWS, context) for start in range(0, context, QUERY_ROWS)]
-    blocks = [(end - start) * end for start, end in zip([0, *ends], ends, strict=False)]
-    row_of_scores = t.tokens / context * t.heads * t.compute
-    rows, ops = {"q": "q", "k": "k", "v": "v"}, []
-    if t.heads > 1:
-        rows = {name: f"{name}_rows" for name in rows}
-        ops = [
-            Op(name=row, component="attention", reads=(name,), makes={row: size})
-            for name, row in rows.items()
-        ]
-    core = Op(
-        name="core",
-        component="attention",
-        reads=tuple(rows.values()),
-        makes=made,
-        keeps=(rows["k"], rows["v"]),
-        extra=size + row_of_scores * sum(blocks),  # scaled queries, and the weights
-        forward_workspace=row_of_scores * max(blocks),
-        backward_workspace=2 * row_of_scores * max(blocks),
-        core=True,
-    )
-    return [*ops, core]
 
 
 def dense_ffn_ops(t: Tensors, source: str) -> list[Op]:
@@ -408,20 +375,6 @@ def tail_ops(t: Tensors) -> list[Op]:
         source = "n"
     gathered, source = gather(t, "head_gather", source, "gn")
     ops += gathered
-    if t.written_out:
-        at_once = min(t.tokens, max(1, LOSS_LOGITS // vocab)) * vocab
-        weights = vocab * t.shape.width
-        loss = Op(
-            name="head_loss",
-            component="loss",
-            reads=(source,),
-            makes={"loss": 4},
-            # Gradients are made along: the input's, and the weights' in float32.
-            extra=t.tokens * (t.shape.width * t.compute + TOKEN_BYTES) + 4 * weights,
-            weight_gradient=t.compute * weights if t.shape.tied_head else t.weight_gradient(weights),
-            forward_workspace=at_once * (t.compute + 8),  # logits, in float32 too, and their log-softmax
-        )
-        return [*ops, loss]
     ops.append(linear(t, "head", source, "logits", t.tokens, t.shape.width, vocab, index=1, component="head"))
     entries = t.tokens * vocab
     targets = t.tokens * TOKEN_BYTES
@@ -477,18 +430,6 @@ def norm(
     works in float32: a 16-bit input is copied first.
     """
     elements = rows * width
-    if t.written_out and t.shape.norm == "rmsnorm":
-        heads = per is not None and width > per
-        return Op(
-            name=name,
-            component="norms",
-            reads=(source,),
-            makes={made: elements * number},
-            keeps=(source,),
-            extra=elements * number if heads else STATISTIC_BYTES * rows,
-            forward_workspace=elements * number,
-            backward_workspace=(3 if heads else 2) * elements * number,
-        )
     statistics = STATISTIC_BYTES * (rows if per is None else elements / per)
     composite = t.composite and t.shape.norm == "rmsnorm"
     makes = {made: elements * number}
@@ -563,7 +504,6 @@ def rotate(t: Tensors, source: str, made: str, width: float) -> Op:
         component="attention",
         reads=(source,),
         makes={made: size * working},
-        extra=2 * t.shape.context * width * t.compute if t.written_out else 0,  # the angles, one a head
         forward_workspace=size * working,
         backward_workspace=size * working,
     )

@@ -9,16 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scaling.accounting.activations import (
-    TOKEN_BYTES,
-    Tensors,
-    block_ops,
-    stream_bytes,
-    tail_ops,
-)
+from scaling.accounting import activations, written_out
+from scaling.accounting.activations import TOKEN_BYTES, Tensors, stream_bytes
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import ModelShape
+from scaling.accounting.shape import ModelShape, is_our_decoder
 from scaling.accounting.states import (
     ModelStates,
     blocks_on_stage,
@@ -103,6 +98,11 @@ def training_memory(
     """
     recipe, layout = recipe or TrainingRecipe(), layout or Layout()
     check_layout(shape, layout)
+    if recipe.runtime == "written_out" and not (is_our_decoder(shape) and layout.devices == 1):
+        raise ValueError(
+            "runtime=written_out: this project's own decoder on one device, not "
+            f"{layout.devices} devices or another architecture; take runtime=torch_cpu"
+        )
     if shape.encoder_depth:
         raise ValueError(
             f"encoder_depth={shape.encoder_depth}: activations of encoder-decoders are not modelled; `scaling budget` "
@@ -134,8 +134,10 @@ def part_passes(t: Tensors, part: str) -> Passes:
     stream = stream_bytes(t)
     fresh = t.layout.accumulation == 1 or t.grows_by_casts
     if part == "tail":
-        return run(tail_ops(t), {"x": stream}, output="loss", fresh_gradients=fresh)
-    ops = block_ops(t, mixture=part == "mixture")
+        tail = written_out.tail_ops(t) if t.written_out else activations.tail_ops(t)
+        return run(tail, {"x": stream}, output="loss", fresh_gradients=fresh)
+    mixture = part == "mixture"
+    ops = written_out.block_ops(t) if t.written_out else activations.block_ops(t, mixture=mixture)
     return run(ops, {"x": stream}, output="y", recompute=t.recipe.recompute, fresh_gradients=fresh)
 
 
@@ -188,6 +190,8 @@ def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, sta
         "optimizer_states": states.optimizer_states,
         "inputs": inputs + (angles if shape.positions == "rotary" else 0),
     }
+    if t.written_out:
+        always["attention_tables"] = written_out.tables(t)
     if table.autocast and not sharded:
         always["weight_casts"] = table.compute * (
             params.hidden + params.experts + (shape.vocab_size / layout.tensor * shape.width if last else 0)

@@ -10,7 +10,9 @@ Precision = Literal[
     "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "bf16-master", "16-master", "fp8-mixed"
 ]
 Attention = Literal["flash", "materialised"]
-Runtime = Literal["torch_cpu", "torch", "megatron"]
+Runtime = Literal["torch_cpu", "written_out", "torch", "megatron"]
+WRITTEN_OUT_PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-master")
+"""Precisions in which `scaling/block_ops.py` trains on a processor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ class TrainingRecipe:
     attention: Attention = "flash"
     """flash keeps one statistic a query, materialised keeps the T×T weights."""
     runtime: Runtime = "torch"
-    """torch_cpu: eager kernels, exact live bytes; torch: fused kernels and a caching allocator on an accelerator;
+    """torch_cpu: eager kernels, exact live bytes; written_out: this project's own operations on a processor; torch: fused kernels and a caching allocator on an accelerator;
     megatron: Megatron-LM's kernels, in-place loss and float32 gradients."""
     dropout: bool = False
     """Dropout masks are kept for backward."""
@@ -79,11 +81,22 @@ class TrainingRecipe:
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}"
                 )
+        plain = self.recompute == "none" and self.attention == "flash" and not self.dropout
+        if self.runtime == "written_out" and not (plain and self.precision in WRITTEN_OUT_PRECISIONS):
+            raise ValueError(
+                f"runtime=written_out: trains with precision={' or '.join(WRITTEN_OUT_PRECISIONS)}, without "
+                "recomputation, materialised attention or dropout; take runtime=torch_cpu for those"
+            )
 
     @property
     def bytes(self) -> PrecisionBytes:
         """Bytes a number; Megatron accumulates gradients in float32 whatever the weights' precision."""
-        if self.runtime == "torch_cpu" and self.precision == "bf16-master":
+        if self.runtime in ("torch_cpu", "written_out") and self.precision == "bf16-master":
             # As this project trains: a gradient is added to its master's, in float32, as soon as it is there.
             return replace(PRECISIONS[self.precision], gradient=4)
         return (MEGATRON_PRECISIONS if self.runtime == "megatron" else PRECISIONS)[self.precision]
+
+
+def processor_runtime(precision: str, devices: int = 1) -> Runtime:
+    """How this project trains its decoder on a processor: written out where it may be, else as PyTorch composes it."""
+    return "written_out" if devices == 1 and precision in WRITTEN_OUT_PRECISIONS else "torch_cpu"

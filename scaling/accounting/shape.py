@@ -246,3 +246,20 @@ def _require_whole(name: str, value: object, *, least: int) -> None:
 
 def _divisors(number: int) -> str:
     return ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)
+
+
+def is_our_decoder(shape: ModelShape) -> bool:
+    """Whether `scaling/model.py` is of this architecture: RMSNorm, rotary positions, no biases, no experts."""
+    return shape == ModelShape(
+        width=shape.width,
+        depth=shape.depth,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        head_width=shape.head_width,
+        ffn_width=shape.ffn_width,
+        vocab_size=shape.vocab_size,
+        context=shape.context,
+        ffn=shape.ffn,
+        tied_head=shape.tied_head,
+        qk_norm=shape.qk_norm,
+    )

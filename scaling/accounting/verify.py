@@ -27,8 +27,8 @@ from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory
 from scaling.accounting.params import count_params
-from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import ModelShape
+from scaling.accounting.recipe import TrainingRecipe, processor_runtime
+from scaling.accounting.shape import ModelShape, is_our_decoder
 from scaling.budget_keys import ModelKeys, build_shape, parse_keys
 from scaling.config import AdamWConfig, MuonConfig
 from scaling.model import Decoder, next_token_loss
@@ -115,28 +115,15 @@ def verify(shape: ModelShape, recipe: TrainingRecipe, layout: Layout | None = No
 
 def check_traceable(shape: ModelShape, recipe: TrainingRecipe, layout: Layout) -> None:
     """Raises `ValueError` naming what the trace cannot run."""
-    ours = ModelShape(
-        width=shape.width,
-        depth=shape.depth,
-        heads=shape.heads,
-        kv_heads=shape.kv_heads,
-        head_width=shape.head_width,
-        ffn_width=shape.ffn_width,
-        vocab_size=shape.vocab_size,
-        context=shape.context,
-        ffn=shape.ffn,
-        tied_head=shape.tied_head,
-        qk_norm=shape.qk_norm,
-    )
-    if shape != ours:
+    if not is_our_decoder(shape):
         raise ValueError(
             "only this project's own decoder can be traced (RMSNorm, rotary positions, no biases, no experts): "
             "leave norm, positions, biases and experts at their defaults"
         )
     if layout.devices > 1:
         raise ValueError(f"a trace runs on one device, not on {layout.devices}: drop the layout's degrees")
-    if recipe.runtime != "torch_cpu":
-        raise ValueError(f"runtime={recipe.runtime} cannot be traced: use runtime=torch_cpu")
+    if recipe.runtime not in ("torch_cpu", "written_out"):
+        raise ValueError(f"runtime={recipe.runtime} cannot be traced: use runtime=torch_cpu or written_out")
     if recipe.precision not in ("32-true", "bf16-mixed", "bf16-true"):
         raise ValueError(
             f"precision={recipe.precision} cannot be traced: use 32-true, bf16-mixed or bf16-true"
@@ -174,6 +161,8 @@ def traced_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout) -> 
         model = Decoder(shape)
         _checkpoint_blocks(model, recipe.recompute)
         optimizer = _optimizer(recipe, model)
+        if recipe.runtime == "written_out":
+            model.write_out()
         windows = torch.zeros(
             (layout.accumulation * layout.micro_batch, shape.context + 1), dtype=torch.int64
         )
@@ -290,7 +279,7 @@ def main(words: list[str], as_json: bool) -> int:
         precision=keys.precision,  # type: ignore[arg-type]
         optimizer=keys.optimizer,  # type: ignore[arg-type]
         recompute=keys.recompute,  # type: ignore[arg-type]
-        runtime="torch_cpu",
+        runtime=processor_runtime(keys.precision) if keys.recompute == "none" else "torch_cpu",
     )
     rows = verify(shape, recipe, Layout(micro_batch=keys.micro_batch, accumulation=keys.accumulation))
     if as_json:
