@@ -36,8 +36,8 @@ class HeadTables:
     same_head: Tensor
     """Sums the coordinates of a half of each head, over S, at each of them: (G R, G R)."""
     rows: Tensor
-    """Rows of the stacked projections of queries, keys and values with the first halves of all heads of queries and keys
-    before the second ones: int64 of ((G + K) S)."""
+    """Rows of the stacked projections of queries, keys and values with the first halves of all heads of queries and
+    keys before the second ones: int64 of ((G + K) S)."""
     rows_back: Tensor
     """The inverse of that permutation."""
     gains: Tensor
@@ -124,8 +124,8 @@ def _before_norm(du_NC: Tensor, u_NC: Tensor, inverse_N1: Tensor, direct_NC: Ten
 
 
 class _Attention(torch.autograd.Function):
-    """Queries and keys are made as the first halves of all heads and then the second ones, (2, N, G R), so that rotation
-    is products of whole tensors."""
+    """Queries and keys are made as the first halves of all heads and then the second ones, (2, N, G R), so that
+    rotation is products of whole tensors."""
 
     @staticmethod
     def forward(
@@ -281,7 +281,6 @@ def _core_backward(
     return dq, dk, dv
 
 
-
 # --- feed-forward ---
 
 
@@ -314,9 +313,7 @@ class _SwiGLU(torch.autograd.Function):
         dopened = torch.addcmul(silu, silu, sigmoid, value=-1).add_(sigmoid)
         dopened.mul_(dhidden.mul_(raised))
         del dhidden
-        dx = _before_norm(
-            torch.mm(dopened, scaled_gate).addmm_(draised, scaled_up), u_NC, inverse_N1, dy_NC
-        )
+        dx = _before_norm(torch.mm(dopened, scaled_gate).addmm_(draised, scaled_up), u_NC, inverse_N1, dy_NC)
         dgate, dup = dopened.T @ u_NC, draised.T @ u_NC
         dnorm = (dgate * gate).sum(dim=0) + (dup * up).sum(dim=0)
         return dx.view(dy_BTC.shape), dnorm, dgate.mul_(norm_C), dup.mul_(norm_C), ddown, None

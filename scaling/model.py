@@ -26,12 +26,14 @@ NORM_EPSILON = 1e-6
 class RMSNorm(nn.Module):
     """Divide by the root mean square over the last dimension and scale (Zhang and Sennrich, 2019)."""
 
+    epsilon = NORM_EPSILON
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), eps=NORM_EPSILON)
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), eps=self.epsilon)
 
 
 def rotary_tables(context: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
@@ -66,11 +68,13 @@ class Attention(nn.Module):
         self.query_norm = RMSNorm(shape.head_width) if shape.qk_norm else nn.Identity()
         self.key_norm = RMSNorm(shape.head_width) if shape.qk_norm else nn.Identity()
 
-    @property
-    def weights(self) -> tuple[Tensor | None, ...]:
-        """As `block_ops.add_attention` takes them."""
-        norms = (getattr(norm, "weight", None) for norm in (self.query_norm, self.key_norm))
-        return self.query.weight, self.key.weight, self.value.weight, self.out.weight, *norms
+    def add_to(self, x_BTC: Tensor, norm: RMSNorm, tables: block_ops.HeadTables) -> Tensor:
+        """x + attention(norm x), written out."""
+        gains = [n.weight if isinstance(n, RMSNorm) else None for n in (self.query_norm, self.key_norm)]
+        matrices = self.query.weight, self.key.weight, self.value.weight, self.out.weight
+        return block_ops.add_attention(
+            x_BTC, norm.weight, *matrices, gains[0], gains[1], tables, norm.epsilon
+        )
 
     def forward(self, x_BTC: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
         B, T, _ = x_BTC.shape
@@ -92,6 +96,13 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(shape.width, shape.ffn_width, bias=False)
         self.down = nn.Linear(shape.ffn_width, shape.width, bias=False)
 
+    def add_to(self, x_BTC: Tensor, norm: RMSNorm) -> Tensor:
+        """x + feed-forward(norm x), written out."""
+        gate = None if self.gate is None else self.gate.weight
+        return block_ops.add_feed_forward(
+            x_BTC, norm.weight, gate, self.up.weight, self.down.weight, norm.epsilon
+        )
+
     def forward(self, x_BTC: Tensor) -> Tensor:
         up_BTF = self.up(x_BTC)
         hidden_BTF = F.gelu(up_BTF) if self.gate is None else F.silu(self.gate(x_BTC)) * up_BTF
@@ -101,8 +112,8 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """x + attention(norm x), then x + feed-forward(norm x)."""
 
-    written_out = False
-    tables: block_ops.HeadTables
+    tables: block_ops.HeadTables | None = None
+    """Of the heads, where the block is written out."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -112,15 +123,9 @@ class Block(nn.Module):
         self.ffn = FeedForward(shape)
 
     def forward(self, x_BTC: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
-        if self.written_out and block_ops.suits(x_BTC):
-            norms, ffn = (self.attention_norm.weight, self.ffn_norm.weight), self.ffn
-            x_BTC = block_ops.add_attention(
-                x_BTC, norms[0], *self.attention.weights, self.tables, NORM_EPSILON
-            )
-            gate = None if ffn.gate is None else ffn.gate.weight
-            return block_ops.add_feed_forward(
-                x_BTC, norms[1], gate, ffn.up.weight, ffn.down.weight, NORM_EPSILON
-            )
+        if self.tables is not None and block_ops.suits(x_BTC):
+            x_BTC = self.attention.add_to(x_BTC, self.attention_norm, self.tables)
+            return self.ffn.add_to(x_BTC, self.ffn_norm)
         x_BTC = x_BTC + self.attention(self.attention_norm(x_BTC), cos_TR, sin_TR)
         return x_BTC + self.ffn(self.ffn_norm(x_BTC))
 
@@ -163,13 +168,14 @@ class Decoder(nn.Module):
 
     def write_out(self) -> None:
         """Train and evaluate through `block_ops.py` wherever it suits."""
-        dtype = self.embedding.weight.dtype
-        tables = block_ops.head_tables(
-            self.shape.heads, self.shape.kv_heads, self.cos.to(dtype), self.sin.to(dtype)
-        )
-        self.written_out = True
+        dtype, shape = self.embedding.weight.dtype, self.shape
+        angles = rotary_tables(shape.context, shape.head_width, self.rope_base)
+        cos, sin = (table.to(dtype) for table in angles)
+        tables = block_ops.head_tables(shape.heads, shape.kv_heads, cos, sin)
         for block in self.blocks:
-            block.written_out, block.tables = True, tables
+            assert isinstance(block, Block)
+            block.tables = tables
+        self.written_out = True
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Logits (B, T, V) of the token after each position; a later token never changes an earlier logit."""
@@ -179,9 +185,8 @@ class Decoder(nn.Module):
         """Mean cross-entropy in nats a token, computed in float32."""
         x_BTC = self.residual(tokens_BT)
         if self.written_out and block_ops.suits(x_BTC):
-            return block_ops.loss(
-                x_BTC, self.final_norm.weight, self.head.weight, targets_BT, NORM_EPSILON
-            )
+            norm = self.final_norm
+            return block_ops.loss(x_BTC, norm.weight, self.head.weight, targets_BT, norm.epsilon)
         return next_token_loss(self.head(self.final_norm(x_BTC)), targets_BT)
 
     def hidden(self, tokens_BT: Tensor) -> Tensor:

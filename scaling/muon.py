@@ -6,6 +6,7 @@ than in float32.
 """
 
 from collections.abc import Callable, Iterable
+from math import prod
 from typing import Any
 
 import torch
@@ -80,31 +81,38 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _update(self, batch: list[Tensor], lr: float, momentum: float) -> None:
-        tall = batch[0].shape[0] > batch[0].shape[1]
+        """Matrices of one shape, or of that shape turned: all are orthogonalised lying on their long side."""
         momenta = [self.state[p]["momentum_buffer"] for p in batch]
         if isinstance(batch[0], DTensor):
             # An orthogonalised matrix takes the whole one: each rank gathers it and keeps its share of the update.
             shares = [torch.lerp(p.grad, m, momentum) for p, m in zip(batch, momenta, strict=True)]  # type: ignore[arg-type]
-            nesterov = torch.stack([share.full_tensor() for share in shares])  # type: ignore[attr-defined]
+            nesterov = torch.stack([_lying(share.full_tensor()) for share in shares])  # type: ignore[attr-defined]
         else:
-            nesterov = torch.stack([p.grad for p in batch if p.grad is not None])
-            nesterov.lerp_(torch.stack(momenta), momentum)
-        updates = orthogonalise(nesterov.mT if tall else nesterov, self.dtype)
+            nesterov = torch.stack([_lying(p.grad) for p in batch if p.grad is not None])
+            nesterov.lerp_(torch.stack([_lying(m) for m in momenta]), momentum)
+        updates = orthogonalise(nesterov, self.dtype).unbind()
         scale = -lr * 0.2 * max(batch[0].shape) ** 0.5
-        each = list((updates.mT if tall else updates).unbind())
+        each = [
+            update.mT if p.shape[0] > p.shape[1] else update for p, update in zip(batch, updates, strict=True)
+        ]
         if isinstance(batch[0], DTensor):
             mesh, placements = batch[0].device_mesh, batch[0].placements
             each = [distribute_tensor(update, mesh, placements, src_data_rank=None) for update in each]
         torch._foreach_add_(batch, each, alpha=scale)
 
 
+def _lying(matrix: Tensor) -> Tensor:
+    """A matrix with no more rows than columns: itself, or turned."""
+    return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
+
+
 def _batches(params: list[Tensor]) -> list[list[Tensor]]:
-    """Parameters of equal shape together, at most MUON_STACKED_NUMBERS numbers at once (and at least one matrix)."""
-    by_shape: dict[torch.Size, list[Tensor]] = {}
+    """Parameters of equal sides together, at most MUON_STACKED_NUMBERS numbers at once (and at least one matrix)."""
+    by_sides: dict[tuple[int, ...], list[Tensor]] = {}
     for p in params:
-        by_shape.setdefault(p.shape, []).append(p)
+        by_sides.setdefault(tuple(sorted(p.shape)), []).append(p)
     batches = []
-    for shape, group in by_shape.items():
-        size = max(1, MUON_STACKED_NUMBERS // shape.numel())
+    for sides, group in by_sides.items():
+        size = max(1, MUON_STACKED_NUMBERS // prod(sides))
         batches += [group[start : start + size] for start in range(0, len(group), size)]
     return batches

@@ -309,14 +309,13 @@ def optimizer_workspace(shape: ModelShape, recipe: TrainingRecipe, layout: Layou
     product = 4 if recipe.precision == "32-true" else 2
     wide = 2 if shape.ffn == "swiglu" else 1
     expert_width = shape.expert_width or 1
-    matrices = Counter({(shape.attention_width, shape.width): 1, (shape.width, shape.attention_width): 1})
-    matrices[shape.kv_width, shape.width] += 2
-    for hidden in (shape.ffn_width, expert_width):
-        matrices[hidden, shape.width] += wide
-        matrices[shape.width, hidden] += 1
+    matrices: Counter[tuple[int, int]] = Counter()
+    for width, count in (
+        (shape.attention_width, 2), (shape.kv_width, 2), (shape.ffn_width, wide + 1), (expert_width, wide + 1)
+    ):  # fmt: skip
+        matrices[min(width, shape.width), max(width, shape.width)] += count
     workspaces = []
-    for sides, in_block in matrices.items():
-        short, long = sorted(sides)
+    for (short, long), in_block in matrices.items():
         stacked = min(in_block * shape.depth, max(1, MUON_STACKED_NUMBERS // (short * long)))
         # The updates, two iterates, and two products of the short side (Jordan 2024).
         workspaces.append(stacked * ((weight + 2 * product) * short * long + 2 * product * short * short))

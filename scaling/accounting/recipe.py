@@ -70,8 +70,9 @@ class TrainingRecipe:
     attention: Attention = "flash"
     """flash keeps one statistic a query, materialised keeps the T×T weights."""
     runtime: Runtime = "torch"
-    """torch_cpu: eager kernels, exact live bytes; written_out: this project's own operations on a processor; torch: fused kernels and a caching allocator on an accelerator;
-    megatron: Megatron-LM's kernels, in-place loss and float32 gradients."""
+    """torch_cpu: eager kernels, exact live bytes; written_out: this project's own operations on a processor; torch:
+    fused kernels and a caching allocator on an accelerator; megatron: Megatron-LM's kernels, in-place loss and
+    float32 gradients."""
     dropout: bool = False
     """Dropout masks are kept for backward."""
 

@@ -42,7 +42,9 @@ def attention(t: Tensors) -> Op:
     ends = [min(start + QUERY_ROWS, shape.context) for start in range(0, shape.context, QUERY_ROWS)]
     row = e * N / shape.context * H
     scores = [row * (end - start) * end for start, end in zip([0, *ends], ends, strict=False)]
-    unit = turned + values + turned / 2 if shape.qk_norm else 0.0  # normed halves, and each head's reciprocals
+    unit = (
+        turned + values + turned / 2 if shape.qk_norm else 0.0
+    )  # normed halves, and each head's reciprocals
     output = e * N * H * S
     weights = shape.width * (2 * H + 2 * K) * S
     stacked = e * shape.width * (H + 2 * K) * S

@@ -239,15 +239,28 @@ def test_predicted_memory_is_the_measured(tiny_job: Make, precision: str, change
     assert record.peak_memory_bytes_predicted == pytest.approx(record.peak_memory_bytes_measured, rel=0.05)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-master"])
+@pytest.mark.parametrize("rows", [512, 2048])
 def test_memory_of_a_loss_taken_in_pieces_is_that_of_one_piece(
-    tiny_job: Make, monkeypatch: pytest.MonkeyPatch
+    tiny_job: Make, monkeypatch: pytest.MonkeyPatch, rows: int, precision: str
 ) -> None:
-    for module in ("scaling.bf16_ops", "scaling.accounting.activations"):
-        monkeypatch.setattr(f"{module}.LOSS_LOGITS", 2**17)  # 512 of the 2048 tokens at once
+    for module in ("scaling.block_ops", "scaling.accounting.written_out"):
+        monkeypatch.setattr(f"{module}.LOSS_ROWS", rows)
     shape = ModelConfig(width=16, depth=1, context=16)
     config = tiny_job([4096], model=shape, optim=AdamWConfig(lr=1e-3, batch_tokens=2048))
-    record = pretrain(replace(config, trainer=replace(config.trainer, precision="bf16-master")))[0]
+    record = pretrain(replace(config, trainer=replace(config.trainer, precision=precision)))[0]
     assert record.peak_memory_bytes_predicted == pytest.approx(record.peak_memory_bytes_measured, rel=0.03)
+
+
+def test_written_out_and_composed_train_to_the_same_losses(
+    tiny_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_job([4096], name="written out")
+    written_out = pretrain(config)[0]
+    monkeypatch.setattr("scaling.model.Decoder.write_out", lambda model: None)
+    composed = pretrain(replace(config, name="composed"))[0]
+    assert written_out.loss_nats == pytest.approx(composed.loss_nats, abs=1e-4)
+    assert written_out.peak_memory_bytes_measured < composed.peak_memory_bytes_measured
 
 
 def test_bf16_master_ends_where_float32_does(tiny_job: Make) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -9,11 +10,12 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory
 from scaling.accounting.published import PUBLISHED
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import decoder_shape
+from scaling.accounting.shape import ModelShape, decoder_shape
 from scaling.accounting.verify import traced_memory, verify
 
 SHAPE = decoder_shape(width=64, depth=2, heads=4, kv_heads=2, vocab_size=256, context=64, tied_head=True)
 PLAIN = TrainingRecipe(runtime="torch_cpu")
+OURS = TrainingRecipe(runtime="written_out")
 
 JOBS = [
     (SHAPE, PLAIN, Layout(micro_batch=8)),
@@ -29,6 +31,15 @@ JOBS = [
     (replace(SHAPE, vocab_size=8192, depth=1), replace(PLAIN, optimizer="sgd"), Layout(accumulation=2)),
     (replace(SHAPE, heads=1, kv_heads=1, head_width=64), PLAIN, Layout(micro_batch=4)),
 ]
+WRITTEN_OUT = [
+    (SHAPE, OURS, Layout(micro_batch=8)),
+    (replace(SHAPE, qk_norm=True, context=256), replace(OURS, optimizer="muon"), Layout(micro_batch=4)),
+    (replace(SHAPE, kv_heads=4, qk_norm=True, context=100), OURS, Layout(micro_batch=4, accumulation=2)),
+    (replace(SHAPE, width=32, heads=4, kv_heads=4, head_width=8), OURS, Layout(micro_batch=8)),
+    (replace(SHAPE, kv_heads=1, ffn="gelu", vocab_size=4096), OURS, Layout(micro_batch=8)),
+    (replace(SHAPE, tied_head=False, vocab_size=4096), OURS, Layout(micro_batch=2)),
+    (replace(SHAPE, heads=1, kv_heads=1, head_width=64), OURS, Layout(micro_batch=4)),
+]
 
 
 def test_peak_memory_within_three_percent_of_torchs_tracker() -> None:
@@ -38,6 +49,32 @@ def test_peak_memory_within_three_percent_of_torchs_tracker() -> None:
         errors.append(abs(training_memory(shape, recipe, layout).peak_allocated_bytes / traced - 1))
     assert median(errors) <= 0.01
     assert max(errors) <= 0.03
+
+
+@pytest.mark.parametrize(("shape", "recipe", "layout"), WRITTEN_OUT)
+def test_memory_of_what_is_written_out(shape: ModelShape, recipe: TrainingRecipe, layout: Layout) -> None:
+    traced = traced_memory(shape, recipe, layout)["Total"]
+    assert training_memory(shape, recipe, layout).peak_allocated_bytes == pytest.approx(traced, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("shape", "recipe", "layout"),
+    [
+        (PUBLISHED["gpt2"], OURS, Layout()),
+        (SHAPE, OURS, Layout(data=2)),
+    ],
+)
+def test_only_this_projects_decoder_on_one_device_is_written_out(
+    shape: ModelShape, recipe: TrainingRecipe, layout: Layout
+) -> None:
+    with pytest.raises(ValueError, match="take runtime=torch_cpu"):
+        training_memory(shape, recipe, layout)
+
+
+@pytest.mark.parametrize("changes", [{"precision": "bf16-mixed"}, {"recompute": "full"}, {"dropout": True}])
+def test_what_is_not_written_out_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="take runtime=torch_cpu"):
+        replace(OURS, **changes)
 
 
 def test_every_row_of_a_comparison_agrees() -> None:

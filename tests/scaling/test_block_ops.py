@@ -1,0 +1,98 @@
+"""The decoder written out for a processor against the decoder composed of PyTorch's operations."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from scaling import block_ops
+from scaling.accounting.shape import ModelShape, decoder_shape
+from scaling.model import Decoder
+
+ROUNDING = 0.04  # of a gradient's norm, after several operations in bfloat16, which rounds to 1 in 256
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> ModelShape:
+    kv_heads, shared, half = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 9))
+    return decoder_shape(
+        width=kv_heads * shared * 2 * half,
+        depth=draw(st.integers(1, 2)),
+        heads=kv_heads * shared,
+        kv_heads=kv_heads,
+        ffn_width=draw(st.integers(1, 40)),
+        vocab_size=draw(st.integers(2, 50)),
+        context=draw(st.sampled_from([1, 7, 64, 100])),
+        ffn=draw(st.sampled_from(["swiglu", "gelu"])),
+        qk_norm=draw(st.booleans()),
+        tied_head=draw(st.booleans()),
+    )
+
+
+def loss_and_gradients(model: Decoder, windows: Tensor) -> list[Tensor]:
+    model.zero_grad()
+    loss = model.loss(windows[:, :-1], windows[:, 1:])
+    loss.backward()
+    return [loss.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
+
+
+def both(shape: ModelShape, dtype: torch.dtype, cut: int = 0) -> tuple[list[Tensor], list[Tensor]]:
+    """Loss and every gradient: written out in a precision, and composed in double precision."""
+    torch.manual_seed(0)
+    model = Decoder(shape)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.3 * torch.randn_like(p) * p.std(correction=0).clamp(min=0.3))
+    model.to(dtype)
+    windows = torch.randint(shape.vocab_size, (3, shape.context + 1 - cut))
+    reference = Decoder(shape).double()
+    reference.load_state_dict(model.state_dict())
+    model.write_out()
+    return loss_and_gradients(model, windows), loss_and_gradients(reference, windows)
+
+
+def worst(ours: list[Tensor], reference: list[Tensor]) -> float:
+    """The largest error over what it is of; what is naught but for rounding has the loss's scale."""
+    assert len(ours) == len(reference)
+    return max(
+        float((a.double() - b).norm() / max(float(b.norm()), 1e-2))
+        for a, b in zip(ours, reference, strict=True)
+    )
+
+
+@given(shapes(), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_loss_and_gradients_are_those_of_the_composed_decoder(shape: ModelShape, cut: int) -> None:
+    # The composed loss is taken in float32, whatever the weights.
+    assert worst(*both(shape, torch.float64, cut=min(cut, shape.context - 1))) < 1e-5
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.bfloat16, ROUNDING)])
+def test_rounding_is_that_of_the_precision(dtype: torch.dtype, error: float, kv_heads: int) -> None:
+    shape = decoder_shape(
+        width=64, depth=1, heads=4, kv_heads=kv_heads, vocab_size=50, context=128, qk_norm=True
+    )
+    ours, reference = both(shape, dtype)
+    assert worst(ours, reference) < error
+
+
+def test_the_last_chunk_of_a_loss_may_be_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_ops, "LOSS_ROWS", 5)
+    shape = decoder_shape(width=16, depth=1, heads=2, kv_heads=2, vocab_size=30, context=16)
+    assert worst(*both(shape, torch.float64)) < 1e-5
+
+
+def test_a_later_token_never_changes_an_earlier_logit() -> None:
+    model = Decoder(
+        decoder_shape(width=16, depth=2, heads=2, kv_heads=1, vocab_size=30, context=80, qk_norm=True)
+    )
+    model.write_out()
+    tokens = torch.randint(30, (2, 80))
+    changed = tokens.clone()
+    changed[:, 70:] = (changed[:, 70:] + 1) % 30
+    with torch.no_grad():
+        before, after = model(tokens), model(changed)
+    torch.testing.assert_close(before[:, :70], after[:, :70], rtol=0, atol=0)
+    assert not torch.equal(before[:, 70:], after[:, 70:])
