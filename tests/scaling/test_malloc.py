@@ -13,9 +13,8 @@ from scaling.malloc import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 def allocate():
-    for _ in range(20):
-        held = [torch.ones(2**20) for _ in range(4)]  # 16 MiB
-        del held
+    for _ in range(3):
+        torch.ones(2**24)  # 64 MiB: beyond what glibc ever takes from its heap by itself
 allocate()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 allocate()
