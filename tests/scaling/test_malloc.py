@@ -13,8 +13,8 @@ from scaling.malloc import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 def allocate():
-    for _ in range(3):
-        torch.ones(2**24)  # 64 MiB: beyond what glibc ever takes from its heap by itself
+    for _ in range(15):
+        torch.ones(10**7)  # 40 MB: more than glibc ever takes from its heap by itself
 allocate()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 allocate()
