@@ -1,8 +1,7 @@
 """A whole IsoFLOP study, against GPT-2 trained as nanoGPT trains it: one run a budget and size, one after another.
 
-Both sides train the same sizes on the same token budgets and are judged on the same held-out windows. The baseline has
-both cores to itself, and uses them where two threads are faster than one. Its batch is the largest of ours. Its
-learning rate follows size by a rule, at a level tuned at each budget's middle size; the time for that does not count.
+Both sides train the same sizes on the same token budgets with the same batch and are judged on the same held-out windows.
+The baseline has both cores to itself, and uses them where two threads are faster than one. Its learning rate follows size by a rule, at a level tuned at each budget's middle size; the time for that does not count.
 Ours is what `scaling sweep` does up to the fit: plan, start two one-thread workers, train trunks and branches with the
 default optimizer, evaluate, record. It is run once a seed, spread over the time that the baseline takes, so that a
 machine's slow minutes meet both.
@@ -51,6 +50,9 @@ THREADS_TRIED = (1, 2)
 BASELINE_RULE = (8e-3, 1e5, 0.25)
 """Where the baseline's grid of learning rates begins: rate at a size, that size, and how fast the rate falls with size
 (the project's own rule for AdamW). Sizes of one budget are so near to each other that the exponent matters little."""
+BATCH_TOKENS = 1024
+"""Tokens a step on both sides: what the quickstart's rule takes at a million tokens. The ramp below it would have ours
+take smaller steps than the baseline."""
 SIZE_TOLERANCE = 0.03
 """How far the two models' parameters may differ, position table apart as nanoGPT counts."""
 
@@ -74,6 +76,7 @@ class StudyDesign:
             f"design.max_flops={self.max_flops}",
             f"design.budgets={self.budgets}",
             f"design.sizes={self.sizes}",
+            f"optim.batch_tokens={BATCH_TOKENS}",
         ]
 
 
