@@ -1,7 +1,8 @@
 """A whole IsoFLOP study, against GPT-2 trained as nanoGPT trains it: one run a budget and size, one after another.
 
-Both sides train the same sizes on the same token budgets with the same batch and are judged on the same held-out windows.
-The baseline has both cores to itself, and uses them where two threads are faster than one. Its learning rate follows size by a rule, at a level tuned at each budget's middle size; the time for that does not count.
+Both sides train the same sizes on the same token budgets with the same batch and are judged on the same held-out
+windows. The baseline has both cores to itself, and uses them where two threads are faster than one. Its learning rate
+follows size by a rule, at a level tuned at each budget's middle size; the time for that does not count.
 Ours is what `scaling sweep` does up to the fit: plan, start two one-thread workers, train trunks and branches with the
 default optimizer, evaluate, record. It is run once a seed, spread over the time that the baseline takes, so that a
 machine's slow minutes meet both.

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scaling.accounting.written_out import LEAST_COLUMNS, LOSS_ROWS, QUERY_ROWS
+from scaling.accounting.written_out import LEAST_COLUMNS, QUERY_ROWS, loss_rows
 
 
 def suits(x: Tensor) -> bool:
@@ -347,7 +347,7 @@ class _GELU(torch.autograd.Function):
 
 
 class _Loss(torch.autograd.Function):
-    """Mean cross-entropy, LOSS_ROWS tokens at a time, and its gradient along with it."""
+    """Mean cross-entropy, some tokens at a time, and its gradient along with it."""
 
     @staticmethod
     def forward(
@@ -357,17 +357,18 @@ class _Loss(torch.autograd.Function):
         scaled = head_VC * norm_C
         wide = torch.promote_types(u.dtype, torch.float32)
         total = torch.zeros((), dtype=wide)
-        minus_one = torch.full((LOSS_ROWS, 1), -1.0, dtype=wide)
+        size = loss_rows(len(head_VC))
+        minus_one = torch.full((size, 1), -1.0, dtype=wide)
         du, dscaled = torch.empty_like(u), torch.zeros(head_VC.shape, dtype=wide)
-        for start in range(0, len(u), LOSS_ROWS):
-            rows, wanted = u[start : start + LOSS_ROWS], targets_N[start : start + LOSS_ROWS, None]
+        for start in range(0, len(u), size):
+            rows, wanted = u[start : start + size], targets_N[start : start + size, None]
             logits = (rows @ scaled.T).to(wide)
             p = F.softmax(logits, dim=-1)
             # log sum exp, from the largest logit and its share: one exponential a logit serves both.
             log_sum = logits.amax(dim=-1) - p.amax(dim=-1).log_()
             total += (log_sum - logits.gather(1, wanted).squeeze(1)).sum()
             dlogits = p.scatter_add_(1, wanted, minus_one[: len(rows)]).to(u.dtype)
-            torch.mm(dlogits, scaled, out=du[start : start + LOSS_ROWS])
+            torch.mm(dlogits, scaled, out=du[start : start + size])
             dscaled += torch.mm(dlogits.T, rows)
             del logits, p, dlogits  # or they would stand beside the next chunk's
         ctx.save_for_backward(u, inverse, norm_C, head_VC, du, dscaled)

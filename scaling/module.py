@@ -1,5 +1,6 @@
 """The LightningModule: one optimizer step, and the validation loss."""
 
+import inspect
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -42,6 +43,18 @@ class Pretraining(L.LightningModule):
         # Mean training loss of every step of the job; NaN where not trained yet. Kept off the per-step path.
         self.losses = np.full(self.total_steps, np.nan)
         self._pending: list[tuple[int, Tensor]] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook under way thirty times a step, and a module looks for parameters in what it gets.
+        if name in ("_current_fx_name", "position"):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        if device.type == "cpu":
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def at(self, position: int) -> tuple[Segment, int]:
         """The segment and the step of the run it stands for, at a position of the job."""
@@ -123,7 +136,13 @@ class Pretraining(L.LightningModule):
         # (DDP) take it once a step; sharded ones with every part, whose gradient no rank could keep whole.
         alone: Any = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
         for index, part in enumerate(parts):
-            loss = self._loss(part[:, :-1], part[:, 1:]) * (len(part) / len(windows))
+            loss = self._loss(part[:, :-1], part[:, 1:])
+            if len(parts) > 1:
+                loss = loss * (len(part) / len(windows))
+            if self.model.written_out:
+                loss.backward()  # no other process, no scaling of gradients: nothing for Lightning to do around it
+                total += loss.detach()
+                continue
             with alone() if index + 1 < len(parts) else nullcontext():
                 self.manual_backward(loss)
             total += loss.detach()
@@ -205,6 +224,10 @@ class Pretraining(L.LightningModule):
         if recent.mean() > limit:
             return f"training loss rose to {recent.mean():.2f} nats, above ln(vocabulary) + 1 = {limit:.2f}"
         return None
+
+
+# Lightning asks for it before every step.
+Pretraining.training_step.__signature__ = inspect.signature(Pretraining.training_step)  # type: ignore[attr-defined]
 
 
 class JobBatches(IterableDataset):

@@ -12,8 +12,10 @@ QUERY_ROWS = 64
 LEAST_COLUMNS = 16
 """Columns of a head's rows in float32 at least, zeros where it has fewer: a batched product of fewer columns takes as
 long or longer (MKL with AVX-512)."""
+LOSS_LOGITS = 2**18
+"""Logits that exist at once: few enough to stay near the processor, and a bound on memory."""
 LOSS_ROWS = 256
-"""Tokens whose logits exist at once: few enough to stay near the processor, and a bound on memory."""
+"""Tokens whose logits exist at once in any case: products of fewer rows take longer."""
 
 
 def tables(t: Tensors) -> float:
@@ -22,6 +24,11 @@ def tables(t: Tensors) -> float:
     numbers = shape.context**2 + shape.context * joint + (joint / 2) ** 2
     places = joint + 2 * (joint + shape.kv_heads * shape.head_width)
     return t.compute * numbers + 8 * places
+
+
+def loss_rows(vocab_size: int) -> int:
+    """Tokens whose logits exist at once."""
+    return max(LOSS_ROWS, LOSS_LOGITS // vocab_size)
 
 
 def block_ops(t: Tensors) -> list[Op]:
@@ -116,9 +123,9 @@ def tail_ops(t: Tensors) -> list[Op]:
     """The last norm, the head and the cross-entropy: "x" to "loss", whose gradient is made along with it."""
     shape, e, N = t.shape, t.compute, t.tokens
     weights, stream = shape.vocab_size * shape.width, e * N * shape.width
-    rows = min(N, LOSS_ROWS) * shape.vocab_size
+    logits = min(N, loss_rows(shape.vocab_size)) * shape.vocab_size
     wide = 4 * weights  # the head's gradient adds up in float32
-    chunk = 8 * rows + (e * rows if e != 4 else 0) + e * weights
+    chunk = 8 * logits + (e * logits if e != 4 else 0) + e * weights
     kept = 2 * stream + e * N + (wide if e != 4 else 0)
     return [
         Op(

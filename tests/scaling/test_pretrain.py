@@ -245,7 +245,7 @@ def test_memory_of_a_loss_taken_in_pieces_is_that_of_one_piece(
     tiny_job: Make, monkeypatch: pytest.MonkeyPatch, rows: int, precision: str
 ) -> None:
     for module in ("scaling.block_ops", "scaling.accounting.written_out"):
-        monkeypatch.setattr(f"{module}.LOSS_ROWS", rows)
+        monkeypatch.setattr(f"{module}.loss_rows", lambda vocab_size: rows)
     shape = ModelConfig(width=16, depth=1, context=16)
     config = tiny_job([4096], model=shape, optim=AdamWConfig(lr=1e-3, batch_tokens=2048))
     record = pretrain(replace(config, trainer=replace(config.trainer, precision=precision)))[0]
