@@ -67,6 +67,11 @@ def head_tables(heads: int, kv_heads: int, cos_TR: Tensor, sin_TR: Tensor) -> He
     )
 
 
+def embed(tokens_BT: Tensor, weight_VC: Tensor) -> Tensor:
+    """The rows of tokens (B, T, C), whose gradients add up in float32 at least."""
+    return _Embed.apply(tokens_BT, weight_VC)
+
+
 def add_attention(
     x_BTC: Tensor, norm_C: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor,
     query_norm_S: Tensor | None, key_norm_S: Tensor | None, tables: HeadTables, eps: float,
@@ -101,6 +106,25 @@ def loss(x_BTC: Tensor, norm_C: Tensor, head_VC: Tensor, targets_BT: Tensor, eps
     return _Loss.apply(x_BTC, norm_C, head_VC, targets_BT.flatten(), eps)
 
 
+# --- embedding ---
+
+
+class _Embed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tokens_BT: Tensor, weight_VC: Tensor) -> Tensor:
+        ctx.save_for_backward(tokens_BT)
+        ctx.shape = weight_VC.shape
+        return F.embedding(tokens_BT, weight_VC)
+
+    @staticmethod
+    def backward(ctx: Any, dx_BTC: Tensor) -> tuple[None, Tensor]:
+        (tokens_BT,) = ctx.saved_tensors
+        wide = torch.promote_types(dx_BTC.dtype, torch.float32)
+        dweight = torch.zeros(ctx.shape, dtype=wide)
+        dweight.index_add_(0, tokens_BT.flatten(), dx_BTC.flatten(0, 1).to(wide))
+        return None, dweight.to(dx_BTC.dtype)
+
+
 # --- norms before a product ---
 
 
@@ -108,8 +132,8 @@ def _normed(x_NC: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Rows over their root mean square, and the reciprocals (N, 1) of those."""
     wide = torch.promote_types(x_NC.dtype, torch.float32)
     mean = (x_NC * x_NC).mean(dim=-1, keepdim=True, dtype=wide)
-    inverse_N1 = mean.add_(eps).rsqrt_().to(x_NC.dtype)  # operands of two types would be copied
-    return x_NC * inverse_N1, inverse_N1
+    inverse_N1 = mean.add_(eps).rsqrt_()
+    return torch.mul(x_NC, inverse_N1, out=torch.empty_like(x_NC)), inverse_N1.to(x_NC.dtype)
 
 
 def _before_norm(du_NC: Tensor, u_NC: Tensor, inverse_N1: Tensor, direct_NC: Tensor | None) -> Tensor:

@@ -200,7 +200,10 @@ class Decoder(nn.Module):
             raise ValueError(
                 f"{T} tokens do not fit the context of {self.shape.context}: shorten the input or raise model.context"
             )
-        x_BTC = self.embedding(tokens_BT)
+        if self.written_out and block_ops.suits(self.embedding.weight):
+            x_BTC = block_ops.embed(tokens_BT, self.embedding.weight)
+        else:
+            x_BTC = self.embedding(tokens_BT)
         cos_TR, sin_TR = self.cos[:T].to(x_BTC.dtype), self.sin[:T].to(x_BTC.dtype)  # type: ignore[index]
         for block in self.blocks:
             x_BTC = block(x_BTC, cos_TR, sin_TR)

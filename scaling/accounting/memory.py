@@ -290,6 +290,7 @@ def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, sta
             "optimizer step",
             gradients=every_gradient,
             optimizer_workspace=optimizer_workspace(shape, recipe, layout),
+            weight_casts=-always.get("weight_casts", 0.0),  # they end with autocast
         )
     )
     peak = max(i.bytes for i in instants)

@@ -190,7 +190,7 @@ def _step(
     tracker: MemTracker | None = None,
 ) -> None:
     """One optimizer step as `scaling.module` takes it."""
-    # Lightning enters autocast around the whole step, so that casts of weights live to its end.
+    # Casts of weights live until autocast ends, as PyTorch's own examples have it, before the optimizer's update.
     autocast = torch.autocast("cpu", torch.bfloat16) if recipe.precision == "bf16-mixed" else nullcontext()
     with autocast:
         optimizer.zero_grad()
@@ -201,8 +201,8 @@ def _step(
             loss = model.loss(part[:, :-1], part[:, 1:]) * (len(part) / len(windows))
             loss.backward()
             total += loss.detach()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
-        optimizer.step()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+    optimizer.step()
 
 
 def _optimizer(recipe: TrainingRecipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from scaling.accounting.memory import part_passes
 from scaling.branching import CURVE, Progress
 from scaling.config import AdamWConfig, CosineConfig, ModelConfig, MuonConfig, TrainConfig, WSDConfig
 from scaling.corpus.config import LexiconCorpus
@@ -242,10 +243,12 @@ def test_predicted_memory_is_the_measured(tiny_job: Make, precision: str, change
 @pytest.mark.parametrize("precision", ["32-true", "bf16-master"])
 @pytest.mark.parametrize("rows", [512, 2048])
 def test_memory_of_a_loss_taken_in_pieces_is_that_of_one_piece(
-    tiny_job: Make, monkeypatch: pytest.MonkeyPatch, rows: int, precision: str
+    tiny_job: Make, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, rows: int, precision: str
 ) -> None:
     for module in ("scaling.block_ops", "scaling.accounting.written_out"):
         monkeypatch.setattr(f"{module}.loss_rows", lambda vocab_size: rows)
+    part_passes.cache_clear()
+    request.addfinalizer(part_passes.cache_clear)
     shape = ModelConfig(width=16, depth=1, context=16)
     config = tiny_job([4096], model=shape, optim=AdamWConfig(lr=1e-3, batch_tokens=2048))
     record = pretrain(replace(config, trainer=replace(config.trainer, precision=precision)))[0]
@@ -264,18 +267,19 @@ def test_written_out_and_composed_train_to_the_same_losses(
 
 
 def test_bf16_master_ends_where_float32_does(tiny_job: Make) -> None:
-    """Within .002 nats on average over seeds; a single seed's difference is of that size either way."""
+    """Within .002 nats on average over seeds, before chance takes the two apart: later a single seed's difference is
+    larger either way."""
     differences = []
-    for seed in range(4):
+    for seed in range(3):
         losses = []
         for precision in ("32-true", "bf16-master"):
             config = tiny_job(
-                [65536],
+                [32768],
                 name=f"{precision}{seed}",
                 seed=seed,
                 model=ModelConfig(width=32, depth=2, context=32),
                 corpus=LexiconCorpus(words=50, validation_bytes=16384),
-                optim=MuonConfig(lr=5e-3, batch_tokens=512),
+                optim=MuonConfig(lr=1.5e-3, batch_tokens=512),
                 schedule=WSDConfig(warmup_tokens=2048),
             )
             config = replace(config, trainer=replace(config.trainer, precision=precision))
