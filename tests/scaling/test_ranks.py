@@ -232,7 +232,8 @@ def test_plans_count_the_ranks(tiny_job: Make) -> None:
     one, ddp, fsdp = (
         peak_bytes(Job(c, corpus), "cpu") for c in (config, spread(config, "ddp"), spread(config, "fsdp"))
     )
-    assert fsdp < 0.8 * one
+    assert fsdp < one  # which works in less, written out
+    assert fsdp < 0.8 * ddp
     assert fsdp < ddp
     cores = len(os.sched_getaffinity(0))
     pair = OmegaConf.create({"trainer": {"accelerator": "cpu", "devices": 2, "threads": 1}})
