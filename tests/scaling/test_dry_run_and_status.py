@@ -21,7 +21,7 @@ from scaling.placement import Placement
 from scaling.pretrain import pretrain
 from scaling.records import RECORD
 from scaling.status import read_status, render
-from scaling.sweep import PlannedJob, plan_jobs
+from scaling.sweep import PlannedJob, expected_work, plan_jobs
 
 Make = Callable[..., TrainConfig]
 
@@ -40,6 +40,15 @@ def study(tiny_job: Make) -> SweepConfig:
 
 
 # --- plan ----------------------------------------------------------------------------------------------
+
+
+def test_the_job_that_takes_longest_starts_first(study: SweepConfig) -> None:
+    """Of tiny models the one with most tokens, even where a larger one takes more FLOPs: time lies beside products."""
+    jobs = plan_jobs(study)
+    work = [expected_work(job.job) for job in jobs]
+    assert work == sorted(work, reverse=True)
+    tokens = [job.job.recipe.tokens_in(job.job.recipe.plan) for job in jobs]
+    assert tokens == sorted(tokens, reverse=True)
 
 
 def test_the_plan_says_what_each_run_is_and_takes(
