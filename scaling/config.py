@@ -127,7 +127,7 @@ class AdamWConfig(OptimConfig):
     """AdamW (Loshchilov and Hutter, 2019), fused."""
 
     kind: str = "adamw"
-    lr_reference: float = 8e-3
+    lr_reference: float = 1.2e-2
     lr_exponent: float = 0.25
 
 
@@ -136,8 +136,8 @@ class MuonConfig(OptimConfig):
     """Muon (Jordan, 2024) on the hidden matrices, AdamW on embedding, head and norms."""
 
     kind: str = "muon"
-    lr_reference: float = 2.2e-3
-    lr_exponent: float = 0.33
+    lr_reference: float = 3.8e-3
+    lr_exponent: float = 0.35
     muon_lr_ratio: float = 3.0
     """Learning rate of the hidden matrices (orthogonalised updates) over that of the rest."""
     momentum: float = 0.95
@@ -160,7 +160,7 @@ class ScheduleConfig:
     warmup_tokens_per_param: float = 1.0
     """Warmup tokens a parameter (Porian et al., 2024, warm up over N tokens)."""
     final_lr_fraction: float = 0.0
-    """Learning rate at the end over its peak."""
+    """Learning rate at the end over what it would be without the decay."""
 
     def __post_init__(self) -> None:
         _require(
@@ -175,17 +175,29 @@ class ScheduleConfig:
 
 @dataclass(kw_only=True)
 class WSDConfig(ScheduleConfig):
-    """Warmup, stable, decay: one stable trunk serves several budgets, each a decaying branch of its own."""
+    """Warmup, stable, decay: one stable trunk serves several budgets, each a decaying branch of its own.
+
+    Longer runs want lower rates (Bjorck et al., 2024, arXiv:2409.19913). A trunk that serves short runs and long ones
+    gives both theirs where its rate fades with the steps taken.
+    """
 
     kind: str = "wsd"
     decay_fraction: float = 0.2
     """Share of a run's tokens spent decaying, linearly, at its end."""
+    fade_steps: int = 200
+    """Steps at the peak; from then on the stable rate fades as a power of the steps taken."""
+    fade_exponent: float = 0.35
+    """How fast it fades: peak * (steps / fade_steps) ** -fade_exponent; 0: not at all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(
             0 < self.decay_fraction <= 1,
             f"schedule.decay_fraction={self.decay_fraction}: must lie in (0, 1]",
+        )
+        _require(self.fade_steps >= 1, f"schedule.fade_steps={self.fade_steps}: must be at least 1")
+        _require(
+            0 <= self.fade_exponent < 1, f"schedule.fade_exponent={self.fade_exponent}: must lie in [0, 1)"
         )
 
 

@@ -36,16 +36,21 @@ def warmup_tokens(config: ScheduleConfig, params_total: int, smallest_budget_tok
 # --- schedules -----------------------------------------------------------------------------------------
 
 
-def lr_fraction(config: ScheduleConfig, tokens: float, run_tokens: float | None, warmup: float) -> float:
+def lr_fraction(
+    config: ScheduleConfig, step: int, tokens: float, run_tokens: float | None, warmup: float
+) -> float:
     """Learning rate over its peak after `tokens` of a run.
 
     Args:
         config: wsd or cosine.
+        step: steps taken before.
         tokens: tokens seen so far (the middle of a step stands for the step).
-        run_tokens: length of the run; None on a trunk that several runs share, which only rises and stays.
+        run_tokens: length of the run; None on a trunk that several runs share, which only rises and fades.
         warmup: tokens of linear warmup.
     """
     rise = min(1.0, tokens / warmup) if warmup > 0 else 1.0
+    if isinstance(config, WSDConfig):
+        rise *= max(1.0, step / config.fade_steps) ** -config.fade_exponent
     if run_tokens is None:
         return rise
     if isinstance(config, WSDConfig):
@@ -95,4 +100,4 @@ class Recipe:
         before = self.batches.tokens_before
         tokens = (before(step) + before(step + 1)) / 2
         run_tokens = None if segment.run is None else float(before(self.run_steps[segment.run]))
-        return lr_fraction(self.schedule, tokens, run_tokens, self.warmup_tokens)
+        return lr_fraction(self.schedule, step, tokens, run_tokens, self.warmup_tokens)
