@@ -127,7 +127,7 @@ class AdamWConfig(OptimConfig):
     """AdamW (Loshchilov and Hutter, 2019), fused."""
 
     kind: str = "adamw"
-    lr_reference: float = 1.2e-2
+    lr_reference: float = 6e-3
     lr_exponent: float = 0.25
 
 
