@@ -108,7 +108,8 @@ class RecipeKeys:
     optimizer: str = "adamw"
     """adamw, adamw_8bit, sgd, sgd_momentum, muon or adafactor."""
     runtime: str | None = None
-    """torch (accelerators), torch_cpu (eager, exact live bytes) or megatron; by default torch, on cpu torch_cpu."""
+    """torch (accelerators), torch_cpu (eager, exact live bytes), written_out (as this project trains its own decoder on
+    a processor) or megatron; by default torch, on cpu torch_cpu."""
     recompute: str = "auto"
     """What backward runs again: none, selective (attention), selective_ops (every second product and all element-wise
     work), full (every block), or auto: the least that fits."""

