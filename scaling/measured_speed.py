@@ -45,8 +45,10 @@ def measured_speed(folder: str, params: float, device: Device, kernels: Kernels)
     shape = ModelShape(**{name: _typed(nearest[name]) for name in _SHAPE_FIELDS})
     devices = int(nearest["devices"])
     sequences = max(1, round(float(nearest["batch_tokens"]) / shape.context / devices))
+    # On a device without 16-bit units the factor holds what the run gained by those that its processor had.
+    precision = nearest["precision"] if {"bf16", "fp16"} & set(device.peak_flops) else "32-true"
     recipe = TrainingRecipe(
-        precision=nearest["precision"],
+        precision=precision,  # type: ignore[arg-type]
         optimizer=nearest["optimizer"],
         runtime="torch_cpu" if device.name == "cpu" else "torch",
     )
