@@ -2,9 +2,8 @@
 
 Mathematics and names are those of `model.py`, which composes it of PyTorch's operations and is the reference. Small
 models spend more time between the matrix products than in them, and there this form has the fewest passes over memory:
-projections of one input are one product; gains of norms are folded into the weights or the angles that follow them;
+queries, keys and values are one product; gains of norms are folded into the weights or the angles that follow them;
 softmax's and SiLU's exponentials are taken once; each residual sum is part of the product before it.
-`benchmarks/throughput.py` prints what that brings.
 """
 
 from dataclasses import dataclass
@@ -347,22 +346,21 @@ class _GELU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_BTC: Tensor, norm_C: Tensor, up: Tensor, down: Tensor, eps: float) -> Tensor:
         x_NC = x_BTC.reshape(-1, x_BTC.shape[-1])
-        u, inverse = _normed(x_NC, eps)
+        u_NC, inverse_N1 = _normed(x_NC, eps)
         scaled = up * norm_C
-        raised = u @ scaled.T
+        raised = u_NC @ scaled.T
         hidden = F.gelu(raised)
-        y = torch.addmm(x_NC, hidden, down.T)
-        ctx.save_for_backward(u, inverse, norm_C, up, scaled, down, raised, hidden)
-        return y.view(x_BTC.shape)
+        ctx.save_for_backward(u_NC, inverse_N1, norm_C, up, scaled, down, raised, hidden)
+        return torch.addmm(x_NC, hidden, down.T).view(x_BTC.shape)
 
     @staticmethod
     def backward(ctx: Any, dy_BTC: Tensor) -> tuple[Tensor | None, ...]:
-        u, inverse, norm_C, up, scaled, down, raised, hidden = ctx.saved_tensors
-        dy = dy_BTC.reshape(-1, dy_BTC.shape[-1])
-        ddown = dy.T @ hidden
-        draised = torch.ops.aten.gelu_backward(dy @ down, raised)
-        dscaled = draised.T @ u
-        dx = _before_norm(draised @ scaled, u, inverse, dy)
+        u_NC, inverse_N1, norm_C, up, scaled, down, raised, hidden = ctx.saved_tensors
+        dy_NC = dy_BTC.reshape(-1, dy_BTC.shape[-1])
+        ddown = dy_NC.T @ hidden
+        draised = torch.ops.aten.gelu_backward(dy_NC @ down, raised)
+        dscaled = draised.T @ u_NC
+        dx = _before_norm(draised @ scaled, u_NC, inverse_N1, dy_NC)
         dnorm = (dscaled * up).sum(dim=0)
         return dx.view(dy_BTC.shape), dnorm, dscaled.mul_(norm_C), ddown, None
 

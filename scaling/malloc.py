@@ -15,8 +15,8 @@ PAD_BYTES = 2**26
 def keep_freed_memory() -> bool:
     """Have this process take all memory from its heap and give none back; whether the C library is one that can.
 
-    glibc maps tensors of some megabytes afresh each time and returns them at once. Every page is then faulted in again
-    in each step, which takes longer than the arithmetic on it (`benchmarks/throughput.py`).
+    glibc by itself maps tensors of some megabytes afresh and returns them at once, and every page is then faulted in
+    again in each step.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
