@@ -222,21 +222,19 @@ def test_a_batch_that_does_not_divide_is_refused(tiny_job: Make) -> None:
         pretrain(spread(tiny_job([2048]), "ddp", devices=3))
 
 
-def test_plans_count_the_ranks(tiny_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plans_count_the_ranks(tiny_job: Make) -> None:
     from omegaconf import OmegaConf
 
     from scaling.corpus import prepare
 
-    config = tiny_job([2048], model=ModelConfig(width=128, depth=4, context=16))
+    # AdamW, whose states are shared out: Muon orthogonalises whole matrices on every rank.
+    shape = ModelConfig(width=128, depth=4, context=16)
+    config = tiny_job([2048], model=shape, optim=AdamWConfig(lr=5e-3, batch_tokens=128))
     corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
     one, ddp, fsdp = (
         peak_bytes(Job(c, corpus), "cpu") for c in (config, spread(config, "ddp"), spread(config, "fsdp"))
     )
-    # One process works in less, written out: beside its like, the composed operations, a rank saves what it shares.
-    monkeypatch.setattr("scaling.planned_facts.processor_runtime", lambda *_: "torch_cpu")
-    composed = peak_bytes(Job(config, corpus), "cpu")
-    assert fsdp < one < composed
-    assert fsdp < 0.8 * composed
+    assert fsdp < 0.8 * one
     assert fsdp < ddp
     cores = len(os.sched_getaffinity(0))
     pair = OmegaConf.create({"trainer": {"accelerator": "cpu", "devices": 2, "threads": 1}})
