@@ -61,7 +61,7 @@ def fit_power_law(
 
     Where the points scatter about the line by significantly more than their standard deviations explain (an F test at
     5 %), the scatter itself sets the covariance (Birge 1932), as it does where only the ratios of the deviations are
-    known. Widening at every excess, as is often done, makes 90 % intervals cover 94–96 % (benchmarks/coverage.py).
+    known. Widening at every excess, as is often done, makes 90 % intervals cover 94–96 % (benchmarks/intervals.py).
 
     Args:
         x, y: positive, shape (n,).

@@ -37,7 +37,7 @@ def refit(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> Solution:
     return minimise(problem, np.repeat(theta[None], len(weights), axis=0), weights, stages=FROM_NEAR)
 
 
-ROBUST_EXCESS = 3.2  # simulation, not theory: see `widening` and benchmarks/coverage.py
+ROBUST_EXCESS = 3.2  # simulation, not theory: see `widening` and benchmarks/intervals.py
 
 
 def widening(level: float, runs: int, clusters: int, parameters: int, square_share: float) -> float:

@@ -168,10 +168,9 @@ class Decoder(nn.Module):
 
     def write_out(self) -> None:
         """Train and evaluate through `block_ops.py` wherever it suits."""
-        dtype, shape = self.embedding.weight.dtype, self.shape
+        shape = self.shape
         angles = rotary_tables(shape.context, shape.head_width, self.rope_base)
-        cos, sin = (table.to(dtype) for table in angles)
-        tables = block_ops.head_tables(shape.heads, shape.kv_heads, cos, sin)
+        tables = block_ops.head_tables(shape.heads, shape.kv_heads, *angles)
         for block in self.blocks:
             assert isinstance(block, Block)
             block.tables = tables

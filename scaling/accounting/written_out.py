@@ -9,9 +9,6 @@ from scaling.accounting.tape import Op
 
 QUERY_ROWS = 64
 """Queries whose scores are computed at once: keys after the last of them are left out, which saves up to half."""
-LEAST_COLUMNS = 16
-"""Columns of a head's rows in float32 at least, zeros where it has fewer: a batched product of fewer columns takes as
-long or longer (MKL with AVX-512)."""
 LOSS_LOGITS = 2**18
 """Logits that exist at once: few enough to stay near the processor, and a bound on memory."""
 LOSS_ROWS = 256
@@ -20,10 +17,7 @@ LOSS_ROWS = 256
 
 def tables(t: Tensors) -> float:
     """Bytes of what every block's attention shares and no step changes (`block_ops.HeadTables`)."""
-    shape, joint = t.shape, (t.shape.heads + t.shape.kv_heads) * t.shape.head_width
-    numbers = shape.context**2 + shape.context * joint + (joint / 2) ** 2
-    places = joint + 2 * (joint + shape.kv_heads * shape.head_width)
-    return t.compute * numbers + 8 * places
+    return 4 * t.shape.context * t.shape.head_width
 
 
 def loss_rows(vocab_size: int) -> int:
@@ -40,53 +34,35 @@ def attention(t: Tensors) -> Op:
     """ "x" to "x1", the residual stream after attention."""
     shape, e, N = t.shape, t.compute, t.tokens
     H, K, S = shape.heads, shape.kv_heads, shape.head_width
-    stream, normed = stream_bytes(t), e * (N * shape.width + N)
-    turned, values = e * N * (H + K) * S, e * N * K * S
-    columns = max(S, LEAST_COLUMNS) if e == 4 else S
-    queries, keys = e * N * H * columns, e * N * K * columns
-    # Shared keys and values are spread over their query heads; the keys' rows stay, being part of the queries'.
-    rows = queries + (keys + 2 * queries if H > K else 2 * keys)
+    stream, normed = stream_bytes(t), e * N * shape.width + STATISTIC_BYTES * N
+    joint, stacked = e * N * (H + 2 * K) * S, e * shape.width * (H + 2 * K) * S
+    rows, out_gradient = (
+        e * N * H * S,
+        e * shape.width * H * S,
+    )  # of queries: keys' and values' are spread over these
     ends = [min(start + QUERY_ROWS, shape.context) for start in range(0, shape.context, QUERY_ROWS)]
-    row = e * N / shape.context * H
-    scores = [row * (end - start) * end for start, end in zip([0, *ends], ends, strict=False)]
-    unit = (
-        turned + values + turned / 2 if shape.qk_norm else 0.0
-    )  # normed halves, and each head's reciprocals
-    output = e * N * H * S
-    weights = shape.width * (2 * H + 2 * K) * S
-    stacked = e * shape.width * (H + 2 * K) * S
-    kept = normed + 2 * stacked + unit + rows + output + sum(scores)
-    everything = kept + stream
-    joint = turned + values
-    forward = (
-        # Rows made of the rotated halves.
-        normed + 2 * stacked + joint + (turned / 2 if shape.qk_norm else 0) + turned + queries + 2 * keys,
-        # The scores of the last queries beside their weights, before the output is laid out.
-        everything - output - stream + (0 if shape.qk_norm else joint) + queries
-        + scores[-1],
-        everything + (0 if shape.qk_norm else joint) + queries,
-    )  # fmt: skip
-    gradients = e * weights
-    norms = turned + turned / 2 if shape.qk_norm else 0.0
-    out_gradient = e * shape.width * H * S
+    scores = [
+        e * N / shape.context * H * (end - start) * end for start, end in zip([0, *ends], ends, strict=False)
+    ]
+    last_queries = rows * (shape.context - ends[-2] if len(ends) > 1 else shape.context) / shape.context
+    gradients = out_gradient + stacked
     backward = (
-        # Gradients of rows, each head's its own, beside those of the last queries' scores and weights.
-        out_gradient + (4 * queries if H > K else 2 * (queries + keys)) + 2 * scores[-1],
-        out_gradient + (4 * queries + 2 * keys if H > K else 0),
-        out_gradient + 2 * (queries + keys) + joint + turned,
-        out_gradient + joint + norms,
-        out_gradient + joint + 3 * stream,
-        gradients + joint + stream + stacked,
+        # Gradients of what heads have, beside those of the last queries' scores.
+        out_gradient + 4 * rows + scores[-1] + last_queries,
+        out_gradient + 4 * rows + joint,
+        out_gradient + joint + 2 * stream,
+        gradients + joint + stream,
     )
     return Op(
         name="attention",
         component="attention",
         reads=("x",),
         makes={"x1": stream},
-        extra=kept,
-        weight_gradient=t.weight_gradient(weights),
+        keeps=("x",),
+        extra=normed + stacked + joint + 4 * rows + sum(scores),
+        weight_gradient=t.weight_gradient(gradients / e),
         cast_gradient=gradients if t.casts_gradients else 0,
-        forward_workspace=max(0.0, max(forward) - everything),
+        forward_workspace=max(0.0, rows - stream),
         backward_workspace=max(backward) - stream - gradients,
     )
 
@@ -94,27 +70,25 @@ def attention(t: Tensors) -> Op:
 def feed_forward(t: Tensors) -> Op:
     """ "x1" to "y", the residual stream after the feed-forward."""
     shape, e, N = t.shape, t.compute, t.tokens
-    stream, normed = stream_bytes(t), e * (N * shape.width + N)
+    stream, normed = stream_bytes(t), e * N * shape.width + STATISTIC_BYTES * N
     hidden, matrix = e * N * shape.ffn_width, e * shape.width * shape.ffn_width
     if shape.ffn == "gelu":
-        kept, gradients = normed + matrix + 2 * hidden, 2 * matrix
-        backward = (matrix + 2 * hidden, matrix + hidden + 3 * stream, gradients + hidden + stream + matrix)
+        kept, gradients, forward_workspace = normed + 2 * hidden, 2 * matrix, 0.0
+        backward = [matrix + 2 * hidden, gradients + hidden + 2 * stream]
     else:
-        kept, gradients = normed + 2 * matrix + 4 * hidden, 3 * matrix
-        backward = (
-            matrix + 3 * hidden,
-            matrix + 2 * hidden + 3 * stream,
-            gradients + 2 * hidden + stream + matrix,
-        )
+        kept, gradients, forward_workspace = normed + 2 * matrix + 2 * hidden, 3 * matrix, hidden
+        backward = [matrix + hidden, matrix + 2 * stream, gradients + stream]
     return Op(
         name="feed_forward",
         component="ffn",
         reads=("x1",),
         makes={"y": stream},
+        keeps=("x1",),
         holds=("x",),
         extra=kept,
         weight_gradient=t.weight_gradient(gradients / e),
         cast_gradient=gradients if t.casts_gradients else 0,
+        forward_workspace=forward_workspace,
         backward_workspace=max(backward) - stream - gradients,
     )
 
@@ -125,18 +99,17 @@ def tail_ops(t: Tensors) -> list[Op]:
     weights, stream = shape.vocab_size * shape.width, e * N * shape.width
     logits = min(N, loss_rows(shape.vocab_size)) * shape.vocab_size
     wide = 4 * weights  # the head's gradient adds up in float32
-    chunk = 8 * logits + (e * logits if e != 4 else 0) + e * weights
-    kept = 2 * stream + e * N + (wide if e != 4 else 0)
     return [
         Op(
             name="head_loss",
             component="loss",
             reads=("x",),
             makes={"loss": STATISTIC_BYTES},
-            extra=kept,
+            keeps=("x",),
+            extra=stream + STATISTIC_BYTES * N + (wide if e != 4 else 0),
             # In float32 the gradient that was added up is the weights' own.
             weight_gradient=e * weights if shape.tied_head else t.weight_gradient(weights),
-            forward_workspace=e * weights + (wide if e == 4 else 0) + chunk + N * TOKEN_BYTES,
-            backward_workspace=max(stream, wide),
+            forward_workspace=stream + e * logits + (wide if e == 4 else e * weights) + N * TOKEN_BYTES,
+            backward_workspace=0,
         )
     ]

@@ -37,8 +37,8 @@ def loss_and_gradients(model: Decoder, windows: Tensor) -> list[Tensor]:
     return [loss.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
 
 
-def both(shape: ModelShape, dtype: torch.dtype, cut: int = 0) -> tuple[list[Tensor], list[Tensor]]:
-    """Loss and every gradient: written out in a precision, and composed in double precision."""
+def errors(shape: ModelShape, dtype: torch.dtype, cut: int = 0) -> tuple[float, float]:
+    """The largest error of loss and gradients in a precision, against double precision: written out, and composed."""
     torch.manual_seed(0)
     model = Decoder(shape)
     with torch.no_grad():
@@ -48,8 +48,9 @@ def both(shape: ModelShape, dtype: torch.dtype, cut: int = 0) -> tuple[list[Tens
     windows = torch.randint(shape.vocab_size, (3, shape.context + 1 - cut))
     reference = Decoder(shape).double()
     reference.load_state_dict(model.state_dict())
+    exact, composed = loss_and_gradients(reference, windows), loss_and_gradients(model, windows)
     model.write_out()
-    return loss_and_gradients(model, windows), loss_and_gradients(reference, windows)
+    return worst(loss_and_gradients(model, windows), exact), worst(composed, exact)
 
 
 def worst(ours: list[Tensor], reference: list[Tensor]) -> float:
@@ -64,8 +65,9 @@ def worst(ours: list[Tensor], reference: list[Tensor]) -> float:
 @given(shapes(), st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
 def test_loss_and_gradients_are_those_of_the_composed_decoder(shape: ModelShape, cut: int) -> None:
-    # The composed loss is taken in float32, whatever the weights.
-    assert worst(*both(shape, torch.float64, cut=min(cut, shape.context - 1))) < 1e-5
+    ours, composed = errors(shape, torch.float32, cut=min(cut, shape.context - 1))
+    # Where differences of like numbers make rounding large, it is for both.
+    assert ours < max(1e-4, 10 * composed)
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2])
@@ -74,14 +76,15 @@ def test_rounding_is_that_of_the_precision(dtype: torch.dtype, error: float, kv_
     shape = decoder_shape(
         width=64, depth=1, heads=4, kv_heads=kv_heads, vocab_size=50, context=128, qk_norm=True
     )
-    ours, reference = both(shape, dtype)
-    assert worst(ours, reference) < error
+    ours, _ = errors(shape, dtype)
+    assert ours < error
 
 
 def test_the_last_chunk_of_a_loss_may_be_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_ops, "loss_rows", lambda vocab_size: 5)
     shape = decoder_shape(width=16, depth=1, heads=2, kv_heads=2, vocab_size=30, context=16)
-    assert worst(*both(shape, torch.float64)) < 1e-5
+    ours, _ = errors(shape, torch.float32)
+    assert ours < 1e-5
 
 
 def test_a_later_token_never_changes_an_earlier_logit() -> None:

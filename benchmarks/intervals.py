@@ -1,6 +1,6 @@
 """Do nominal 90 % intervals hold the truth 90 % of the time? Simulated studies of a known law, fitted as a user would.
 
-    nice python benchmarks/coverage.py [--studies 1000] [--draws 200] [--scenario NAME] [--processes 2] [--quick]
+    nice python benchmarks/intervals.py [--studies 1000] [--draws 200] [--scenario NAME] [--processes 2] [--quick]
         [--out TABLE.md]
 
 Every scenario draws fresh noise for each study, fits it by every approach that its design allows, and asks whether the
