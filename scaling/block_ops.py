@@ -16,7 +16,7 @@ from torch._subclasses import FakeTensor
 from torch.autograd.graph import increment_version
 
 from scaling import kernels
-from scaling.accounting.written_out import QUERY_ROWS, loss_rows
+from scaling.accounting.written_out import loss_rows
 
 DTYPES = (torch.float32, torch.bfloat16)
 """What the kernels work on."""
@@ -167,73 +167,35 @@ class _Attention(torch.autograd.Function):
         u_NC, inverse_N = _normed(x_NC, norm_C, eps)
         stacked = torch.cat((query, key, value))
         qkv = stacked @ u_NC.T
-        q, k, v = qkv.new_empty(3, B * tables.heads, out.shape[1] // tables.heads, T)
+        o, log_sum = qkv.new_empty(out.shape[1], B * T), torch.empty(tables.heads, B, T)
         gains = _wide(query_norm_S), _wide(key_norm_S)
-        _run(kernels.heads, qkv.view(-1, B, T), *tables.angles(T), *gains, eps, q, k, v)
-        made, weights = _core(q, k, v)
-        o = qkv.new_empty(out.shape[1], B * T)
-        _run(kernels.side_by_side, made, o.view(-1, B, T))
-        del made
+        _run(kernels.attention, qkv.view(-1, B, T), *tables.angles(T), *gains, eps, o.view(-1, B, T), log_sum)
         ctx.save_for_backward(
-            x_NC, u_NC, inverse_N, norm_C, stacked, out, query_norm_S, key_norm_S, qkv, o, q, k, v, *weights
+            x_NC, u_NC, inverse_N, norm_C, stacked, out, query_norm_S, key_norm_S, qkv, o, log_sum
         )
         ctx.tables, ctx.eps = tables, eps
         return torch.addmm(x_NC, o.T, out.T).view(x_BTC.shape)
 
     @staticmethod
     def backward(ctx: Any, dy_BTC: Tensor) -> tuple[Tensor | None, ...]:
-        (x_NC, u_NC, inverse_N, norm_C, stacked, out, query_norm_S, key_norm_S, qkv, o, q, k, v,
-         *weights) = ctx.saved_tensors  # fmt: skip
+        x_NC, u_NC, inverse_N, norm_C, stacked, out, query_norm_S, key_norm_S, qkv, o, log_sum = (
+            ctx.saved_tensors
+        )
         tables, (B, T, _), dy_NC = ctx.tables, dy_BTC.shape, _rows(dy_BTC)
-        H, K, S = tables.heads, tables.kv_heads, q.shape[1]
-        dout, do, do_heads = dy_NC.T @ o.T, out.T @ dy_NC.T, torch.empty_like(q)
-        _run(kernels.apart, do.view(-1, B, T), do_heads)
-        del do
-        gradients = _core_backward(do_heads, q, k, v, weights)
-        dqkv, dgains = torch.empty_like(qkv), torch.empty(2, S)
+        dout, do = dy_NC.T @ o.T, out.T @ dy_NC.T
+        dqkv, dgains = torch.empty_like(qkv), torch.empty(2, len(o) // tables.heads)
+        gains = _wide(query_norm_S), _wide(key_norm_S)
         _run(
-            kernels.heads_backward, *gradients, qkv.view(-1, B, T), *tables.angles(T), _wide(query_norm_S),
-            _wide(key_norm_S), ctx.eps, dqkv.view(-1, B, T), *dgains,
+            kernels.attention_backward, do.view(-1, B, T), qkv.view(-1, B, T), *tables.angles(T), *gains, ctx.eps,
+            o.view(-1, B, T), log_sum, dqkv.view(-1, B, T), *dgains,
         )  # fmt: skip
-        del do_heads, gradients
+        del do
         dx, dnorm = _before_norm(dqkv.T @ stacked, x_NC, norm_C, inverse_N, dy_NC)
-        dquery, dkey, dvalue = (dqkv @ u_NC).split((H * S, K * S, K * S))
+        dquery, dkey, dvalue = (dqkv @ u_NC).split((len(o), *[(len(qkv) - len(o)) // 2] * 2))
         dquery_norm, dkey_norm = (None, None) if query_norm_S is None else dgains.to(out.dtype)
         return (
             dx.view(dy_BTC.shape), dnorm, dquery, dkey, dvalue, dout, dquery_norm, dkey_norm, None, None
         )  # fmt: skip
-
-
-def _core(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Causal attention over matrices (H B, S, T), QUERY_ROWS queries at a time; and the weights of each."""
-    out, weights = torch.empty_like(q), []
-    for start in range(0, q.shape[2], QUERY_ROWS):
-        stop = min(start + QUERY_ROWS, q.shape[2])
-        p = torch.bmm(q[..., start:stop].mT, k[..., :stop])
-        _run(kernels.causal_softmax, p, start)
-        out[..., start:stop] = torch.bmm(v[..., :stop], p.mT)
-        weights.append(p)
-    return out, weights
-
-
-def _core_backward(
-    dout: Tensor, q: Tensor, k: Tensor, v: Tensor, weights: list[Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of queries, keys and values."""
-    dq, dk, dv = (torch.empty_like(x) for x in (q, k, v))
-    for index, p in reversed(list(enumerate(weights))):  # the last queries meet all keys
-        start, stop = index * QUERY_ROWS, index * QUERY_ROWS + p.shape[1]
-        part, whole = slice(start, stop), stop == k.shape[2]
-        dscores = torch.bmm(dout[..., part].mT, v[..., :stop])
-        _run(kernels.softmax_backward, dscores, p)
-        dq[..., part] = torch.bmm(k[..., :stop], dscores.mT)
-        for gradient, given, x in ((dv, p, dout), (dk, dscores, q)):
-            if whole:
-                torch.bmm(x[..., part], given, out=gradient)
-            else:
-                gradient[..., :stop] += torch.bmm(x[..., part], given)
-        del dscores, given
-    return dq, dk, dv
 
 
 # --- feed-forward ---

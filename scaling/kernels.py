@@ -186,7 +186,7 @@ def _invert_rms(x_JBT, row, b, S, eps, inverse_T):
 
 
 @kernel
-def _turn(x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse_T, y_AST, a):
+def _turn(x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse_T, y_ST):
     """y = scale rotate(gain x / rms(x)) of a head, without the norm where `gain_S` is None."""
     R, T = cos_RT.shape
     if gain_S is not None:
@@ -197,8 +197,8 @@ def _turn(x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse_T, y_AST, a
             if gain_S is not None:
                 first *= inverse_T[t] * gain_S[r]
                 second *= inverse_T[t] * gain_S[R + r]
-            put(y_AST, (a, r, t), first * cos_RT[r, t] - second * sin_RT[r, t])
-            put(y_AST, (a, R + r, t), second * cos_RT[r, t] + first * sin_RT[r, t])
+            y_ST[r, t] = first * cos_RT[r, t] - second * sin_RT[r, t]
+            y_ST[R + r, t] = second * cos_RT[r, t] + first * sin_RT[r, t]
 
 
 @kernel
@@ -237,129 +237,176 @@ def _turn_back(dy_ST, x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse
 
 
 @kernel
-def heads(qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, q_AST, k_AST, v_AST):
-    """Of every query head h and sequence b, at A = h B + b: its queries, normed, rotated and over sqrt(S), and the keys
-    and values that it shares.
+def attention(qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, log_sum_HBT):
+    """Causal attention of normed and rotated queries and keys, in one pass that keeps no weights.
 
-    Rows of `qkv_JBT` are coordinates: S for each of H queries, K keys and K values. Gains None: without norms.
+    Rows of `qkv_JBT` are coordinates: S for each of H query heads, K key heads and K value heads; of `out_JBT`, S for
+    each query head. `log_sum_HBT`: logarithms of the sums of scores' exponentials. Gains None: without norms. As in
+    Dao et al. (2022), but a query's scores are few enough to stay together.
     """
-    (J, B, T), S = qkv_JBT.shape, q_AST.shape[1]
-    H = q_AST.shape[0] // B
-    K = (J // S - H) // 2
-    inverse, scale = np.zeros(T, f32), f32(1 / math.sqrt(S))
-    for h in range(H):
-        g = h // (H // K)
-        for b in range(B):
-            a = h * B + b
-            _turn(qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, q_AST, a)
-            _turn(qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, k_AST, a)
-            for s in range(S):
-                for t in range(T):
-                    v_AST[a, s, t] = qkv_JBT[(H + K + g) * S + s, b, t]
+    (J, B, T), S, H = qkv_JBT.shape, 2 * cos_RT.shape[0], log_sum_HBT.shape[0]
+    K, scale = (J // S - H) // 2, f32(1 / math.sqrt(S))
+    Tp, Sp = _up_to_multiple(T, LANES), _up_to_multiple(S, 4)  # zeros at the end change nothing
+    q, k, v = np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32)
+    out, scores, row = np.zeros((Sp, Tp), f32), np.zeros((4, Tp), f32), np.zeros(Tp, f32)
+    inverse, over_sums, nothing = np.zeros(T, f32), np.zeros(4, f32), np.zeros(4, f32)
+    for b in range(B):
+        for h in range(H):
+            g = h // (H // K)
+            if h % (H // K) == 0:
+                _turn(qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, k)
+                _read(qkv_JBT, (H + K + g) * S, b, S, v)
+            _turn(qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, q)
+            for i in range(0, T, 4):
+                keys = _up_to_multiple(i + 4, LANES)
+                _four_rows(q, i, k, keys, Sp, nothing, scores)
+                for r in range(4):
+                    for t in range(keys):
+                        row[t] = scores[r, t] if t <= i + r else HIDDEN_SCORE
+                    total, largest = _weigh(row, keys)
+                    for t in range(keys):
+                        scores[r, t] = row[t]
+                    over_sums[r] = f32(1) / total
+                    if i + r < T:
+                        log_sum_HBT[h, b, i + r] = largest + np.log(total)
+                _four_sums(scores, v, keys, Sp, i, over_sums, out)
+            _write(out, out_JBT, h * S, b, S)
 
 
 @kernel
-def heads_backward(
-    dq_AST, dk_AST, dv_AST, qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, dqkv_JBT, dquery_gain_S, dkey_gain_S
+def attention_backward(
+    dout_JBT, qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, log_sum_HBT,
+    dqkv_JBT, dquery_gain_S, dkey_gain_S,
 ):  # fmt: skip
-    """Gradients of `heads`' projections and gains."""
-    (J, B, T), S = qkv_JBT.shape, dq_AST.shape[1]
-    H = dq_AST.shape[0] // B
-    K = (J // S - H) // 2
-    dy, inverse, along, scale = (
-        np.zeros((S, T), f32),
-        np.zeros(T, f32),
-        np.zeros(T, f32),
-        f32(1 / math.sqrt(S)),
+    """Gradients of `attention`'s projections and gains from that of its output; weights are made once more."""
+    (J, B, T), S, H = qkv_JBT.shape, 2 * cos_RT.shape[0], log_sum_HBT.shape[0]
+    K, scale = (J // S - H) // 2, f32(1 / math.sqrt(S))
+    Tp, Sp = _up_to_multiple(T, LANES), _up_to_multiple(S, 4)
+    q, k, v = np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32)
+    dq, dk, dv, dout = (
+        np.zeros((Sp, Tp), f32),
+        np.zeros((Sp, Tp), f32),
+        np.zeros((Sp, Tp), f32),
+        np.zeros((Sp, Tp), f32),
     )
+    weights, dscores, ones = np.zeros((4, Tp), f32), np.zeros((4, Tp), f32), np.ones(4, f32)
+    inverse, along = np.zeros(T, f32), np.zeros(T, f32)
+    minus_along, minus_log_sum = np.zeros(Tp, f32), np.zeros(Tp, f32)
     dquery_gain_S[:] = f32(0)
     dkey_gain_S[:] = f32(0)
-    for h in range(H):
-        for b in range(B):
-            dy[:] = f32(0)
-            _add(dq_AST, h * B + b, dy)
-            _turn_back(
-                dy, qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, along, dqkv_JBT, dquery_gain_S
-            )  # fmt: skip
-    for g in range(K):
-        sharing = range(g * (H // K), (g + 1) * (H // K))
-        for b in range(B):
-            dy[:] = f32(0)
-            for h in sharing:
-                _add(dk_AST, h * B + b, dy)
-            _turn_back(
-                dy, qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, along, dqkv_JBT,
-                dkey_gain_S,
-            )  # fmt: skip
-            dy[:] = f32(0)
-            for h in sharing:
-                _add(dv_AST, h * B + b, dy)
+    for b in range(B):
+        for h in range(H):
+            g = h // (H // K)
+            if h % (H // K) == 0:
+                _turn(qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, k)
+                _read(qkv_JBT, (H + K + g) * S, b, S, v)
+                dk[:] = f32(0)
+                dv[:] = f32(0)
+            _turn(qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, q)
+            _read(dout_JBT, h * S, b, S, dout)
+            minus_along[:] = f32(0)
             for s in range(S):
                 for t in range(T):
-                    put(dqkv_JBT, ((H + K + g) * S + s, b, t), dy[s, t])
+                    minus_along[t] -= dout[s, t] * get(out_JBT, (h * S + s, b, t))
+            for t in range(T):
+                minus_log_sum[t] = -log_sum_HBT[h, b, t]
+            for i in range(0, T, 4):
+                keys = _up_to_multiple(i + 4, LANES)
+                _four_rows(q, i, k, keys, Sp, minus_log_sum[i : i + 4], weights)
+                _four_rows(dout, i, v, keys, Sp, minus_along[i : i + 4], dscores)
+                for r in range(4):
+                    for t in range(keys):
+                        weight = exp(weights[r, t])
+                        if t > i + r:
+                            weight = f32(0)
+                        weights[r, t] = weight
+                        dscores[r, t] *= weight
+                _four_sums(dscores, k, keys, Sp, i, ones, dq)
+                _add_four(dscores, q, i, keys, Sp, dk)
+                _add_four(weights, dout, i, keys, Sp, dv)
+            _turn_back(
+                dq, qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, along, dqkv_JBT, dquery_gain_S
+            )  # fmt: skip
+            if (h + 1) % (H // K) == 0:
+                _turn_back(
+                    dk, qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, along, dqkv_JBT,
+                    dkey_gain_S,
+                )  # fmt: skip
+                _write(dv, dqkv_JBT, (H + K + g) * S, b, S)
 
 
 @kernel
-def _add(x_AST, a, sum_ST):
-    for s in range(sum_ST.shape[0]):
-        for t in range(sum_ST.shape[1]):
-            sum_ST[s, t] += get(x_AST, (a, s, t))
+def _up_to_multiple(number, of):
+    return (number + of - 1) // of * of
 
 
 @kernel
-def side_by_side(x_AST, y_JBT):
-    """What heads and sequences have one after the other, to rows of coordinates."""
-    _, S, T = x_AST.shape
-    B = y_JBT.shape[1]
-    for j in range(y_JBT.shape[0]):
-        for b in range(B):
-            for t in range(T):
-                y_JBT[j, b, t] = x_AST[j // S * B + b, j % S, t]
+def _read(x_JBT, row, b, S, x_ST):
+    for s in range(S):
+        for t in range(x_JBT.shape[2]):
+            x_ST[s, t] = get(x_JBT, (row + s, b, t))
 
 
 @kernel
-def apart(y_JBT, x_AST):
-    """The inverse of `side_by_side`."""
-    _, S, T = x_AST.shape
-    B = y_JBT.shape[1]
-    for j in range(y_JBT.shape[0]):
-        for b in range(B):
-            for t in range(T):
-                x_AST[j // S * B + b, j % S, t] = y_JBT[j, b, t]
+def _write(x_ST, x_JBT, row, b, S):
+    for s in range(S):
+        for t in range(x_JBT.shape[2]):
+            put(x_JBT, (row + s, b, t), x_ST[s, t])
 
 
 @kernel
-def causal_softmax(scores_AQT, first):
-    """The weights that queries `first` and on give to keys, in place of their scores; none to keys after a query."""
-    A, Q, T = scores_AQT.shape
-    row = np.zeros(T, f32)
-    for a in range(A):
-        for q in range(Q):
-            keys = first + q + 1
-            worked = min(T, (keys + LANES - 1) // LANES * LANES)
-            for t in range(worked):
-                row[t] = get(scores_AQT, (a, q, t)) if t < keys else HIDDEN_SCORE
-            total, _ = _weigh(row, worked)
-            factor = f32(1) / total
-            for t in range(T):
-                weight = row[t] * factor
-                if t >= keys:
-                    weight = f32(0)
-                put(scores_AQT, (a, q, t), weight)
+def _four_rows(x_ST, i, y_ST, keys, S, start_4, out_4T):
+    """Rows i to i + 3 of x' y, for the first keys, plus the numbers that each starts from."""
+    for j in range(keys):
+        out_4T[0, j] = start_4[0]
+        out_4T[1, j] = start_4[1]
+        out_4T[2, j] = start_4[2]
+        out_4T[3, j] = start_4[3]
+    for s in range(0, S, 4):
+        a0, a1, a2, a3 = x_ST[s, i], x_ST[s + 1, i], x_ST[s + 2, i], x_ST[s + 3, i]
+        b0, b1, b2, b3 = x_ST[s, i + 1], x_ST[s + 1, i + 1], x_ST[s + 2, i + 1], x_ST[s + 3, i + 1]
+        c0, c1, c2, c3 = x_ST[s, i + 2], x_ST[s + 1, i + 2], x_ST[s + 2, i + 2], x_ST[s + 3, i + 2]
+        d0, d1, d2, d3 = x_ST[s, i + 3], x_ST[s + 1, i + 3], x_ST[s + 2, i + 3], x_ST[s + 3, i + 3]
+        for j in range(keys):
+            y0, y1, y2, y3 = y_ST[s, j], y_ST[s + 1, j], y_ST[s + 2, j], y_ST[s + 3, j]
+            out_4T[0, j] += a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
+            out_4T[1, j] += b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
+            out_4T[2, j] += c0 * y0 + c1 * y1 + c2 * y2 + c3 * y3
+            out_4T[3, j] += d0 * y0 + d1 * y1 + d2 * y2 + d3 * y3
 
 
 @kernel
-def softmax_backward(dweights_AQT, weights_AQT):
-    """The gradient of the scores in place of that of their weights."""
-    A, Q, T = weights_AQT.shape
-    for a in range(A):
-        for q in range(Q):
-            along = f32(0)
-            for t in range(T):
-                along += get(dweights_AQT, (a, q, t)) * get(weights_AQT, (a, q, t))
-            for t in range(T):
-                given = get(dweights_AQT, (a, q, t)) - along
-                put(dweights_AQT, (a, q, t), get(weights_AQT, (a, q, t)) * given)
+def _four_sums(weights_4T, y_ST, keys, S, i, factor_4, out_ST):
+    """Columns i to i + 3 of y weights', times a factor each."""
+    for s in range(0, S, 2):
+        a0, a1, b0, b1 = f32(0), f32(0), f32(0), f32(0)
+        c0, c1, d0, d1 = f32(0), f32(0), f32(0), f32(0)
+        for j in range(keys):
+            y0, y1 = y_ST[s, j], y_ST[s + 1, j]
+            a0 += weights_4T[0, j] * y0
+            a1 += weights_4T[0, j] * y1
+            b0 += weights_4T[1, j] * y0
+            b1 += weights_4T[1, j] * y1
+            c0 += weights_4T[2, j] * y0
+            c1 += weights_4T[2, j] * y1
+            d0 += weights_4T[3, j] * y0
+            d1 += weights_4T[3, j] * y1
+        out_ST[s, i], out_ST[s + 1, i] = a0 * factor_4[0], a1 * factor_4[0]
+        out_ST[s, i + 1], out_ST[s + 1, i + 1] = b0 * factor_4[1], b1 * factor_4[1]
+        out_ST[s, i + 2], out_ST[s + 1, i + 2] = c0 * factor_4[2], c1 * factor_4[2]
+        out_ST[s, i + 3], out_ST[s + 1, i + 3] = d0 * factor_4[3], d1 * factor_4[3]
+
+
+@kernel
+def _add_four(weights_4T, x_ST, i, keys, S, sum_ST):
+    """sum += columns i to i + 3 of x, times four rows of weights."""
+    for s in range(0, S, 2):
+        a0, a1, b0, b1 = x_ST[s, i], x_ST[s + 1, i], x_ST[s, i + 1], x_ST[s + 1, i + 1]
+        c0, c1, d0, d1 = x_ST[s, i + 2], x_ST[s + 1, i + 2], x_ST[s, i + 3], x_ST[s + 1, i + 3]
+        for j in range(keys):
+            w0, w1, w2, w3 = weights_4T[0, j], weights_4T[1, j], weights_4T[2, j], weights_4T[3, j]
+            sum_ST[s, j] += a0 * w0 + b0 * w1 + c0 * w2 + d0 * w3
+            sum_ST[s + 1, j] += a1 * w0 + b1 * w1 + c1 * w2 + d1 * w3
 
 
 @passing_nan

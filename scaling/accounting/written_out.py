@@ -7,8 +7,6 @@ and go there, the few numbers of norms' gains apart. N tokens, C width, T positi
 from scaling.accounting.activations import STATISTIC_BYTES, TOKEN_BYTES, Tensors, stream_bytes
 from scaling.accounting.tape import Op
 
-QUERY_ROWS = 64
-"""Queries whose scores are computed at once: keys after the last of them are left out, which saves up to half."""
 LOSS_LOGITS = 2**18
 """Logits that exist at once: few enough to stay near the processor, and a bound on memory."""
 LOSS_ROWS = 256
@@ -36,20 +34,10 @@ def attention(t: Tensors) -> Op:
     H, K, S = shape.heads, shape.kv_heads, shape.head_width
     stream, normed = stream_bytes(t), e * N * shape.width + STATISTIC_BYTES * N
     joint, stacked = e * N * (H + 2 * K) * S, e * shape.width * (H + 2 * K) * S
-    rows, out_gradient = (
-        e * N * H * S,
-        e * shape.width * H * S,
-    )  # of queries: keys' and values' are spread over these
-    ends = [min(start + QUERY_ROWS, shape.context) for start in range(0, shape.context, QUERY_ROWS)]
-    scores = [
-        e * N / shape.context * H * (end - start) * end for start, end in zip([0, *ends], ends, strict=False)
-    ]
-    last_queries = rows * (shape.context - ends[-2] if len(ends) > 1 else shape.context) / shape.context
+    output, out_gradient = e * N * H * S, e * shape.width * H * S
     gradients = out_gradient + stacked
     backward = (
-        # Gradients of what heads have, beside those of the last queries' scores.
-        out_gradient + 4 * rows + scores[-1] + last_queries,
-        out_gradient + 4 * rows + joint,
+        out_gradient + output + joint,
         out_gradient + joint + 2 * stream,
         gradients + joint + stream,
     )
@@ -59,10 +47,9 @@ def attention(t: Tensors) -> Op:
         reads=("x",),
         makes={"x1": stream},
         keeps=("x",),
-        extra=normed + stacked + joint + 4 * rows + sum(scores),
+        extra=normed + stacked + joint + output + STATISTIC_BYTES * N * H,
         weight_gradient=t.weight_gradient(gradients / e),
         cast_gradient=gradients if t.casts_gradients else 0,
-        forward_workspace=max(0.0, rows - stream),
         backward_workspace=max(backward) - stream - gradients,
     )
 
