@@ -117,10 +117,10 @@ def corpus_of(config: TrainConfig, vocab_size: int) -> TokenCorpus:
 
 
 class InTurns(L.Callback):
-    """After each of the Trainer's steps, one of every other runner; keeps the times of each.
+    """After the steps that the Trainer takes together, as many of every other runner; keeps the times of each.
 
-    A step of the Trainer's lasts from the end of this callback to its next call: fetching the batch, the step, all
-    callbacks and the loop between them.
+    The Trainer's steps last from the end of this callback to its next call: fetching the batches, the steps, all
+    callbacks and the loop between them. Times are of one step, each a mean over those taken together.
     """
 
     def __init__(self, others: dict[str, Callable[[], object]], clock: Callable[[], float]) -> None:
@@ -128,18 +128,22 @@ class InTurns(L.Callback):
         self.seconds: dict[str, list[float]] = {name: [] for name in ("ours", *others)}
         self._steps, self._since = 0, 0.0
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        _, steps = batch
         ours = self.clock() - self._since
-        self._steps += 1
-        kept = self._steps > WARM_STEPS
+        kept = self._steps >= WARM_STEPS
+        self._steps += steps
         if kept:
-            self.seconds["ours"].append(ours)
+            self.seconds["ours"].append(ours / steps)
         # The first steps are the memory meter's, which would see what the others allocate.
         for name, step in self.others.items() if self._steps > METERED_STEPS else ():
             start = self.clock()
-            step()
+            for _ in range(steps):
+                step()
             if kept:
-                self.seconds[name].append(self.clock() - start)
+                self.seconds[name].append((self.clock() - start) / steps)
         self._since = self.clock()
 
     def ratio(self, name: str) -> float:
@@ -265,17 +269,20 @@ def _ours_alone(shape: str, seconds: float, folder: str, sender: Any, start: Any
     job = Job(config, corpus_of(config, 256))
     job.folder.mkdir(parents=True, exist_ok=True)
     stamps: list[float] = []
+    first: list[int] = []
 
     class Stop(L.Callback):
         def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-            if len(stamps) == 0 and module.position < WARM_STEPS:  # type: ignore[operator]
+            position: int = module.position  # type: ignore[assignment]
+            if len(stamps) == 0 and position < WARM_STEPS:
                 return
             if not stamps:
                 start.wait()
+                first.append(position)
             stamps.append(time.perf_counter())
             if stamps[-1] - stamps[0] > seconds:
                 _, _, context, sequences = SHAPES[shape]
-                sender.send((len(stamps) - 1) * context * sequences / (stamps[-1] - stamps[0]))
+                sender.send((position - first[0]) * context * sequences / (stamps[-1] - stamps[0]))
                 raise SystemExit
 
     fit(job, [], None, None, None, None, callbacks=[Stop()])

@@ -18,7 +18,7 @@ from scaling.files import seal_label, write_atomically
 from scaling.job import CHECKPOINT, TRUNK, Job
 from scaling.looks import Looks
 from scaling.meters import LiveBytes, device_name, matmul_peak
-from scaling.module import JobBatches, Pretraining
+from scaling.module import METERED_STEPS, Pretraining
 from scaling.optim import state_tensors
 from scaling.planned_facts import planned_facts, predicted_memory
 from scaling.preemption import HeldSignals, Preempted
@@ -28,7 +28,6 @@ from scaling.trained import MODEL, to_bytes
 from scaling.trunk import Segment
 
 CURVE = "curve.csv"
-MEMORY_STEPS = 2  # the optimizer's state exists from the second step on: the peak is seen by then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,6 @@ class Branching(L.Callback):
     def __init__(
         self,
         job: Job,
-        batches: JobBatches,
         report: Callable[[Progress], None] | None,
         retried: str | None,
         check: Callable[[], None] | None,
@@ -60,7 +58,7 @@ class Branching(L.Callback):
 
         `signals`: tells whether the job was asked to end.
         """
-        self.job, self.batches, self.report, self.retried = job, batches, report, retried
+        self.job, self.report, self.retried = job, report, retried
         self.signals = signals
         self.check = check or (lambda: None)
         self.seconds: list[float] = []  # training time of each segment so far
@@ -82,10 +80,6 @@ class Branching(L.Callback):
         self.seconds = list(state_dict["seconds"])
         self.measured_bytes = state_dict["measured_bytes"]
         self.measured_sequences = state_dict["measured_sequences"]
-
-    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        # Not later: the first batch is gathered before training starts.
-        self.batches.rank, self.batches.world_size = trainer.global_rank, trainer.world_size
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, Pretraining)
@@ -111,16 +105,17 @@ class Branching(L.Callback):
     ) -> None:
         assert isinstance(module, Pretraining)
         # The first steps with a batch larger than any before are measured.
+        sequences = module.recipe.batches.sequences(module.at(module.position)[1])
         if (
             self._memory is None
-            and len(batch[1]) > self.measured_sequences
+            and sequences > self.measured_sequences
             and trainer.strategy.root_device.type == "cpu"
         ):
             states = state_tensors(trainer.optimizers[0])
-            self._memory = LiveBytes([*module.parameters(), *module.buffers(), *states, batch[1]])
+            self._memory = LiveBytes([*module.parameters(), *module.buffers(), *states])
             self._memory.__enter__()
-            self._memory_until = module.position + MEMORY_STEPS
-            self.measured_sequences = len(batch[1])
+            self._memory_until = module.position + METERED_STEPS
+            self.measured_sequences = sequences
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

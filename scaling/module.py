@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.recipe import processor_runtime
+from scaling.accounting.shape import ModelShape
 from scaling.corpus import TokenCorpus
 from scaling.corpus.batches import window_order
 from scaling.model import Decoder, next_token_loss
@@ -21,6 +23,22 @@ from scaling.optim import build_optimizer
 from scaling.recipe import Recipe
 from scaling.sharding import FullyShardedStrategy
 from scaling.trunk import Segment, steps_trained
+
+METERED_STEPS = 2
+"""Steps that tell a run's peak memory: the optimizer's state exists from the second on."""
+
+
+TOGETHER_FLOPS = 1e10
+"""FLOPs of the steps that are one to Lightning, about: a tenth of a second on a processor, beside which its own work of
+half a millisecond (`benchmarks/throughput.py`) is little; a run can be ended, looked at and kept between them."""
+MOST_TOGETHER = 16
+"""Most steps that are one to Lightning: what is left of its work is little by then."""
+
+
+def steps_together(shape: ModelShape, sequences: int) -> int:
+    """Optimizer steps that are one to Lightning."""
+    step_flops = train_flops_per_token(shape, "exact") * shape.context * sequences
+    return min(MOST_TOGETHER, max(1, int(TOGETHER_FLOPS / step_flops)))
 
 
 class Pretraining(L.LightningModule):
@@ -31,11 +49,13 @@ class Pretraining(L.LightningModule):
     leaves gradient accumulation and clipping where they can be read.
     """
 
-    def __init__(self, model: Decoder, recipe: Recipe, precision: str, compile: bool = False) -> None:
+    def __init__(
+        self, model: Decoder, recipe: Recipe, corpus: TokenCorpus, precision: str, compile: bool = False
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model
-        self.recipe, self.precision = recipe, precision
+        self.recipe, self.precision, self.tokens = recipe, precision, corpus.train
         self.plan = recipe.plan
         self.total_steps = steps_trained(self.plan)
         self.position = 0
@@ -53,9 +73,7 @@ class Pretraining(L.LightningModule):
             super().__setattr__(name, value)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        if device.type == "cpu":
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return batch  # two numbers
 
     def at(self, position: int) -> tuple[Segment, int]:
         """The segment and the step of the run it stands for, at a position of the job."""
@@ -122,9 +140,24 @@ class Pretraining(L.LightningModule):
             self.model.write_out()  # in the weights' own precision, which the optimizer has just set
         return optimizer
 
-    def training_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
-        position, windows = batch
-        assert position == self.position, f"batch {position} arrived at position {self.position}"
+    def windows(self, position: int) -> Tensor:
+        """This rank's share of a step's batch: tokens (B, T + 1), gathered in tens of microseconds."""
+        recipe = self.recipe
+        _, step = self.at(position)
+        before, sequences = recipe.batches.sequences_before(step), recipe.batches.sequences(step)
+        order = window_order(recipe.seed, before, sequences, self.tokens.windows(recipe.context))
+        mine = order[self.trainer.global_rank :: self.trainer.world_size]
+        return torch.from_numpy(self.tokens.gather(mine, recipe.context)).to(self.device)
+
+    def training_step(self, batch: tuple[int, int], batch_idx: int) -> None:
+        """Some optimizer steps, which are one to Lightning: it takes its time for each of what it calls a batch."""
+        first, steps = batch
+        assert first == self.position, f"step {first} arrived at position {self.position}"
+        for position in range(first, first + steps):
+            self._optimizer_step(position, self.windows(position))
+            self.position += 1
+
+    def _optimizer_step(self, position: int, windows: Tensor) -> None:
         segment, step = self.at(position)
         optimizer: Any = self.optimizers()
         fraction = self.recipe.lr_fraction(segment, step)
@@ -153,7 +186,6 @@ class Pretraining(L.LightningModule):
             torch.nn.utils.clip_grad_norm_(updated, self.recipe.optim.grad_clip, foreach=True)
         optimizer.step()
         self._pending.append((position, total))
-        self.position += 1
 
     def _loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         """Mean nats a token. Sharded and compiled models are reached through their forward alone."""
@@ -232,27 +264,34 @@ class Pretraining(L.LightningModule):
 Pretraining.training_step.__signature__ = inspect.signature(Pretraining.training_step)  # type: ignore[attr-defined]
 
 
-class JobBatches(IterableDataset):
-    """The batches of a job from the module's position on: (position, windows (B, T + 1))."""
+class JobSteps(IterableDataset):
+    """The steps of a job from the module's position on, some at a time: (position, how many)."""
 
-    def __init__(self, module: Pretraining, corpus: TokenCorpus) -> None:
-        self.module, self.corpus = module, corpus
-        self.rank, self.world_size = 0, 1
+    def __init__(self, module: Pretraining, one_by_one: bool) -> None:
+        self.module, self.one_by_one = module, one_by_one
 
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        recipe = self.module.recipe
-        windows = self.corpus.train.windows(recipe.context)
-        for position in np.flatnonzero(self.module.to_train).tolist():
-            if position < self.module.position:
-                continue
-            _, step = self.module.at(position)
-            order = window_order(
-                recipe.seed, recipe.batches.sequences_before(step), recipe.batches.sequences(step), windows
-            )
-            mine = order[self.rank :: self.world_size]
-            yield position, torch.from_numpy(self.corpus.train.gather(mine, recipe.context))
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        module, largest = self.module, 0
+        position = module.next_to_train(module.position)
+        while position < module.total_steps:
+            segment, step = module.at(position)
+            sequences = module.recipe.batches.sequences(step)
+            # The first steps with a batch larger than any before are measured, and no others with them.
+            most = METERED_STEPS if sequences > largest else steps_together(module.model.shape, sequences)
+            if self.one_by_one:
+                most = 1
+            steps = 1
+            while (
+                steps < most
+                and step + steps < segment.stop
+                and module.recipe.batches.sequences(step + steps) == sequences
+            ):
+                steps += 1
+            yield position, steps
+            largest = max(largest, sequences)
+            position = module.next_to_train(position + steps)
 
 
-def loader(batches: JobBatches) -> DataLoader:
-    """No worker processes: gathering a batch from memory costs tens of microseconds."""
-    return DataLoader(batches, batch_size=None, num_workers=0)
+def loader(steps: JobSteps) -> DataLoader:
+    """What Lightning iterates over; batches themselves are gathered by the step that they are for."""
+    return DataLoader(steps, batch_size=None, num_workers=0)

@@ -27,7 +27,7 @@ from scaling.files import remove_parts
 from scaling.job import Job
 from scaling.malloc import keep_freed_memory
 from scaling.model import Decoder
-from scaling.module import JobBatches, Pretraining, loader
+from scaling.module import JobSteps, Pretraining, loader
 from scaling.precision import MASTER
 from scaling.preemption import HeldSignals
 from scaling.records import RunRecord
@@ -99,7 +99,7 @@ def _module(job: Job, recorded: list[int]) -> Pretraining:
     config = job.config
     trainer = config.trainer
     decoder = Decoder(job.shape, config.model.rope_base)
-    module = Pretraining(decoder, job.recipe, trainer.precision, trainer.compile)
+    module = Pretraining(decoder, job.recipe, job.corpus, trainer.precision, trainer.compile)
     module.leave_out(recorded)
     return module
 
@@ -126,7 +126,8 @@ def fit(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     L.seed_everything(config.seed, verbose=False)
     module = _module(job, recorded)
-    batches = JobBatches(module, job.corpus)
+    # Only between steps that Lightning knows of can it be looked at or kept.
+    one_by_one = 0 in (config.trainer.log_every_seconds, config.trainer.checkpoint_every_seconds)
     with warnings.catch_warnings():
         _quieten_lightning()
         trainer = L.Trainer(
@@ -140,7 +141,7 @@ def fit(
             logger=build_logger(config.logger, job.folder, config.name),
             # Ranks are started by scaling.ranks, under Slurm too.
             plugins=[checkpoint.InPlaceIO(), LightningEnvironment()],
-            callbacks=[Branching(job, batches, report, retried, check, signals or HeldSignals()), *callbacks],
+            callbacks=[Branching(job, report, retried, check, signals or HeldSignals()), *callbacks],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -152,7 +153,7 @@ def fit(
         )
         trainer.fit(
             module,
-            train_dataloaders=loader(batches),
+            train_dataloaders=loader(JobSteps(module, one_by_one)),
             ckpt_path=resume_from,
             weights_only=True,
         )

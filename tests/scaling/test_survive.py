@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor
 
 from scaling import ground
 from scaling.attempts import ERROR_LOG, attempt
@@ -133,16 +134,16 @@ def test_a_job_whose_worker_dies_is_tried_once_more(
     tiny_job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int, failed: bool
 ) -> None:
     config, other = tiny_job([2048], name="dies"), tiny_job([2048], name="lives")
-    train = Pretraining.training_step
+    train = Pretraining._optimizer_step
 
-    def deadly(module: Pretraining, batch: Any, index: int) -> None:
+    def deadly(module: Pretraining, position: int, windows: Tensor) -> None:
         marks = list(tmp_path.glob("death*"))
-        if index == 3 and len(marks) < deaths and "dies" in str(module.trainer.default_root_dir):
+        if position == 3 and len(marks) < deaths and "dies" in str(module.trainer.default_root_dir):
             (tmp_path / f"death{len(marks)}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        train(module, batch, index)
+        train(module, position, windows)
 
-    monkeypatch.setattr(Pretraining, "training_step", deadly)
+    monkeypatch.setattr(Pretraining, "_optimizer_step", deadly)
     first, second = run_in_workers([config, other], 1, start="fork")
     assert second is None
     if failed:
