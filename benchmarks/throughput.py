@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -37,6 +38,7 @@ from baseline import Baseline, BaselineRun, write_tokens
 from budget_rows import Row, markdown
 
 from scaling.accounting.flops import train_flops_per_token
+from scaling.block_ops import with_gradients
 from scaling.config import (
     AdamWConfig,
     Branch,
@@ -171,7 +173,7 @@ class BareLoop:
         order = window_order(recipe.seed, self.position * count, count, self.windows)
         batch = torch.from_numpy(corpus.train.gather(order, recipe.context))
         self.optimizer.zero_grad()
-        self.model.loss(batch[:, :-1], batch[:, 1:]).backward()
+        with_gradients(partial(self.model.loss, batch[:, :-1], batch[:, 1:]))
         torch.nn.utils.clip_grad_norm_(self.updated, recipe.optim.grad_clip or 0.0, foreach=True)
         self.optimizer.step()
         self.position += 1

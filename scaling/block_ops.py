@@ -5,13 +5,14 @@ matrix products are PyTorch's and all between two of them is one of `kernels.py`
 the products than in them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses import FakeTensor
 from torch.autograd.graph import increment_version
 
@@ -44,6 +45,8 @@ class HeadTables:
 
     def angles(self, positions: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines of the first positions."""
+        if positions == self.cos_RT.shape[1]:
+            return self.cos_RT, self.sin_RT
         return self.cos_RT[:, :positions].contiguous(), self.sin_RT[:, :positions].contiguous()
 
 
@@ -55,7 +58,7 @@ def head_tables(heads: int, kv_heads: int, cos_TR: Tensor, sin_TR: Tensor) -> He
 
 def embed(tokens_BT: Tensor, weight_VC: Tensor) -> Tensor:
     """The rows of tokens (B, T, C), whose gradients add up in float32."""
-    return _Embed.apply(tokens_BT, weight_VC)
+    return _apply(_Embed, tokens_BT, weight_VC)
 
 
 def add_attention(
@@ -72,7 +75,7 @@ def add_attention(
         tables: of the heads, for at least T positions.
         eps: added to mean squares.
     """
-    return _Attention.apply(x_BTC, norm_C, query, key, value, out, query_norm_S, key_norm_S, tables, eps)
+    return _apply(_Attention, x_BTC, norm_C, query, key, value, out, query_norm_S, key_norm_S, tables, eps)
 
 
 def add_feed_forward(
@@ -80,8 +83,8 @@ def add_feed_forward(
 ) -> Tensor:
     """x + feed-forward(norm x): SwiGLU with a gate (F, C), GELU without. Its derivative is to be taken once."""
     if gate is None:
-        return _GELU.apply(x_BTC, norm_C, up, down, eps)
-    return _SwiGLU.apply(x_BTC, norm_C, gate, up, down, eps)
+        return _apply(_GELU, x_BTC, norm_C, up, down, eps)
+    return _apply(_SwiGLU, x_BTC, norm_C, gate, up, down, eps)
 
 
 def loss(x_BTC: Tensor, norm_C: Tensor, head_VC: Tensor, targets_BT: Tensor, eps: float) -> Tensor:
@@ -89,24 +92,101 @@ def loss(x_BTC: Tensor, norm_C: Tensor, head_VC: Tensor, targets_BT: Tensor, eps
 
     The gradient is made along with the loss.
     """
-    return _Loss.apply(x_BTC, norm_C, head_VC, targets_BT.flatten(), eps, torch.is_grad_enabled())
+    return _apply(
+        _Loss,
+        x_BTC,
+        norm_C,
+        head_VC,
+        targets_BT.flatten(),
+        eps,
+        torch.is_grad_enabled() or _chain is not None,
+    )
+
+
+# --- gradients ---
+
+
+def with_gradients(loss: Callable[[], Tensor], share: float = 1.0) -> Tensor:
+    """The loss of a decoder that is written out, whose parameters' gradients it adds to theirs, times `share`.
+
+    What `loss().backward()` does, without autograd's graph: the operations are a chain, each reads what the one before
+    has made.
+    """
+    global _chain
+    chain = _chain = _Chain()
+    try:
+        with torch.no_grad():
+            value = loss()
+            _chain = None
+            chain.backward(torch.full_like(value, share))
+    finally:
+        _chain = None
+    return value
+
+
+class _Context:
+    """Of an operation done in a chain; as autograd's."""
+
+    saved_tensors: tuple[Tensor, ...]
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        self.saved_tensors = tensors
+
+
+class _Chain:
+    """Operations in the order in which they were done."""
+
+    def __init__(self) -> None:
+        self.links: list[tuple[Any, _Context, tuple[Any, ...]]] = []
+
+    def apply(self, operation: Any, *inputs: Any) -> Tensor:
+        context = _Context()
+        self.links.append((operation, context, inputs))
+        return operation.forward(context, *inputs)
+
+    def backward(self, gradient: Tensor) -> None:
+        """Add to every parameter's gradient, given that of the last operation's result."""
+        while self.links:
+            operation, context, inputs = self.links.pop()
+            gradients = operation.backward(context, gradient)
+            del context
+            for given, made in zip(inputs, gradients, strict=True):
+                if made is None:
+                    continue
+                if isinstance(given, nn.Parameter):
+                    given.grad = made if given.grad is None else given.grad + made
+                    for hook in (given._post_accumulate_grad_hooks or {}).values():
+                        hook(given)
+                else:
+                    gradient = made
+            del gradients, made
+
+
+_chain: _Chain | None = None
+"""What records the operations under way, instead of autograd."""
+
+
+def _apply(operation: Any, *inputs: Any) -> Tensor:
+    return operation.apply(*inputs) if _chain is None else _chain.apply(operation, *inputs)
+
+
+# --- what operations share ---
 
 
 def _run(kernel: Any, *arguments: Any) -> Any:
     """A kernel's result for the given tensors and numbers; 0 for tensors that stand for others' shapes only."""
-    if isinstance(arguments[0], FakeTensor):
+    if type(arguments[0]) is FakeTensor:
         return 0.0
     return kernel(*[_array(x) if isinstance(x, Tensor) else x for x in arguments])
 
 
 def _array(x: Tensor) -> np.ndarray:
     """A tensor's numbers as the kernels take them."""
-    x = x.detach()
-    return (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy()
+    return x.view(torch.uint16).numpy() if x.dtype is torch.bfloat16 else x.numpy()
 
 
 def _wide(gain: Tensor | None) -> Tensor | None:
-    return None if gain is None else gain.float()
+    return None if gain is None else gain.detach().float()
 
 
 # --- embedding ---
@@ -137,7 +217,7 @@ def _rows(x_BTC: Tensor) -> Tensor:
 
 def _normed(x_NC: Tensor, norm_C: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """The normed rows, and the reciprocals (N) of their root mean squares."""
-    u_NC, inverse_N = torch.empty_like(x_NC), torch.empty(len(x_NC))
+    u_NC, inverse_N = torch.empty_like(x_NC), torch.empty(x_NC.shape[0])
     _run(kernels.norm, x_NC, _wide(norm_C), eps, u_NC, inverse_N)
     return u_NC, inverse_N
 
@@ -147,7 +227,7 @@ def _before_norm(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the rows and of the gain, from that of the normed rows; `direct_NC` is the gradient that passed the
     norm by, if any."""
-    dx_NC, dnorm_C = torch.empty_like(x_NC), torch.empty(len(norm_C))
+    dx_NC, dnorm_C = torch.empty_like(x_NC), torch.empty(norm_C.shape[0])
     _run(kernels.norm_backward, du_NC, x_NC, _wide(norm_C), inverse_N, direct_NC, dx_NC, dnorm_C)
     return dx_NC, dnorm_C.to(norm_C.dtype)
 
@@ -167,31 +247,33 @@ class _Attention(torch.autograd.Function):
         u_NC, inverse_N = _normed(x_NC, norm_C, eps)
         stacked = torch.cat((query, key, value))
         qkv = stacked @ u_NC.T
-        o, log_sum = qkv.new_empty(out.shape[1], B * T), torch.empty(tables.heads, B, T)
+        o, softmax = qkv.new_empty(out.shape[1], B * T), torch.empty(2, tables.heads, B, T)
         gains = _wide(query_norm_S), _wide(key_norm_S)
-        _run(kernels.attention, qkv.view(-1, B, T), *tables.angles(T), *gains, eps, o.view(-1, B, T), log_sum)
+        _run(kernels.attention, qkv.view(-1, B, T), *tables.angles(T), *gains, eps, o.view(-1, B, T), softmax)
         ctx.save_for_backward(
-            x_NC, u_NC, inverse_N, norm_C, stacked, out, query_norm_S, key_norm_S, qkv, o, log_sum
+            x_NC, u_NC, inverse_N, norm_C, stacked, out, query_norm_S, key_norm_S, qkv, o, softmax
         )
         ctx.tables, ctx.eps = tables, eps
         return torch.addmm(x_NC, o.T, out.T).view(x_BTC.shape)
 
     @staticmethod
     def backward(ctx: Any, dy_BTC: Tensor) -> tuple[Tensor | None, ...]:
-        x_NC, u_NC, inverse_N, norm_C, stacked, out, query_norm_S, key_norm_S, qkv, o, log_sum = (
+        x_NC, u_NC, inverse_N, norm_C, stacked, out, query_norm_S, key_norm_S, qkv, o, softmax = (
             ctx.saved_tensors
         )
         tables, (B, T, _), dy_NC = ctx.tables, dy_BTC.shape, _rows(dy_BTC)
         dout, do = dy_NC.T @ o.T, out.T @ dy_NC.T
-        dqkv, dgains = torch.empty_like(qkv), torch.empty(2, len(o) // tables.heads)
+        dqkv, dgains = torch.empty_like(qkv), torch.empty(2, o.shape[0] // tables.heads)
         gains = _wide(query_norm_S), _wide(key_norm_S)
         _run(
             kernels.attention_backward, do.view(-1, B, T), qkv.view(-1, B, T), *tables.angles(T), *gains, ctx.eps,
-            o.view(-1, B, T), log_sum, dqkv.view(-1, B, T), *dgains,
+            o.view(-1, B, T), softmax, dqkv.view(-1, B, T), *dgains,
         )  # fmt: skip
         del do
+        queries, joint = o.shape[0], qkv.shape[0]
+        widths = (queries, (joint - queries) // 2, (joint - queries) // 2)
         dx, dnorm = _before_norm(dqkv.T @ stacked, x_NC, norm_C, inverse_N, dy_NC)
-        dquery, dkey, dvalue = (dqkv @ u_NC).split((len(o), *[(len(qkv) - len(o)) // 2] * 2))
+        dquery, dkey, dvalue = (dqkv @ u_NC).split(widths)
         dquery_norm, dkey_norm = (None, None) if query_norm_S is None else dgains.to(out.dtype)
         return (
             dx.view(dy_BTC.shape), dnorm, dquery, dkey, dvalue, dout, dquery_norm, dkey_norm, None, None
@@ -210,8 +292,8 @@ class _SwiGLU(torch.autograd.Function):
         u_NC, inverse_N = _normed(x_NC, norm_C, eps)
         stacked = torch.cat((gate, up))
         gate_up = u_NC @ stacked.T
-        hidden = gate_up.new_empty(len(x_NC), len(gate))
-        _run(kernels.swiglu, gate_up.view(len(x_NC), 2, -1), hidden)
+        hidden = gate_up.new_empty(x_NC.shape[0], gate.shape[0])
+        _run(kernels.swiglu, gate_up.view(x_NC.shape[0], 2, -1), hidden)
         ctx.save_for_backward(x_NC, u_NC, inverse_N, norm_C, stacked, down, gate_up)
         return torch.addmm(x_NC, hidden, down.T).view(x_BTC.shape)
 
@@ -220,7 +302,7 @@ class _SwiGLU(torch.autograd.Function):
         x_NC, u_NC, inverse_N, norm_C, stacked, down, gate_up = ctx.saved_tensors
         dy_NC = _rows(dy_BTC)
         hidden = dy_NC @ down  # its gradient first
-        _run(kernels.swiglu_backward, gate_up.view(len(x_NC), 2, -1), hidden)
+        _run(kernels.swiglu_backward, gate_up.view(x_NC.shape[0], 2, -1), hidden)
         increment_version(
             gate_up
         )  # a second derivative would be of what now stands there: PyTorch refuses it

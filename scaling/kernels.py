@@ -237,18 +237,18 @@ def _turn_back(dy_ST, x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse
 
 
 @kernel
-def attention(qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, log_sum_HBT):
+def attention(qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, softmax_2HBT):
     """Causal attention of normed and rotated queries and keys, in one pass that keeps no weights.
 
     Rows of `qkv_JBT` are coordinates: S for each of H query heads, K key heads and K value heads; of `out_JBT`, S for
-    each query head. `log_sum_HBT`: logarithms of the sums of scores' exponentials. Gains None: without norms. As in
-    Dao et al. (2022), but a query's scores are few enough to stay together.
+    each query head. `softmax_2HBT`: a query's largest score, and one over the sum of exponentials less it. Gains None:
+    without norms. As in Dao et al. (2022), but a query's scores are few enough to stay together.
     """
-    (J, B, T), S, H = qkv_JBT.shape, 2 * cos_RT.shape[0], log_sum_HBT.shape[0]
+    (J, B, T), S, H = qkv_JBT.shape, 2 * cos_RT.shape[0], softmax_2HBT.shape[1]
     K, scale = (J // S - H) // 2, f32(1 / math.sqrt(S))
     Tp, Sp = _up_to_multiple(T, LANES), _up_to_multiple(S, 4)  # zeros at the end change nothing
     q, k, v = np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32)
-    out, scores, row = np.zeros((Sp, Tp), f32), np.zeros((4, Tp), f32), np.zeros(Tp, f32)
+    out, scores = np.zeros((Sp, Tp), f32), np.zeros((4, Tp), f32)
     inverse, over_sums, nothing = np.zeros(T, f32), np.zeros(4, f32), np.zeros(4, f32)
     for b in range(B):
         for h in range(H):
@@ -261,25 +261,26 @@ def attention(qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, l
                 keys = _up_to_multiple(i + 4, LANES)
                 _four_rows(q, i, k, keys, Sp, nothing, scores)
                 for r in range(4):
+                    largest, total = _hide_and_find_largest(scores, r, i + r, keys), f32(0)
                     for t in range(keys):
-                        row[t] = scores[r, t] if t <= i + r else HIDDEN_SCORE
-                    total, largest = _weigh(row, keys)
-                    for t in range(keys):
-                        scores[r, t] = row[t]
+                        weight = exp(scores[r, t] - largest)
+                        scores[r, t] = weight
+                        total += weight
                     over_sums[r] = f32(1) / total
                     if i + r < T:
-                        log_sum_HBT[h, b, i + r] = largest + np.log(total)
+                        softmax_2HBT[0, h, b, i + r] = largest
+                        softmax_2HBT[1, h, b, i + r] = over_sums[r]
                 _four_sums(scores, v, keys, Sp, i, over_sums, out)
             _write(out, out_JBT, h * S, b, S)
 
 
 @kernel
 def attention_backward(
-    dout_JBT, qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, log_sum_HBT,
+    dout_JBT, qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, softmax_2HBT,
     dqkv_JBT, dquery_gain_S, dkey_gain_S,
 ):  # fmt: skip
     """Gradients of `attention`'s projections and gains from that of its output; weights are made once more."""
-    (J, B, T), S, H = qkv_JBT.shape, 2 * cos_RT.shape[0], log_sum_HBT.shape[0]
+    (J, B, T), S, H = qkv_JBT.shape, 2 * cos_RT.shape[0], softmax_2HBT.shape[1]
     K, scale = (J // S - H) // 2, f32(1 / math.sqrt(S))
     Tp, Sp = _up_to_multiple(T, LANES), _up_to_multiple(S, 4)
     q, k, v = np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32)
@@ -291,7 +292,7 @@ def attention_backward(
     )
     weights, dscores, ones = np.zeros((4, Tp), f32), np.zeros((4, Tp), f32), np.ones(4, f32)
     inverse, along = np.zeros(T, f32), np.zeros(T, f32)
-    minus_along, minus_log_sum = np.zeros(Tp, f32), np.zeros(Tp, f32)
+    minus_along, minus_largest = np.zeros(Tp, f32), np.zeros(Tp, f32)
     dquery_gain_S[:] = f32(0)
     dkey_gain_S[:] = f32(0)
     for b in range(B):
@@ -309,14 +310,15 @@ def attention_backward(
                 for t in range(T):
                     minus_along[t] -= dout[s, t] * get(out_JBT, (h * S + s, b, t))
             for t in range(T):
-                minus_log_sum[t] = -log_sum_HBT[h, b, t]
+                minus_largest[t] = -softmax_2HBT[0, h, b, t]
             for i in range(0, T, 4):
                 keys = _up_to_multiple(i + 4, LANES)
-                _four_rows(q, i, k, keys, Sp, minus_log_sum[i : i + 4], weights)
+                _four_rows(q, i, k, keys, Sp, minus_largest[i : i + 4], weights)
                 _four_rows(dout, i, v, keys, Sp, minus_along[i : i + 4], dscores)
                 for r in range(4):
+                    over_sum = softmax_2HBT[1, h, b, min(i + r, T - 1)]
                     for t in range(keys):
-                        weight = exp(weights[r, t])
+                        weight = exp(weights[r, t]) * over_sum
                         if t > i + r:
                             weight = f32(0)
                         weights[r, t] = weight
@@ -357,22 +359,38 @@ def _write(x_ST, x_JBT, row, b, S):
 @kernel
 def _four_rows(x_ST, i, y_ST, keys, S, start_4, out_4T):
     """Rows i to i + 3 of x' y, for the first keys, plus the numbers that each starts from."""
-    for j in range(keys):
-        out_4T[0, j] = start_4[0]
-        out_4T[1, j] = start_4[1]
-        out_4T[2, j] = start_4[2]
-        out_4T[3, j] = start_4[3]
     for s in range(0, S, 4):
         a0, a1, a2, a3 = x_ST[s, i], x_ST[s + 1, i], x_ST[s + 2, i], x_ST[s + 3, i]
         b0, b1, b2, b3 = x_ST[s, i + 1], x_ST[s + 1, i + 1], x_ST[s + 2, i + 1], x_ST[s + 3, i + 1]
         c0, c1, c2, c3 = x_ST[s, i + 2], x_ST[s + 1, i + 2], x_ST[s + 2, i + 2], x_ST[s + 3, i + 2]
         d0, d1, d2, d3 = x_ST[s, i + 3], x_ST[s + 1, i + 3], x_ST[s + 2, i + 3], x_ST[s + 3, i + 3]
-        for j in range(keys):
-            y0, y1, y2, y3 = y_ST[s, j], y_ST[s + 1, j], y_ST[s + 2, j], y_ST[s + 3, j]
-            out_4T[0, j] += a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
-            out_4T[1, j] += b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
-            out_4T[2, j] += c0 * y0 + c1 * y1 + c2 * y2 + c3 * y3
-            out_4T[3, j] += d0 * y0 + d1 * y1 + d2 * y2 + d3 * y3
+        if s == 0:
+            for j in range(keys):
+                y0, y1, y2, y3 = y_ST[s, j], y_ST[s + 1, j], y_ST[s + 2, j], y_ST[s + 3, j]
+                out_4T[0, j] = start_4[0] + a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
+                out_4T[1, j] = start_4[1] + b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
+                out_4T[2, j] = start_4[2] + c0 * y0 + c1 * y1 + c2 * y2 + c3 * y3
+                out_4T[3, j] = start_4[3] + d0 * y0 + d1 * y1 + d2 * y2 + d3 * y3
+        else:
+            for j in range(keys):
+                y0, y1, y2, y3 = y_ST[s, j], y_ST[s + 1, j], y_ST[s + 2, j], y_ST[s + 3, j]
+                out_4T[0, j] += a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
+                out_4T[1, j] += b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
+                out_4T[2, j] += c0 * y0 + c1 * y1 + c2 * y2 + c3 * y3
+                out_4T[3, j] += d0 * y0 + d1 * y1 + d2 * y2 + d3 * y3
+
+
+@passing_nan
+def _hide_and_find_largest(scores_4T, row, last, keys):
+    """The largest score of a query, whose scores of keys after the last one are hidden."""
+    largest = HIDDEN_SCORE
+    for t in range(keys):
+        score = scores_4T[row, t]
+        if t > last:
+            score = HIDDEN_SCORE
+        scores_4T[row, t] = score
+        largest = _larger(largest, score)
+    return largest
 
 
 @kernel

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.recipe import processor_runtime
 from scaling.accounting.shape import ModelShape
+from scaling.block_ops import with_gradients
 from scaling.corpus import TokenCorpus
 from scaling.corpus.batches import window_order
 from scaling.model import Decoder, next_token_loss
@@ -166,32 +168,26 @@ class Pretraining(L.LightningModule):
 
         parts = windows.split(self.recipe.micro_batch_sequences)
         optimizer.zero_grad()
-        total = torch.zeros((), device=self.device)
+        total: Any = 0.0
         # Of several ranks each has an equal share of the batch: the mean of their gradients is the batch's. Replicas
         # (DDP) take it once a step; sharded ones with every part, whose gradient no rank could keep whole.
         alone: Any = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
         for index, part in enumerate(parts):
-            loss = self._loss(part[:, :-1], part[:, 1:])
-            if len(parts) > 1:
-                loss = loss * (len(part) / len(windows))
-            if self.model.written_out:
-                loss.backward()  # no other process, no scaling of gradients: nothing for Lightning to do around it
-                total += loss.detach()
-                continue
-            with alone() if index + 1 < len(parts) else nullcontext():
-                self.manual_backward(loss)
-            total += loss.detach()
+            share, inputs, targets = len(part) / len(windows), part[:, :-1], part[:, 1:]
+            if (
+                self.model.written_out
+            ):  # no other process, no scaling of gradients: nothing for Lightning to do
+                loss = with_gradients(partial(self.model.loss, inputs, targets), share)
+            else:
+                loss = next_token_loss(self._forward(inputs), targets)
+                with alone() if index + 1 < len(parts) else nullcontext():
+                    self.manual_backward(loss * share)
+            total += loss.detach() * share
         if self.recipe.optim.grad_clip is not None:
             updated = [p for group in optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(updated, self.recipe.optim.grad_clip, foreach=True)
         optimizer.step()
         self._pending.append((position, total))
-
-    def _loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        """Mean nats a token. Sharded and compiled models are reached through their forward alone."""
-        if self.model.written_out:
-            return self.model.loss(inputs_BT, targets_BT)
-        return next_token_loss(self._forward(inputs_BT), targets_BT)
 
     def flush_losses(self) -> None:
         """Bring the losses of the last steps from the device: one synchronisation for many steps.

@@ -47,7 +47,7 @@ def attention(t: Tensors) -> Op:
         reads=("x",),
         makes={"x1": stream},
         keeps=("x",),
-        extra=normed + stacked + joint + output + STATISTIC_BYTES * N * H,
+        extra=normed + stacked + joint + output + 2 * STATISTIC_BYTES * N * H,
         weight_gradient=t.weight_gradient(gradients / e),
         cast_gradient=gradients if t.casts_gradients else 0,
         backward_workspace=max(backward) - stream - gradients,
