@@ -1,5 +1,8 @@
 """The decoder written out for a processor against the decoder composed of PyTorch's operations."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,11 +33,14 @@ def shapes(draw: st.DrawFn) -> ModelShape:
     )
 
 
-def loss_and_gradients(model: Decoder, windows: Tensor) -> list[Tensor]:
+def loss_and_gradients(model: Decoder, windows: Tensor, autograd: bool = True) -> list[Tensor]:
     model.zero_grad()
-    loss = model.loss(windows[:, :-1], windows[:, 1:])
-    loss.backward()
-    return [loss.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
+    loss = partial(model.loss, windows[:, :-1], windows[:, 1:])
+    if autograd:
+        (value := loss()).backward()
+    else:
+        value = block_ops.with_gradients(loss)
+    return [value.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
 
 
 def errors(shape: ModelShape, dtype: torch.dtype, cut: int = 0) -> tuple[float, float]:
@@ -50,7 +56,7 @@ def errors(shape: ModelShape, dtype: torch.dtype, cut: int = 0) -> tuple[float, 
     reference.load_state_dict(model.state_dict())
     exact, composed = loss_and_gradients(reference, windows), loss_and_gradients(model, windows)
     model.write_out()
-    return worst(loss_and_gradients(model, windows), exact), worst(composed, exact)
+    return worst(loss_and_gradients(model, windows, autograd=False), exact), worst(composed, exact)
 
 
 def worst(ours: list[Tensor], reference: list[Tensor]) -> float:
@@ -78,6 +84,64 @@ def test_rounding_is_that_of_the_precision(dtype: torch.dtype, error: float, kv_
     )
     ours, _ = errors(shape, dtype)
     assert ours < error
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_without_autograds_graph_are_those_with_it(dtype: torch.dtype) -> None:
+    shape = decoder_shape(width=32, depth=2, heads=4, kv_heads=2, vocab_size=50, context=32, qk_norm=True)
+    model = Decoder(replace(shape, tied_head=False)).to(dtype)
+    model.write_out()
+    windows = torch.randint(50, (4, 33))
+    with_graph = loss_and_gradients(model, windows)
+    without = loss_and_gradients(model, windows, autograd=False)
+    for a, b in zip(with_graph, without, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_gradients_of_parts_of_a_batch_add_up() -> None:
+    shape = decoder_shape(width=32, depth=1, heads=4, kv_heads=4, vocab_size=50, context=32, tied_head=True)
+    model = Decoder(shape)
+    model.write_out()
+    windows = torch.randint(50, (4, 33))
+    whole = loss_and_gradients(model, windows)[1:]
+    model.zero_grad()
+    for part in windows.split(1):
+        block_ops.with_gradients(partial(model.loss, part[:, :-1], part[:, 1:]), 0.25)
+    for a, p in zip(whole, model.parameters(), strict=True):
+        torch.testing.assert_close(a, p.grad, rtol=1e-4, atol=1e-7)
+
+
+def test_a_loss_that_fails_leaves_autograd_as_it_was() -> None:
+    def fail() -> Tensor:
+        raise RuntimeError("no loss")
+
+    with pytest.raises(RuntimeError, match="no loss"):
+        block_ops.with_gradients(fail)
+    model = Decoder(decoder_shape(width=16, depth=1, heads=2, kv_heads=2, vocab_size=30, context=16))
+    model.write_out()
+    windows = torch.randint(30, (2, 17))
+    model.loss(windows[:, :-1], windows[:, 1:]).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_a_second_derivative_is_refused_and_not_wrong() -> None:
+    model = Decoder(decoder_shape(width=16, depth=1, heads=2, kv_heads=2, vocab_size=30, context=16))
+    model.write_out()
+    windows = torch.randint(30, (2, 17))
+    loss = model.loss(windows[:, :-1], windows[:, 1:])
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_what_is_not_a_number_stays_that() -> None:
+    """A run that diverges has to show it."""
+    model = Decoder(decoder_shape(width=16, depth=1, heads=2, kv_heads=2, vocab_size=30, context=16))
+    model.write_out()
+    windows = torch.randint(30, (2, 17))
+    with torch.no_grad():
+        model.blocks[0].ffn.down.weight[0, 0] = float("nan")
+        assert torch.isnan(model.loss(windows[:, :-1], windows[:, 1:]))
 
 
 def test_the_last_chunk_of_a_loss_may_be_short(monkeypatch: pytest.MonkeyPatch) -> None:
