@@ -142,25 +142,29 @@ class Pretraining(L.LightningModule):
             self.model.write_out()  # in the weights' own precision, which the optimizer has just set
         return optimizer
 
-    def windows(self, position: int) -> Tensor:
-        """This rank's share of a step's batch: tokens (B, T + 1), gathered in tens of microseconds."""
+    def batches(self, position: int, steps: int) -> Iterator[Tensor]:
+        """This rank's share of the batches of some steps of one size, windows of tokens (B, T + 1)."""
         recipe = self.recipe
         _, step = self.at(position)
         before, sequences = recipe.batches.sequences_before(step), recipe.batches.sequences(step)
-        order = window_order(recipe.seed, before, sequences, self.tokens.windows(recipe.context))
-        mine = order[self.trainer.global_rank :: self.trainer.world_size]
-        return torch.from_numpy(self.tokens.gather(mine, recipe.context)).to(self.device)
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        # Batches follow one another through the corpus: the order of several is found at the price of one.
+        order = window_order(recipe.seed, before, steps * sequences, self.tokens.windows(recipe.context))
+        for batch in order.reshape(steps, sequences):
+            yield torch.from_numpy(self.tokens.gather(batch[rank::ranks], recipe.context)).to(self.device)
 
     def training_step(self, batch: tuple[int, int], batch_idx: int) -> None:
         """Some optimizer steps, which are one to Lightning: it takes its time for each of what it calls a batch."""
         first, steps = batch
         assert first == self.position, f"step {first} arrived at position {self.position}"
-        for position in range(first, first + steps):
-            self._optimizer_step(position, self.windows(position))
-            self.position += 1
+        # What is written out needs nothing of autograd, not even to count changes of tensors.
+        with torch.inference_mode() if self.model.written_out else nullcontext():
+            for windows in self.batches(first, steps):
+                self._optimizer_step(windows)
+                self.position += 1
 
-    def _optimizer_step(self, position: int, windows: Tensor) -> None:
-        segment, step = self.at(position)
+    def _optimizer_step(self, windows: Tensor) -> None:
+        segment, step = self.at(self.position)
         optimizer: Any = self.optimizers()
         fraction = self.recipe.lr_fraction(segment, step)
         for group in optimizer.param_groups:
@@ -187,7 +191,7 @@ class Pretraining(L.LightningModule):
             updated = [p for group in optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(updated, self.recipe.optim.grad_clip, foreach=True)
         optimizer.step()
-        self._pending.append((position, total))
+        self._pending.append((self.position, total))
 
     def flush_losses(self) -> None:
         """Bring the losses of the last steps from the device: one synchronisation for many steps.

@@ -136,12 +136,12 @@ def test_a_job_whose_worker_dies_is_tried_once_more(
     config, other = tiny_job([2048], name="dies"), tiny_job([2048], name="lives")
     train = Pretraining._optimizer_step
 
-    def deadly(module: Pretraining, position: int, windows: Tensor) -> None:
+    def deadly(module: Pretraining, windows: Tensor) -> None:
         marks = list(tmp_path.glob("death*"))
-        if position == 3 and len(marks) < deaths and "dies" in str(module.trainer.default_root_dir):
+        if module.position == 3 and len(marks) < deaths and "dies" in str(module.trainer.default_root_dir):
             (tmp_path / f"death{len(marks)}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        train(module, position, windows)
+        train(module, windows)
 
     monkeypatch.setattr(Pretraining, "_optimizer_step", deadly)
     first, second = run_in_workers([config, other], 1, start="fork")
