@@ -56,7 +56,7 @@ from scaling.corpus.tokens import TokenArray
 from scaling.job import Job
 from scaling.meters import cpu_name
 from scaling.model import Decoder
-from scaling.optim import build_optimizer
+from scaling.optim import build_optimizer, clip_gradients
 from scaling.pretrain import fit
 
 SHAPES = {"s1": (64, 2, 128, 16), "s2": (128, 4, 256, 8), "s3": (256, 6, 256, 8), "s4": (384, 8, 256, 8)}
@@ -167,6 +167,7 @@ class BareLoop:
         self.windows = job.corpus.train.windows(recipe.context)
         self.position = 0
 
+    @torch.inference_mode()
     def __call__(self) -> None:
         recipe, corpus = self.job.recipe, self.job.corpus
         count = recipe.batches.sequences(self.position)
@@ -174,7 +175,7 @@ class BareLoop:
         batch = torch.from_numpy(corpus.train.gather(order, recipe.context))
         self.optimizer.zero_grad()
         with_gradients(partial(self.model.loss, batch[:, :-1], batch[:, 1:]))
-        torch.nn.utils.clip_grad_norm_(self.updated, recipe.optim.grad_clip or 0.0, foreach=True)
+        clip_gradients(self.updated, recipe.optim.grad_clip or 0.0)
         self.optimizer.step()
         self.position += 1
 

@@ -21,7 +21,7 @@ from scaling.block_ops import with_gradients
 from scaling.corpus import TokenCorpus
 from scaling.corpus.batches import window_order
 from scaling.model import Decoder, next_token_loss
-from scaling.optim import build_optimizer
+from scaling.optim import build_optimizer, clip_gradients
 from scaling.recipe import Recipe
 from scaling.sharding import FullyShardedStrategy
 from scaling.trunk import Segment, steps_trained
@@ -189,7 +189,10 @@ class Pretraining(L.LightningModule):
             total += loss.detach() * share
         if self.recipe.optim.grad_clip is not None:
             updated = [p for group in optimizer.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(updated, self.recipe.optim.grad_clip, foreach=True)
+            if self.model.written_out:
+                clip_gradients(updated, self.recipe.optim.grad_clip)
+            else:
+                torch.nn.utils.clip_grad_norm_(updated, self.recipe.optim.grad_clip, foreach=True)
         optimizer.step()
         self._pending.append((self.position, total))
 

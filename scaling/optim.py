@@ -92,6 +92,14 @@ def _move_gradient(master: nn.Parameter, weight: torch.Tensor) -> None:
     weight.grad = None
 
 
+def clip_gradients(parameters: list[nn.Parameter], most: float) -> None:
+    """Scale gradients so that their joint norm is `most`, where it is more: `torch.nn.utils.clip_grad_norm_` of plain
+    tensors of one dtype on one device, without its sorting them by those."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp_(max=1.0))
+
+
 def state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """The tensors that an optimizer keeps between steps."""
     if isinstance(optimizer, MasterWeights):

@@ -9,7 +9,7 @@ from scaling.config import TrainerConfig
 
 MASTER = "bf16-master"
 """Weights, activations and products in bfloat16; the optimizer updates a float32 copy of the weights."""
-MASTER_LEAST_WIDTH = 64
+MASTER_LEAST_WIDTH = 48
 """Narrowest model that `auto` trains so, on a processor with AVX-512 BF16: from here on it is no slower at any batch
 tried, below it small products lose at small ones (`benchmarks/precision.py`)."""
 

@@ -5,7 +5,7 @@ import torch
 
 from scaling.config import MuonConfig
 from scaling.muon import Muon, orthogonalise
-from scaling.optim import MuonWithAdamW, build_optimizer
+from scaling.optim import MuonWithAdamW, build_optimizer, clip_gradients
 
 SHAPES = [(16, 16), (40, 16), (16, 40), (16, 16), (40, 16), (8, 24)]
 
@@ -75,3 +75,16 @@ def test_products_follow_the_precision() -> None:
         muon = optimizer.parts[0]
         assert isinstance(muon, Muon)
         assert muon.dtype is dtype
+
+
+@pytest.mark.parametrize("most", [0.1, 1e3])
+def test_clipping_is_pytorchs(most: float) -> None:
+    parameters = [torch.nn.Parameter(torch.randn(shape)) for shape in ((3, 4), (5,), (2, 2))]
+    for p in parameters:
+        p.grad = torch.randn_like(p)
+    twins = [torch.nn.Parameter(p.detach().clone()) for p in parameters]
+    for p, twin in zip(parameters, twins, strict=True):
+        twin.grad = p.grad.clone()
+    clip_gradients(parameters, most)
+    torch.nn.utils.clip_grad_norm_(twins, most)
+    assert all(torch.equal(p.grad, twin.grad) for p, twin in zip(parameters, twins, strict=True))
