@@ -53,9 +53,10 @@ from scaling.corpus import TokenCorpus, prepare
 from scaling.corpus.batches import window_order
 from scaling.corpus.config import BytesTokenizer, LexiconCorpus
 from scaling.corpus.tokens import TokenArray
-from scaling.job import Job
+from scaling.job import Job, resolve_shape
 from scaling.meters import cpu_name
 from scaling.model import Decoder
+from scaling.module import steps_together
 from scaling.optim import build_optimizer, clip_gradients
 from scaling.pretrain import fit
 
@@ -216,7 +217,10 @@ def measure(
     shape: str, vocab_size: int, optim: str, seconds: float, folder: Path, nanogpt: Path | None
 ) -> Measured:
     width, depth, context, sequences = SHAPES[shape]
-    steps = WARM_STEPS + max(MIN_PAIRS, int(seconds / STEP_SECONDS[shape] * (256 / vocab_size) ** 0.2))
+    pairs = max(MIN_PAIRS, int(seconds / STEP_SECONDS[shape] * (256 / vocab_size) ** 0.2))
+    config = job_config(shape, vocab_size, pairs, folder, optim)
+    together = steps_together(resolve_shape(config, vocab_size), sequences)
+    steps = WARM_STEPS + together * int(pairs / together**0.5)
     config = job_config(shape, vocab_size, steps, folder, optim)
     job = Job(config, corpus_of(config, vocab_size))
     job.folder.mkdir(parents=True, exist_ok=True)
