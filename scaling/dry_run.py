@@ -3,7 +3,6 @@
 import math
 import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from contextlib import suppress
@@ -20,7 +19,9 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.timing import step_time
+from scaling.admission import Admission, Demand, run_through
 from scaling.display import format_count, format_seconds
+from scaling.gpus import GPU_MEMORY_SHARE, demand, gpu_bytes, runtime_device, visible_gpus
 from scaling.job import Job
 from scaling.placement import Placement
 from scaling.planned_facts import predicted_memory
@@ -41,28 +42,10 @@ STATE_BYTES_PER_PARAM = 12
 # --- what fits -----------------------------------------------------------------------------------------
 
 
-def runtime_device(accelerator: str) -> str:
-    """Where runs will be trained: cpu, cuda or mps. Imports no torch and opens no device."""
-    if accelerator in ("gpu", "cuda"):
-        return "cuda"
-    if accelerator == "auto":
-        return "cuda" if gpu_memory_bytes() is not None else "cpu"
-    return accelerator
-
-
-def gpu_memory_bytes() -> int | None:
-    """Memory of the first NVIDIA GPU, bytes; None without one."""
-    ask = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    with suppress(OSError, subprocess.SubprocessError, ValueError, IndexError):
-        lines = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=30).stdout.split()
-        return int(lines[0]) * 2**20
-    return None
-
-
 def memory_bytes(device: str) -> int | None:
-    """Memory that runs can have: all of a GPU's; what the machine has available. None: not known."""
+    """Memory that runs can have: the roomiest GPU's; what the machine has available. None: not known."""
     if device == "cuda":
-        return gpu_memory_bytes()
+        return max((gpu.room_bytes for gpu in visible_gpus()), default=None)
     with suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -92,6 +75,14 @@ def refuse_what_does_not_fit(
     Raises:
         ValueError: one line with what does not fit, how much there is, and the remedy.
     """
+    if where.gpus and jobs:
+        devices = jobs[0].job.config.trainer.devices
+        if devices > len(where.gpus):
+            raise ValueError(
+                f"trainer.devices={devices}: GPUs here: {len(where.gpus)}; "
+                f"set trainer.devices={len(where.gpus)} or less"
+            )
+        memory = sorted((gpu.room_bytes for gpu in where.gpus), reverse=True)[devices - 1]
     if memory is not None:
         sharing = min(where.at_once, len(jobs)) if device == "cpu" and where.here else 1
         # On the CPU all ranks of a run share the memory.
@@ -133,8 +124,13 @@ def refuse_what_does_not_fit(
 
 
 def peak_bytes(job: Job, device: str) -> int:
-    """Predicted peak memory of a job: that of its longest run, whose batch is the largest."""
-    return predicted_memory(job, len(job.tokens) - 1, device)
+    """Most memory that a job takes, as predicted: that of its longest run, whose batch is the largest."""
+    return _run_bytes(job, len(job.tokens) - 1, device)
+
+
+def _run_bytes(job: Job, run: int, device: str) -> int:
+    """On a GPU all that a run's process takes of it; elsewhere what training takes."""
+    return gpu_bytes(job, run) if device == "cuda" else predicted_memory(job, run, device)
 
 
 def _micro_batch_that_fits(job: Job, device: str, memory: int) -> int | None:
@@ -248,10 +244,30 @@ def job_seconds(job: Job, per_token: float) -> list[float]:
 
 def makespan(seconds: list[float], workers: int) -> float:
     """When the last of these jobs ends, if each goes to the first free worker, in this order."""
-    free = [0.0] * workers
-    for job in seconds:
-        free[free.index(min(free))] += job
-    return max(free)
+    return run_through(Admission(demands=(Demand(),) * len(seconds)), seconds, workers)[0]
+
+
+def time_at_once(seconds: list[float], where: Placement, demands: tuple[Demand, ...]) -> str:
+    """How long jobs take, each started when it may be, in words.
+
+    How much jobs that share a GPU slow each other is not predicted: the time lies between not at all, and as much as
+    if they took turns. `demands`: what each takes of the launcher's GPUs; none: it starts them whatever they take.
+    """
+    at_once = min(where.at_once, len(seconds))
+    if not demands:
+        return f"{format_seconds(makespan(seconds, at_once))} with {at_once} at once"
+    sharing = Admission(demands=demands, gpus=where.gpus)
+    if any(sharing.refusal(job) for job in range(len(seconds))):
+        return "and not all fit"
+    turns = replace(sharing, demands=tuple(replace(each, alone=True) for each in demands))
+    shortest, most = run_through(sharing, seconds, at_once)
+    longest, _ = run_through(turns, seconds, at_once)
+    if most == 1 or shortest == longest:
+        return f"{format_seconds(shortest)} with {most} at once"
+    return (
+        f"{format_seconds(shortest)} to {format_seconds(longest)} with up to {most} at once, by how much those that "
+        "share a GPU slow each other"
+    )
 
 
 # --- what is printed -----------------------------------------------------------------------------------
@@ -265,7 +281,8 @@ def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", where: Pla
     waiting = [job for job in planned if not all(records[job.name])]
     memory = memory_there(where, device)
     if config.hardware.name != "auto":
-        device, memory = "cuda", round(get_device(config.hardware.name).memory_bytes)
+        device, memory = "cuda", round(GPU_MEMORY_SHARE * get_device(config.hardware.name).memory_bytes)
+        where = replace(where, gpus=())  # those of this machine
     free = shutil.disk_usage(
         next(p for p in (config.folder, *config.folder.resolve().parents) if p.exists())
     ).free
@@ -285,7 +302,7 @@ def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", where: Pla
                 left += times[run]
                 left_flops += job.job.flops_spent[run]
             bytes_ = predicted_memory(job.job, run, device)
-            too_large = memory is not None and bytes_ > memory
+            too_large = memory is not None and _run_bytes(job.job, run, device) > memory
             table.add_row(
                 "–" if budget is None else f"{budget:.2g}",
                 format_count(job.job.params_total),
@@ -312,14 +329,17 @@ def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", where: Pla
     )
     if waiting:
         disk = sum(disk_bytes(job.job) for job in waiting)
-        at_once = min(where.at_once, len(waiting))
+        demands = tuple(demand(job.job, where.gpus) for job in waiting) if where.gpus else ()
+        how_long = time_at_once(jobs_seconds, where, demands)
         console.print(
-            f"time: {format_seconds(sum(jobs_seconds))} of job time, {format_seconds(makespan(jobs_seconds, at_once))} "
-            f"with {at_once} at once (speed: {source})",
+            f"time: {format_seconds(sum(jobs_seconds))} of job time, {how_long} (speed: {source})",
             highlight=False,
         )
         there = "not known" if memory is None else f"{memory / 2**20:,.0f} MiB"
         whose = "all runs at once" if device == "cpu" and where.here else "each run"
+        if where.gpus:
+            there = " and ".join(f"{gpu.room_bytes / 2**20:,.0f} MiB" for gpu in where.gpus)
+            whose = "the runs on a GPU together"
         console.print(
             f"memory: {there} for {whose}; disk: up to {disk / 2**20:,.1f} MiB of {free / 2**20:,.0f} free",
             highlight=False,

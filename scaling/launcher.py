@@ -2,6 +2,9 @@
 
 Two one-thread jobs beat one two-thread job on small models, whose products are too small to share out. Workers
 live for the whole sweep, so that torch and Lightning are imported once in each and not once a job.
+
+On GPUs, jobs also wait for memory (`scaling/admission.py`). Each has a worker of its own, which sees its GPUs alone:
+only the end of a process gives back all that it held of one.
 """
 
 import logging
@@ -10,6 +13,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,16 +26,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from scaling.preemption import PREEMPTED, SIGNALS
 
 if TYPE_CHECKING:
+    from scaling.admission import Admission, Gpu
     from scaling.config import TrainConfig
 
 log = logging.getLogger(__name__)
+
+EXIT_SECONDS = 30.0
+"""Time that a worker has to end by itself, its ranks included, before it is killed."""
 
 
 class LocalLauncher(Launcher):
     """Runs jobs in worker processes; one that fails or dies is reported and stops none of the others."""
 
     def __init__(self, workers: int | None = None) -> None:
-        """`workers`: jobs at once; None: the machine's cores over the threads of a job."""
+        """`workers`: most jobs at once; None: the machine's cores over the threads of a job."""
         self.workers = workers
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -39,10 +47,15 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from scaling.config import load
+        from scaling.gpus import admission, gpus_for
 
         configs = [self._compose(list(overrides)) for overrides in job_overrides]
-        count = min(self.workers or default_workers(configs[0]) if configs else 1, max(1, len(configs)))
-        results = run_in_workers([load(config) for config in configs], count)
+        if not configs:
+            return []
+        jobs = [load(config) for config in configs]
+        gpus = gpus_for(jobs[0].trainer.accelerator)
+        count = min(self.workers or default_workers(configs[0], gpus), len(jobs))
+        results = run_in_workers(jobs, count, admission=admission(jobs, gpus))
         returns = []
         for config, overrides, error in zip(configs, job_overrides, results, strict=True):
             result = JobReturn()
@@ -71,9 +84,12 @@ def _leaf_keys(config: DictConfig) -> set[str]:
     return set(known_keys(config)) - groups
 
 
-def default_workers(config: DictConfig) -> int:
-    """Jobs at once: available cores over threads a job, all its ranks together; on a GPU, one."""
-    if config.trainer.accelerator in ("gpu", "cuda", "mps"):
+def default_workers(config: DictConfig, gpus: "Sequence[Gpu]" = ()) -> int:
+    """Most jobs at once: available cores over threads a job, all its ranks together; on a GPU of unknown memory, one.
+
+    `gpus`: those whose memory is known, by which fewer may be admitted.
+    """
+    if config.trainer.accelerator in ("gpu", "cuda", "mps") and not gpus:
         return 1
     return max(1, cores() // (config.trainer.devices * (config.trainer.threads or 1)))
 
@@ -83,41 +99,64 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_in_workers(jobs: "list[TrainConfig]", count: int, start: str = "spawn") -> list[str | None]:
+def run_in_workers(
+    jobs: "list[TrainConfig]", count: int, start: str = "spawn", admission: "Admission | None" = None
+) -> list[str | None]:
     """Train each job in one of `count` worker processes; returns an error message or None for each.
+
+    Jobs are taken in their order; one that `admission` does not let start yet waits while later ones do, and one
+    that it never would is refused before any starts. None: all may start.
 
     A job whose worker dies is tried once more, from its last checkpoint, before any other; one that was asked to end
     is started again as often as that happens. When this process is itself asked to end, so are its workers, and it
     waits for their checkpoints. `start`: how processes are made; "fork" only where this process holds no device and
     no threads.
     """
+    from scaling.admission import Admission, Demand
+
+    admission = admission or Admission(demands=(Demand(),) * len(jobs))
     context: Any = multiprocessing.get_context(start)
     waiting = deque(range(len(jobs)))
     results: list[str | None] = ["not started"] * len(jobs)
+    running: dict[int, tuple[int, ...]] = {}  # the GPUs of each job under way
     busy: dict[Connection, tuple[int, Any]] = {}
     idle: list[tuple[Connection, Any]] = []
     notes: dict[int, str] = {}  # jobs whose worker has died, and of what
 
-    def start_worker() -> tuple[Connection, Any]:
+    def start_worker(gpu_names: list[str]) -> tuple[Connection, Any]:
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs,), daemon=True)
+        process = context.Process(target=_work, args=(theirs, gpu_names), daemon=True)
         process.start()
         theirs.close()
         return ours, process
 
+    for index, config in enumerate(jobs):
+        if (reason := admission.refusal(index)) is not None:
+            log.error("%s failed: %s", config.name, reason)
+            results[index] = reason
+            waiting.remove(index)
     try:
         while waiting or busy:
-            while waiting and len(busy) < count:
-                connection, process = idle.pop() if idle else start_worker()
-                index = waiting.popleft()
+            while len(busy) < count and (found := admission.first(waiting, running)) is not None:
+                index, gpus = found
+                waiting.remove(index)
+                running[index] = gpus
+                if idle and not gpus:
+                    connection, process = idle.pop()
+                else:
+                    connection, process = start_worker([admission.gpus[gpu].name for gpu in gpus])
                 connection.send((jobs[index], notes.get(index)))
                 busy[connection] = (index, process)
             for ready in wait(list(busy)):
                 connection = cast("Connection", ready)
                 index, process = busy.pop(connection)
+                on_gpu = bool(running.pop(index))
                 try:
                     results[index] = connection.recv()
-                    idle.append((connection, process))
+                    if on_gpu:
+                        _end(connection, process)
+                    else:
+                        idle.append((connection, process))
                     if results[index] == PREEMPTED:
                         log.warning("%s: asked to end; goes on from its last checkpoint", jobs[index].name)
                         waiting.appendleft(index)
@@ -146,10 +185,25 @@ def run_in_workers(jobs: "list[TrainConfig]", count: int, start: str = "spawn") 
     return results
 
 
-def _work(connection: Connection) -> None:
-    """A worker: trains the jobs it is sent until the pipe closes."""
+def _end(connection: Connection, process: Any) -> None:
+    """End a worker that has no job: what it held is free when this returns."""
+    with suppress(OSError):  # it has ended already
+        connection.send(None)
+    process.join(EXIT_SECONDS)
+    process.kill()
+    process.join()
+    connection.close()
+
+
+def _work(connection: Connection, gpu_names: list[str]) -> None:
+    """A worker: trains the jobs it is sent until it is sent None or the pipe closes.
+
+    `gpu_names`: the GPUs that it sees, if not all, as CUDA_VISIBLE_DEVICES names them.
+    """
     import signal
 
+    if gpu_names:  # before CUDA looks
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpu_names)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep decides; it ends its workers
     for signum in SIGNALS:  # a forked worker has its parent's
         signal.signal(signum, signal.SIG_DFL)
@@ -161,6 +215,8 @@ def _work(connection: Connection) -> None:
                     return  # it was killed, and a sibling still holds its end of the pipe
             job = connection.recv()
         except EOFError:
+            return
+        if job is None:
             return
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, at import
         from scaling.attempts import attempt

@@ -10,6 +10,8 @@ from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+from scaling.planned_facts import GPU_PROBE_WIDTHS
+
 
 class LiveBytes(TorchDispatchMode):
     """Counts the bytes of live tensor storages, and their peak, while the mode is on.
@@ -79,7 +81,7 @@ def matmul_peak(device: str, precision: str, threads: int) -> float:
     """
     dtype = torch.float32 if precision == "32-true" else torch.bfloat16
     best = 0.0
-    sizes = (512, 1024) if device == "cpu" else (4096, 8192)
+    sizes = (512, 1024) if device == "cpu" else GPU_PROBE_WIDTHS
     for size in sizes:
         a = torch.randn(size, size, device=device, dtype=dtype)
         for _ in range(4):

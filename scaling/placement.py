@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from scaling.admission import Gpu
 from scaling.launcher import cores, default_workers
 
 PROCESS_BYTES = 2**29
@@ -18,13 +19,15 @@ class Placement:
     """Where the jobs of a sweep run."""
 
     at_once: int
-    """Jobs at once; where a cluster decides, the most that it is asked for."""
+    """Jobs at once, at most; where a cluster decides, the most that it is asked for."""
     here: bool
     """Whether on this machine, whose memory they then share."""
     memory_bytes: int | None = None
     """What each job asks for where it does not run here, less what its process takes; None: the cluster decides."""
     remedy: str = ""
     """What to write where they do not fit, beside smaller runs."""
+    gpus: tuple[Gpu, ...] = ()
+    """GPUs to which the launcher admits jobs by their memory; none: `at_once` alone decides."""
 
 
 EXTRAS = {"joblib": "joblib", "submitit": "slurm", "ray": "ray"}
@@ -81,7 +84,13 @@ def placement(config: DictConfig) -> Placement:
             address, each = ray["init"].get("address"), ray["remote"].get("num_cpus") or 1
             return Placement(at_once=max(1, math.floor(cores() / each)), here=address in (None, "local"))
         case "scaling_simulator", _:
-            workers = launcher.get("workers") or default_workers(config)
-            return Placement(at_once=workers, here=True, remedy="hydra.launcher.workers=1" * (workers > 1))
+            from scaling.gpus import gpus_for
+
+            gpus = gpus_for(config.trainer.accelerator)
+            workers = launcher.get("workers") or default_workers(config, gpus)
+            sharing = workers > 1 and not gpus  # on a GPU a job that does not fit waits for the others
+            return Placement(
+                at_once=workers, here=True, remedy="hydra.launcher.workers=1" * sharing, gpus=gpus
+            )
         case _:  # one after another, as Hydra's basic launcher does
             return Placement(at_once=1, here=True)

@@ -1,13 +1,17 @@
 """What is known of a run before it trains: the half of its record that follows from the plan. Imports no torch."""
 
+from dataclasses import replace
 from typing import Any
 
 from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.layout import Layout
-from scaling.accounting.memory import training_memory
+from scaling.accounting.memory import ALLOCATOR_SLACK, MemoryEstimate, training_memory
 from scaling.accounting.params import count_params
 from scaling.accounting.recipe import Runtime, TrainingRecipe, processor_runtime
 from scaling.job import Job, code_version
+
+GPU_PROBE_WIDTHS = (4096, 8192)
+"""Widths of the square matrices whose products `scaling/meters.py` times on a GPU, at the end of a run."""
 
 
 def planned_facts(job: Job, run: int) -> dict[str, Any]:
@@ -66,15 +70,37 @@ def planned_facts(job: Job, run: int) -> dict[str, Any]:
 
 def predicted_memory(job: Job, run: int, device: str) -> int:
     """Peak bytes a device of a run's largest step by the closed form of `scaling.accounting.memory`."""
+    return round(_estimate(job, run, device).peak_allocated_bytes)
+
+
+def reserved_memory(job: Job, run: int) -> int:
+    """Bytes that PyTorch reserves on each GPU of a run for its largest step."""
+    return round(_estimate(job, run, "cuda").peak_memory_bytes)
+
+
+def evaluation_memory(job: Job, run: int) -> int:
+    """Bytes that PyTorch reserves, at most, on each GPU of a run at its end: the held-out text's passes, the products
+    that tell the GPU's peak, and the model's states, which stay.
+
+    A pass forward keeps one block at a time: it takes no more than a training step of one block on as many tokens.
+    """
     trainer = job.config.trainer
-    runtime: Runtime = "torch"
-    if device == "cpu":
-        runtime = "torch_cpu" if trainer.compile else processor_runtime(trainer.precision, trainer.devices)
-    recipe = TrainingRecipe(
-        optimizer=job.config.optim.kind,  # type: ignore[arg-type]
-        precision=trainer.precision,  # type: ignore[arg-type]
-        runtime=runtime,
+    windows = max(1, trainer.validation_batch_tokens // job.shape.context)
+    one_block = training_memory(
+        replace(job.shape, depth=1), _training_recipe(job, "cuda"), Layout(micro_batch=windows)
     )
+    passing = max(
+        sum(instant.components.get(name, 0.0) for name in ("activations", "logits"))
+        for instant in one_block.instants
+    )
+    number_bytes = 4 if trainer.precision == "32-true" else 2
+    probing = sum(2 * number_bytes * width**2 for width in GPU_PROBE_WIDTHS)  # a matrix and its product
+    states = _estimate(job, run, "cuda").states.total
+    return round((1 + ALLOCATOR_SLACK) * (states + max(passing, probing)))
+
+
+def _estimate(job: Job, run: int, device: str) -> MemoryEstimate:
+    trainer = job.config.trainer
     devices = trainer.devices
     sequences = job.recipe.batches.sequences(job.recipe.run_steps[run] - 1)
     micro = min(job.recipe.micro_batch_sequences, sequences // devices)
@@ -83,4 +109,16 @@ def predicted_memory(job: Job, run: int, device: str) -> int:
     layout = Layout(
         data=devices, zero_stage=3 if sharded else 0, micro_batch=micro, accumulation=accumulation
     )
-    return round(training_memory(job.shape, recipe, layout).peak_allocated_bytes)
+    return training_memory(job.shape, _training_recipe(job, device), layout)
+
+
+def _training_recipe(job: Job, device: str) -> TrainingRecipe:
+    trainer = job.config.trainer
+    runtime: Runtime = "torch"
+    if device == "cpu":
+        runtime = "torch_cpu" if trainer.compile else processor_runtime(trainer.precision, trainer.devices)
+    return TrainingRecipe(
+        optimizer=job.config.optim.kind,  # type: ignore[arg-type]
+        precision=trainer.precision,  # type: ignore[arg-type]
+        runtime=runtime,
+    )

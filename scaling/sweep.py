@@ -78,6 +78,7 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, where: P
     from scaling.claims import claim_when_free
     from scaling.display import SweepDisplay
     from scaling.files import remove_parts
+    from scaling.gpus import runtime_device
 
     planned = plan_jobs(config)
     folder = config.folder
@@ -91,7 +92,7 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, where: P
         study.write_config(config, folder)
 
     waiting = [job for job in planned if not job.recorded]
-    device = dry_run.runtime_device(config.trainer.accelerator)
+    device = runtime_device(config.trainer.accelerator)
     dry_run.refuse_what_does_not_fit(
         waiting, device, where, dry_run.memory_there(where, device), shutil.disk_usage(folder).free
     )

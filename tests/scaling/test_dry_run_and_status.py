@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from scaling import dry_run, ground
+from scaling.admission import Gpu
 from scaling.attempts import record_failure
 from scaling.claims import claim
 from scaling.commands import status as command
@@ -121,6 +123,37 @@ def test_what_does_not_fit_is_refused_with_a_remedy(study: SweepConfig) -> None:
         refuse(plan_jobs(study), "cpu", ONE, None, 1000)
 
 
+def test_a_plan_on_gpus_says_how_many_run_at_once_and_refuses_what_never_fits(
+    study: SweepConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(dry_run, "probe", lambda job: 1e-2)
+    config = replace(study, trainer=replace(study.trainer, accelerator="gpu"))
+    jobs = plan_jobs(config)
+    most = max(dry_run.peak_bytes(job.job, "cuda") for job in jobs)
+    seconds = [sum(dry_run.job_seconds(job.job, 1e-2)) for job in jobs]
+
+    def plan(*rooms: int, at_once: int = 8) -> str:
+        there = tuple(Gpu(name=str(i), room_bytes=room) for i, room in enumerate(rooms))
+        monkeypatch.setattr(dry_run, "visible_gpus", lambda: there)
+        dry_run.print_dry_run(config, jobs, Placement(at_once=at_once, here=True, gpus=there))
+        return capsys.readouterr().out
+
+    all_at_once = f"{dry_run.format_seconds(max(seconds))} to {dry_run.format_seconds(sum(seconds))}"
+    assert f"{all_at_once} with up to 3 at once" in plan(3 * most)
+    assert f"{dry_run.format_seconds(sum(seconds))} with 1 at once" in plan(most)
+    assert f"{dry_run.format_seconds(sum(seconds))} with 1 at once" in plan(3 * most, at_once=1)
+    assert f"{dry_run.format_seconds(max(seconds))} with 3 at once" in plan(most, most, most)
+    with pytest.raises(ValueError, match=r"needs .* MiB are there; lower design.max_flops"):
+        plan(most // 2)
+    assert capsys.readouterr().out.count("does not fit") == 6
+    pair = plan_jobs(replace(config, trainer=replace(config.trainer, devices=2)))
+    with pytest.raises(ValueError, match=r"trainer.devices=2: GPUs here: 1; set trainer.devices=1"):
+        dry_run.refuse_what_does_not_fit(
+            pair, "cuda", Placement(at_once=1, here=True, gpus=(Gpu(name="0", room_bytes=1),)), None, 1 << 40
+        )
+
+
 def test_jobs_are_dealt_to_the_first_free_worker() -> None:
     assert dry_run.makespan([3.0, 2.0, 2.0, 1.0], 2) == 4.0
     assert dry_run.makespan([3.0, 2.0], 1) == 5.0
@@ -171,6 +204,19 @@ def test_a_sweep_is_seen_from_its_folder(study: SweepConfig) -> None:
     assert "2/6 runs" in text
     assert "5/10" in text
     assert "about 1 m 0 s left" in text
+
+
+def test_the_time_left_is_at_the_speed_of_all_jobs_that_train(study: SweepConfig) -> None:
+    jobs = begin(study)
+    progress = {"step": 5, "steps": 10, "tokens_per_second": 1234.0, "loss": 2.5, "seconds_left": 60.0}
+    with ExitStack() as claims:
+        for job in jobs[:2]:
+            job.job.folder.mkdir()
+            (job.job.folder / "progress.json").write_text(json.dumps(progress))
+            claims.enter_context(claim(job.job.folder))
+        status = read_status(study.folder)
+    flops = [job.flops for job in status.jobs]
+    assert status.seconds_left == pytest.approx(60 * (1 + 2 * flops[2] / (flops[0] + flops[1])))
 
 
 def test_a_terminal_of_80_columns_and_few_lines_shows_what_is_going_on(study: SweepConfig) -> None:

@@ -73,6 +73,27 @@ def test_the_same_table_comes_out_of_each_launcher(
     pd.testing.assert_frame_equal(table(tmp_path), local, check_exact=True)
 
 
+def test_the_same_table_comes_of_jobs_that_wait_for_a_gpus_memory(
+    local: pd.DataFrame, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way but for the GPU: nvidia-smi is a script, and what it lists leaves the training on the processor."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho '0, GPU-1, 4000, 4000, Default, Disabled'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    ended = sweep(tmp_path, cache, "trainer.accelerator=auto", "hydra.launcher.workers=2")
+    assert ended.returncode == 0, ended.stderr
+    pd.testing.assert_frame_equal(table(tmp_path), local, check_exact=True)
+    planned = sweep(tmp_path, cache, "trainer.accelerator=auto", "--dry-run", "name=again")
+    assert "3,600 MiB for the runs on a GPU together" in planned.stdout, planned.stderr
+    tool.write_text("#!/bin/sh\necho '0, GPU-1, 500, 500, Default, Disabled'\n")
+    refused = sweep(tmp_path, cache, "trainer.accelerator=auto", "name=small")
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert "MiB, and 450 MiB are there" in refused.stderr
+
+
 def test_a_failing_job_is_named_and_a_resumed_sweep_trains_only_that(
     local: pd.DataFrame, tmp_path: Path, cache: Path
 ) -> None:
