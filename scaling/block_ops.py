@@ -92,15 +92,8 @@ def loss(x_BTC: Tensor, norm_C: Tensor, head_VC: Tensor, targets_BT: Tensor, eps
 
     The gradient is made along with the loss.
     """
-    return _apply(
-        _Loss,
-        x_BTC,
-        norm_C,
-        head_VC,
-        targets_BT.flatten(),
-        eps,
-        torch.is_grad_enabled() or _chain is not None,
-    )
+    gradient = torch.is_grad_enabled() or _chain is not None
+    return _apply(_Loss, x_BTC, norm_C, head_VC, targets_BT.flatten(), eps, gradient)
 
 
 # --- gradients ---

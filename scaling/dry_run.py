@@ -204,13 +204,15 @@ def probe(job: Job) -> float:
     recipe = job.recipe
     steps = [step for segment in recipe.plan for step in range(segment.start, segment.stop)]
     began = last = time.perf_counter()
+    trained = 0
     per_token: list[float] = []
 
     def look(progress: Any) -> None:
-        nonlocal last
+        nonlocal last, trained
         now = time.perf_counter()
-        per_token.append((now - last) / (recipe.batches.sequences(steps[progress.step - 1]) * recipe.context))
-        last = now
+        sequences = sum(recipe.batches.sequences(step) for step in steps[trained : progress.step])
+        per_token.append((now - last) / (sequences * recipe.context))
+        last, trained = now, progress.step
         if len(per_token) > 2 * PROBE_STEPS and now - began > PROBE_SECONDS:
             raise Enough
 
@@ -219,13 +221,13 @@ def probe(job: Job) -> float:
             job.config,
             out=folder,
             trainer=replace(
-                job.config.trainer, log_every_seconds=0.0, checkpoint_every_seconds=None, save_model=False
+                job.config.trainer, log_every_seconds=1e-9, checkpoint_every_seconds=None, save_model=False
             ),
             logger=replace(job.config.logger, kind="none"),
         )
         pretrain(config, look)
-    # The first step waits for everything to be built, and the next two carry the memory meter.
-    return statistics.median(per_token[3:] or per_token)
+    # The first steps wait for everything to be built, and carry the memory meter.
+    return statistics.median(per_token[1:] or per_token)
 
 
 def job_seconds(job: Job, per_token: float) -> list[float]:

@@ -4,7 +4,8 @@ Arrays are C-contiguous; a matrix is float32, or uint16 holding the bits of bflo
 way. Arrays given to one kernel do not overlap. N tokens, C width, B sequences of T positions, H query heads, K
 key/value heads, S head width, R half of it, F feed-forward width, V vocabulary.
 
-A kernel is compiled when it first meets a dtype, which takes seconds, and kept on disk for later processes.
+A kernel is compiled when it first meets a dtype, which takes seconds, and kept on disk for later processes. It runs on
+one thread, whatever PyTorch is given: what threads share are the products.
 """
 
 import math
@@ -17,7 +18,6 @@ from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload
 
 f32, u32, i32 = np.float32, np.uint32, np.int32
-
 
 LANES = 16
 """float32 numbers in the widest registers there are: loops over multiples of it leave no rest to do one by one."""
@@ -33,14 +33,23 @@ class _Disjoint(Compiler):
         return super().define_pipelines()
 
 
-# Sums may be taken in any order, so that they fit into registers; nothing is assumed about NaN and infinity, which a
-# diverging run has to show.
 MATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
-kernel = njit(pipeline_class=_Disjoint, nogil=True, cache=True, fastmath=MATH, error_model="numpy")
-# The largest of some numbers is found several at a time only where NaN may be passed over.
-passing_nan = njit(
-    pipeline_class=_Disjoint, nogil=True, cache=True, fastmath={*MATH, "nnan"}, error_model="numpy"
-)
+"""What the compiler may do to sums and quotients: any order, so that they fit into registers. Nothing is assumed about
+NaN and infinity, which a diverging run has to show."""
+
+
+def kernel(function: Any, math: Any = frozenset(MATH)) -> Any:
+    """Compile a function, and keep it on disk where there is a place that can be written."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": set(math), "error_model": "numpy"}
+    try:
+        return njit(pipeline_class=_Disjoint, cache=True, **options)(function)
+    except RuntimeError:  # no place for it
+        return njit(pipeline_class=_Disjoint, **options)(function)
+
+
+def passing_nan(function: Any) -> Any:
+    """As `kernel`, where NaN may be passed over: only so is the largest of some numbers found several at a time."""
+    return kernel(function, {*MATH, "nnan"})
 
 
 # --- numbers ---
@@ -493,10 +502,16 @@ def _sigmoid(x):
 
 @kernel
 def cross_entropy(logits_NV, targets_N):
-    """The sum of the rows' cross-entropies in nats; the logits become its gradient."""
+    """The sum of the rows' cross-entropies in nats; the logits become its gradient.
+
+    Raises:
+        IndexError: for a target that is no token.
+    """
     N, V = logits_NV.shape
     row, total = np.zeros(V, f32), 0.0
     for n in range(N):
+        if not 0 <= targets_N[n] < V:
+            raise IndexError("a target lies outside the vocabulary")
         for v in range(V):
             row[v] = get(logits_NV, (n, v))
         wanted = row[targets_N[n]]

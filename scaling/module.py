@@ -140,7 +140,15 @@ class Pretraining(L.LightningModule):
         runtime = processor_runtime(self.precision, self.trainer.world_size)
         if self.device.type == "cpu" and runtime == "written_out" and self._forward is self.model:
             self.model.write_out()  # in the weights' own precision, which the optimizer has just set
+            self._compile_kernels()
+            optimizer.zero_grad()
         return optimizer
+
+    def _compile_kernels(self) -> None:
+        """Compile what a step runs, or read it from the disk, before the first step is timed and its memory metered."""
+        token = torch.zeros((1, 1), dtype=torch.int64)
+        with torch.inference_mode():
+            with_gradients(partial(self.model.loss, token, token))
 
     def batches(self, position: int, steps: int) -> Iterator[Tensor]:
         """This rank's share of the batches of some steps of one size, windows of tokens (B, T + 1)."""

@@ -144,6 +144,15 @@ def test_what_is_not_a_number_stays_that() -> None:
         assert torch.isnan(model.loss(windows[:, :-1], windows[:, 1:]))
 
 
+def test_a_target_outside_the_vocabulary_is_refused() -> None:
+    model = Decoder(decoder_shape(width=16, depth=1, heads=2, kv_heads=2, vocab_size=30, context=16))
+    model.write_out()
+    tokens = torch.randint(30, (2, 16))
+    for target in (30, -1):
+        with pytest.raises(IndexError, match="outside the vocabulary"):
+            model.loss(tokens, torch.full_like(tokens, target))
+
+
 def test_the_last_chunk_of_a_loss_may_be_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_ops, "loss_rows", lambda vocab_size: 5)
     shape = decoder_shape(width=16, depth=1, heads=2, kv_heads=2, vocab_size=30, context=16)
