@@ -235,11 +235,12 @@ class TrainerConfig:
     validation_batch_tokens: int = 16_384
     """Tokens a forward pass in validation."""
     log_every_seconds: float = 1.0
-    """Time between two looks at the loss: progress, logger and the check for divergence."""
+    """Time between two looks at the loss: progress, logger and the check for divergence. Steps that take a tenth of a
+    second together are looked at together; 0: after every step."""
     curve_points: int = 200
     """Points of the training curve kept in the record's folder, evenly spaced in steps."""
     checkpoint_every_seconds: float | None = 60.0
-    """Time between checkpoints of a run under way; null: only where a branch leaves the trunk."""
+    """Time between checkpoints of a run under way; 0: after every step; null: only where a branch leaves the trunk."""
     save_model: bool = True
     """Whether the trained weights of each run are kept beside its record."""
 

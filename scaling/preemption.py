@@ -1,7 +1,7 @@
 """Preemption: a signal that asks a run to end takes effect once the run has a checkpoint.
 
 Whoever takes a machine away warns first: SIGTERM (a shutdown, Slurm's preemption), SIGUSR1 or SIGUSR2 (Slurm's warning
-before a time limit; submitit asks for USR2). While a job trains the signal is only noted; after the step under way the
+before a time limit; submitit asks for USR2). While a job trains the signal is only noted; after the steps under way the
 job writes `last.ckpt` and gives its claim back, and only then is the signal handled, by whoever did so before:
 
 - submitit's handler puts the job back into the queue, where it goes on from the checkpoint when it starts again;

@@ -30,7 +30,7 @@ def test_killed_sweeps_come_to_the_same_table_and_damaged_files_are_found() -> N
 
 def test_the_readme_shows_the_measured_tables() -> None:
     readme = (ROOT / "README.md").read_text()
-    for name in ("chaos", "soak"):
+    for name in ("chaos", "soak", "throughput"):
         shown = re.search(rf"<!-- benchmarks/results/{name}.md -->\n(.*?)<!-- end -->", readme, re.DOTALL)
         assert shown is not None
         assert shown[1] == (ROOT / "benchmarks" / "results" / f"{name}.md").read_text()
