@@ -110,7 +110,7 @@ def test_no_layout_beats_the_peak_and_parts_add_up(
     assert sum(step.parts.values()) == pytest.approx(step.seconds)
     assert step.tokens == data * micro_batch * accumulation * LLAMA.context
     more = step_time(LLAMA, layout, A100, replace(recipe, recompute="full"))
-    assert more.seconds >= step.seconds
+    assert more.seconds >= step.seconds * (1 - 1e-12)  # but for rounding
     faster = replace(
         A100, peak_flops={"bf16": 624e12}, memory_bytes_per_second=4e12, link_bytes_per_second=6e11,
         network_bytes_per_second=5e10,
