@@ -35,7 +35,7 @@ def best(accelerator: str, single_device: bool, width: int) -> str:
     """16 bits over float32 weights where the device multiplies them faster at any batch, else float32.
 
     On a processor, losses agree with float32's within .002 nats on average over seeds where
-    tests/scaling/test_pretrain.py compares them; elsewhere they may differ by more.
+    `benchmarks/precision.py` compares them.
     """
     import torch
 
