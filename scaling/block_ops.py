@@ -296,9 +296,8 @@ class _SwiGLU(torch.autograd.Function):
         dy_NC = _rows(dy_BTC)
         hidden = dy_NC @ down  # its gradient first
         _run(kernels.swiglu_backward, gate_up.view(x_NC.shape[0], 2, -1), hidden)
-        increment_version(
-            gate_up
-        )  # a second derivative would be of what now stands there: PyTorch refuses it
+        # A second derivative would be of what now stands there: so PyTorch refuses it.
+        increment_version(gate_up)
         ddown = dy_NC.T @ hidden
         del hidden
         dx, dnorm = _before_norm(gate_up @ stacked, x_NC, norm_C, inverse_N, dy_NC)

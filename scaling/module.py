@@ -186,9 +186,7 @@ class Pretraining(L.LightningModule):
         alone: Any = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
         for index, part in enumerate(parts):
             share, inputs, targets = len(part) / len(windows), part[:, :-1], part[:, 1:]
-            if (
-                self.model.written_out
-            ):  # no other process, no scaling of gradients: nothing for Lightning to do
+            if self.model.written_out:  # one process, gradients unscaled: nothing for Lightning to do
                 loss = with_gradients(partial(self.model.loss, inputs, targets), share)
             else:
                 loss = next_token_loss(self._forward(inputs), targets)
