@@ -38,7 +38,7 @@ from baseline import Baseline, BaselineRun, write_tokens
 from budget_rows import Row, markdown
 
 from scaling.accounting.flops import train_flops_per_token
-from scaling.block_ops import with_gradients
+from scaling.chain import with_gradients
 from scaling.config import (
     AdamWConfig,
     Branch,
@@ -56,7 +56,7 @@ from scaling.corpus.tokens import TokenArray
 from scaling.job import Job, resolve_shape
 from scaling.meters import cpu_name
 from scaling.model import Decoder
-from scaling.module import steps_together
+from scaling.module import METERED_STEPS, steps_together
 from scaling.optim import build_optimizer, clip_gradients
 from scaling.pretrain import fit
 
@@ -70,7 +70,6 @@ PEAK_SHARE = {"s1": 0.40, "s2": 0.55, "s3": 0.68, "s4": 0.78}
 OVERHEAD_SECONDS, OVERHEAD_SHARE = 300e-6, 0.02
 TWO_AT_ONCE = 1.9
 MEMORY_EXCESS = 0.05
-METERED_STEPS = 3
 WARM_STEPS = 6
 MIN_PAIRS = 8
 STEP_SECONDS = {"s1": 0.1, "s2": 0.5, "s3": 2.0, "s4": 5.0}

@@ -5,18 +5,17 @@ matrix products are PyTorch's and all between two of them is one of `kernels.py`
 the products than in them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses import FakeTensor
 from torch.autograd.graph import increment_version
 
-from scaling import kernels
+from scaling import chain, kernels
 from scaling.accounting.written_out import loss_rows
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -58,7 +57,7 @@ def head_tables(heads: int, kv_heads: int, cos_TR: Tensor, sin_TR: Tensor) -> He
 
 def embed(tokens_BT: Tensor, weight_VC: Tensor) -> Tensor:
     """The rows of tokens (B, T, C), whose gradients add up in float32."""
-    return _apply(_Embed, tokens_BT, weight_VC)
+    return chain.apply(_Embed, tokens_BT, weight_VC)
 
 
 def add_attention(
@@ -75,7 +74,9 @@ def add_attention(
         tables: of the heads, for at least T positions.
         eps: added to mean squares.
     """
-    return _apply(_Attention, x_BTC, norm_C, query, key, value, out, query_norm_S, key_norm_S, tables, eps)
+    return chain.apply(
+        _Attention, x_BTC, norm_C, query, key, value, out, query_norm_S, key_norm_S, tables, eps
+    )
 
 
 def add_feed_forward(
@@ -83,8 +84,8 @@ def add_feed_forward(
 ) -> Tensor:
     """x + feed-forward(norm x): SwiGLU with a gate (F, C), GELU without. Its derivative is to be taken once."""
     if gate is None:
-        return _apply(_GELU, x_BTC, norm_C, up, down, eps)
-    return _apply(_SwiGLU, x_BTC, norm_C, gate, up, down, eps)
+        return chain.apply(_GELU, x_BTC, norm_C, up, down, eps)
+    return chain.apply(_SwiGLU, x_BTC, norm_C, gate, up, down, eps)
 
 
 def loss(x_BTC: Tensor, norm_C: Tensor, head_VC: Tensor, targets_BT: Tensor, eps: float) -> Tensor:
@@ -92,75 +93,8 @@ def loss(x_BTC: Tensor, norm_C: Tensor, head_VC: Tensor, targets_BT: Tensor, eps
 
     The gradient is made along with the loss.
     """
-    gradient = torch.is_grad_enabled() or _chain is not None
-    return _apply(_Loss, x_BTC, norm_C, head_VC, targets_BT.flatten(), eps, gradient)
-
-
-# --- gradients ---
-
-
-def with_gradients(loss: Callable[[], Tensor], share: float = 1.0) -> Tensor:
-    """The loss of a decoder that is written out, whose parameters' gradients it adds to theirs, times `share`.
-
-    What `loss().backward()` does, without autograd's graph: the operations are a chain, each reads what the one before
-    has made.
-    """
-    global _chain
-    chain = _chain = _Chain()
-    try:
-        with torch.no_grad():
-            value = loss()
-            _chain = None
-            chain.backward(torch.full_like(value, share))
-    finally:
-        _chain = None
-    return value
-
-
-class _Context:
-    """Of an operation done in a chain; as autograd's."""
-
-    saved_tensors: tuple[Tensor, ...]
-
-    def save_for_backward(self, *tensors: Tensor) -> None:
-        self.saved_tensors = tensors
-
-
-class _Chain:
-    """Operations in the order in which they were done."""
-
-    def __init__(self) -> None:
-        self.links: list[tuple[Any, _Context, tuple[Any, ...]]] = []
-
-    def apply(self, operation: Any, *inputs: Any) -> Tensor:
-        context = _Context()
-        self.links.append((operation, context, inputs))
-        return operation.forward(context, *inputs)
-
-    def backward(self, gradient: Tensor) -> None:
-        """Add to every parameter's gradient, given that of the last operation's result."""
-        while self.links:
-            operation, context, inputs = self.links.pop()
-            gradients = operation.backward(context, gradient)
-            del context
-            for given, made in zip(inputs, gradients, strict=True):
-                if made is None:
-                    continue
-                if isinstance(given, nn.Parameter):
-                    given.grad = made if given.grad is None else given.grad + made
-                    for hook in (given._post_accumulate_grad_hooks or {}).values():
-                        hook(given)
-                else:
-                    gradient = made
-            del gradients, made
-
-
-_chain: _Chain | None = None
-"""What records the operations under way, instead of autograd."""
-
-
-def _apply(operation: Any, *inputs: Any) -> Tensor:
-    return operation.apply(*inputs) if _chain is None else _chain.apply(operation, *inputs)
+    gradient = torch.is_grad_enabled() or chain.recording()
+    return chain.apply(_Loss, x_BTC, norm_C, head_VC, targets_BT.flatten(), eps, gradient)
 
 
 # --- what operations share ---

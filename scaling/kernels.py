@@ -5,7 +5,8 @@ way. Arrays given to one kernel do not overlap. N tokens, C width, B sequences o
 key/value heads, S head width, R half of it, F feed-forward width, V vocabulary.
 
 A kernel is compiled when it first meets a dtype, which takes seconds, and kept on disk for later processes. It runs on
-one thread, whatever PyTorch is given: what threads share are the products.
+one thread, whatever PyTorch is given: what threads share are the products. All are in one file, since what is kept on
+disk is made again when the kernel's own file changes, and not when another does.
 """
 
 import math
@@ -38,9 +39,9 @@ MATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
 NaN and infinity, which a diverging run has to show."""
 
 
-def kernel(function: Any, math: Any = frozenset(MATH)) -> Any:
+def kernel(function: Any, allowed: Any = frozenset(MATH)) -> Any:
     """Compile a function, and keep it on disk where there is a place that can be written."""
-    options: dict[str, Any] = {"nogil": True, "fastmath": set(math), "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "fastmath": set(allowed), "error_model": "numpy"}
     try:
         return njit(pipeline_class=_Disjoint, cache=True, **options)(function)
     except RuntimeError:  # no place for it

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.recipe import processor_runtime
 from scaling.accounting.shape import ModelShape
-from scaling.block_ops import with_gradients
+from scaling.chain import with_gradients
 from scaling.corpus import TokenCorpus
 from scaling.corpus.batches import window_order
 from scaling.model import Decoder, next_token_loss
@@ -31,8 +31,8 @@ METERED_STEPS = 2
 
 
 TOGETHER_FLOPS = 1e10
-"""FLOPs of the steps that are one to Lightning, about: a tenth of a second on a processor, beside which its own work of
-half a millisecond (`benchmarks/throughput.py`) is little; a run can be ended, looked at and kept between them."""
+"""FLOPs of the steps that are one to Lightning, about: a tenth of a second of a processor, beside which its own work is
+little (`benchmarks/throughput.py`); a run can be ended, looked at and kept between them."""
 MOST_TOGETHER = 16
 """Most steps that are one to Lightning: what is left of its work is little by then."""
 

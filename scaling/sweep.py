@@ -28,9 +28,9 @@ if TYPE_CHECKING:  # Hydra imports this module at every start: what is heavy wai
 log = logging.getLogger(__name__)
 
 FLOPS_BESIDE_A_TOKEN = 2e5
-"""FLOPs that would take as long as what a step spends beside its products, for each token: from a line through the
-times a token of seven models of 4e3 to 1e5 parameters at 1024 tokens a step (AMD EPYC, one thread of float32). It
-decides only which job starts first."""
+"""FLOPs that would take about as long as what a step spends beside its products, for each token: from a line through
+the times a token of seven models of 4e3 to 1e5 parameters at 1024 tokens a step (AMD EPYC, one thread). It decides only
+which job starts first."""
 
 
 class ScalingSweeper(Sweeper):

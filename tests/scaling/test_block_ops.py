@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scaling import block_ops
 from scaling.accounting.shape import ModelShape, decoder_shape
+from scaling.chain import with_gradients
 from scaling.model import Decoder
 
 ROUNDING = 0.04  # of a gradient's norm, after several operations in bfloat16, which rounds to 1 in 256
@@ -39,7 +40,7 @@ def loss_and_gradients(model: Decoder, windows: Tensor, autograd: bool = True) -
     if autograd:
         (value := loss()).backward()
     else:
-        value = block_ops.with_gradients(loss)
+        value = with_gradients(loss)
     return [value.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
 
 
@@ -106,7 +107,7 @@ def test_gradients_of_parts_of_a_batch_add_up() -> None:
     whole = loss_and_gradients(model, windows)[1:]
     model.zero_grad()
     for part in windows.split(1):
-        block_ops.with_gradients(partial(model.loss, part[:, :-1], part[:, 1:]), 0.25)
+        with_gradients(partial(model.loss, part[:, :-1], part[:, 1:]), 0.25)
     for a, p in zip(whole, model.parameters(), strict=True):
         torch.testing.assert_close(a, p.grad, rtol=1e-4, atol=1e-7)
 
@@ -116,7 +117,7 @@ def test_a_loss_that_fails_leaves_autograd_as_it_was() -> None:
         raise RuntimeError("no loss")
 
     with pytest.raises(RuntimeError, match="no loss"):
-        block_ops.with_gradients(fail)
+        with_gradients(fail)
     model = Decoder(decoder_shape(width=16, depth=1, heads=2, kv_heads=2, vocab_size=30, context=16))
     model.write_out()
     windows = torch.randint(30, (2, 17))
