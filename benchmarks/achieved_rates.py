@@ -25,10 +25,10 @@ from scaling.accounting.cost import REALISED
 from scaling.accounting.device import Device
 from scaling.accounting.hardware import get_device
 from scaling.accounting.layout import Layout
-from scaling.accounting.published import published_shape
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import ModelShape
 from scaling.accounting.timing import step_time
+from scaling.shape.published import published_shape
+from scaling.shape.shape import ModelShape
 
 THROUGHPUT = Path(__file__).parent.parent / "tests" / "published" / "throughput.csv"
 CALIBRATED = ("a100-80gb", "h100-sxm")

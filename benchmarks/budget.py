@@ -26,19 +26,19 @@ from budget_rows import Row, markdown
 from rich.console import Console
 from rich.table import Table
 
+from scaling.accounting.budget import estimate
 from scaling.accounting.cost import GOODPUT, REALISED
-from scaling.accounting.estimate import estimate
-from scaling.accounting.flops import train_flops_per_token
 from scaling.accounting.hardware import get_device
-from scaling.accounting.history import HISTORY
 from scaling.accounting.layout import Layout
-from scaling.accounting.params import count_params
-from scaling.accounting.published import CHINCHILLA_TABLE_A9, PUBLISHED, published_shape
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import ModelShape, decoder_shape
 from scaling.accounting.timing import StepTime, step_time
-from scaling.layouts import best_candidate
-from scaling.planner import SolveKeys, solve_keys
+from scaling.budget.history import HISTORY
+from scaling.budget.layout_search import best_candidate
+from scaling.budget.solve import SolveKeys, solve_keys
+from scaling.shape.flops import train_flops_per_token
+from scaling.shape.params import count_params
+from scaling.shape.published import CHINCHILLA_TABLE_A9, PUBLISHED, published_shape
+from scaling.shape.shape import ModelShape, decoder_shape
 
 PUBLISHED_FACTS = Path(__file__).parent.parent / "tests" / "published"
 LONG_CONTEXTS = (16_384, 32_768, 65_536, 131_072)
@@ -152,7 +152,7 @@ def flop_differences(count: int) -> list[float]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from scaling.model import Decoder
+    from scaling.model.decoder import Decoder
 
     source = random.Random(0)
     differences = []

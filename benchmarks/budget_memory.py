@@ -21,10 +21,10 @@ from budget_rows import Row
 
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import activation_bytes, training_memory
-from scaling.accounting.published import published_shape
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import ModelShape, decoder_shape
 from scaling.accounting.states import device_params, model_states
+from scaling.shape.published import published_shape
+from scaling.shape.shape import ModelShape, decoder_shape
 
 PUBLISHED = Path(__file__).parents[1] / "tests" / "published"
 UNITS = {"GiB": 2**30, "GB": 1e9}
@@ -244,7 +244,7 @@ def tracker_errors(count: int, seed: int = 0, processes: int = 1) -> list[float]
 
 def tracker_error(case: tuple[ModelShape, TrainingRecipe, Layout]) -> float:
     """Closed form over tracker, less one, for one job."""
-    from scaling.accounting.verify import traced_memory
+    from scaling.budget.verify import traced_memory
 
     return training_memory(*case).peak_allocated_bytes / traced_memory(*case)["Total"] - 1
 

@@ -75,7 +75,8 @@ class Tally:
 
 def small_sweep(out: Path, cache: Path) -> Any:
     """Three jobs of two runs each, a checkpoint at every step."""
-    from scaling.config import (
+    from scaling.config.corpus import BytesTokenizer, LexiconCorpus
+    from scaling.config.schema import (
         AdamWConfig,
         DesignConfig,
         LoggerConfig,
@@ -84,7 +85,6 @@ def small_sweep(out: Path, cache: Path) -> Any:
         TrainerConfig,
         WSDConfig,
     )
-    from scaling.corpus.config import BytesTokenizer, LexiconCorpus
 
     return SweepConfig(
         name="sweep",
@@ -108,12 +108,12 @@ def small_sweep(out: Path, cache: Path) -> Any:
 
 def sweep(config: Any) -> None:
     """What `scaling sweep` does between its plan and its analysis."""
-    from scaling import ground
-    from scaling.claims import claim_when_free
-    from scaling.files import remove_parts
-    from scaling.launcher import run_in_workers
-    from scaling.records import load_sweep, write_table
-    from scaling.sweep import plan_jobs, train_jobs
+    from scaling.records.claims import claim_when_free
+    from scaling.records.files import remove_parts
+    from scaling.records.records import load_sweep, write_table
+    from scaling.sweep import provenance
+    from scaling.sweep.run import plan_jobs, train_jobs
+    from scaling.sweep.workers import run_in_workers
 
     def launch(jobs: list[Any]) -> dict[str, str]:
         reasons = run_in_workers([job.job.config for job in jobs], WORKERS, start="fork")
@@ -121,13 +121,13 @@ def sweep(config: Any) -> None:
 
     config.folder.mkdir(parents=True, exist_ok=True)
     jobs = plan_jobs(config)
-    described = ground.describe(config, jobs)
+    described = provenance.describe(config, jobs)
     with claim_when_free(config.folder):
-        ground.settle(config.folder, described)
+        provenance.settle(config.folder, described)
     failures = train_jobs(jobs, launch)
     with claim_when_free(config.folder):
         remove_parts(config.folder, below=False)
-        ground.settle(config.folder, described)
+        provenance.settle(config.folder, described)
         write_table(load_sweep(config.folder), config.folder)
     os._exit(1 if failures else 0)  # the forked parent's own exit handlers are not ours to run
 
@@ -151,8 +151,8 @@ def start(config: Any, countdown: Any) -> Any:
 
 def note_repeated_records() -> None:
     """Leave a line in repeated.log whenever a run is recorded that has its record."""
-    from scaling import branching
-    from scaling.records import RECORD
+    from scaling.records.records import RECORD
+    from scaling.training import branching
 
     write = branching.write_record
 
@@ -237,9 +237,9 @@ def chaos(kills: int, folder: Path, seed: int = 0, say: Callable[[str], None] = 
 
 def undisturbed(out: Path, cache: Path) -> tuple[pd.DataFrame, int, float]:
     """The table that every sweep must come to; how many instants of writing there are, and how long it takes."""
-    from scaling.meters import matmul_peak
-    from scaling.pretrain import pretrain
-    from scaling.sweep import plan_jobs
+    from scaling.sweep.run import plan_jobs
+    from scaling.training.meters import matmul_peak
+    from scaling.training.pretrain import pretrain
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     config = small_sweep(out / "warm", cache)
@@ -397,16 +397,17 @@ def files_and_readers(folder: Path) -> dict[Path, Callable[[], Any]]:
 
     import torch
 
-    from scaling import claims, ground
-    from scaling.attempts import record_failure
+    from scaling.config.corpus import BPETokenizer, TextCorpus
     from scaling.corpus import prepare
-    from scaling.corpus.config import BPETokenizer, TextCorpus
-    from scaling.files import json_bytes, seal_label
-    from scaling.job import CHECKPOINT, TRUNK
-    from scaling.pretrain import pretrain
-    from scaling.records import FAILED, RECORD, read_record
-    from scaling.sweep import plan_jobs
-    from scaling.trained import MODEL, load
+    from scaling.model.saved import MODEL, load
+    from scaling.records import claims
+    from scaling.records.files import json_bytes, seal_label
+    from scaling.records.records import FAILED, RECORD, read_record
+    from scaling.sweep import provenance
+    from scaling.sweep.run import plan_jobs
+    from scaling.training.job import CHECKPOINT, TRUNK
+    from scaling.training.pretrain import pretrain
+    from scaling.training.retry import record_failure
 
     class Stop(BaseException):
         pass
@@ -442,8 +443,10 @@ def files_and_readers(folder: Path) -> dict[Path, Callable[[], Any]]:
     failed = jobs[1].job.run_folders[0] / FAILED
     readers[failed] = lambda: read_record(failed)
 
-    ground.settle(config.folder, ground.describe(config, jobs))
-    readers[config.folder / ground.SWEEP] = lambda: ground.read_sweep(config.folder / ground.SWEEP)
+    provenance.settle(config.folder, provenance.describe(config, jobs))
+    readers[config.folder / provenance.SWEEP] = lambda: provenance.read_sweep(
+        config.folder / provenance.SWEEP
+    )
 
     texts = folder / "texts"
     texts.mkdir()

@@ -16,12 +16,12 @@ from pathlib import Path
 import pandas as pd
 from hydra import compose, initialize_config_module
 
-from scaling.config import SweepConfig, load, register
+from scaling.config.schema import SweepConfig, load, register
 from scaling.corpus import prepare
-from scaling.design import expected_params, plan
-from scaling.job import Job, resolve_shape
-from scaling.launcher import run_in_workers
-from scaling.records import load_sweep
+from scaling.records.records import load_sweep
+from scaling.sweep.design import expected_params, plan
+from scaling.sweep.workers import run_in_workers
+from scaling.training.job import Job, resolve_shape
 
 LIMIT = 0.005  # largest relative excess of the default's loss over the best
 

@@ -5,8 +5,8 @@
 First the losses of both precisions at the end of short runs, by pairs of one seed: the same decoder of 36 thousand
 parameters on a corpus whose law is simple, where a small difference can be told. Then tokens a second of real training
 steps (Muon, context 128, bytes) on one thread, through the Trainer, each pair twice in turns, the faster of the two
-counted. `trainer.precision=auto` follows `MASTER_LEAST_WIDTH` in scaling/precision.py: the script exits with 1 where
-float32 is the faster at that width or above, or losses differ by more than 0.002 nats on average.
+counted. `trainer.precision=auto` follows `MASTER_LEAST_WIDTH` in scaling/training/precision.py: the script exits with 1
+where float32 is the faster at that width or above, or losses differ by more than 0.002 nats on average.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scaling import dry_run
-from scaling.config import (
+from scaling.config.corpus import BytesTokenizer, LexiconCorpus
+from scaling.config.schema import (
     Branch,
     LoggerConfig,
     ModelConfig,
@@ -30,12 +30,12 @@ from scaling.config import (
     WSDConfig,
 )
 from scaling.corpus import prepare
-from scaling.corpus.config import BytesTokenizer, LexiconCorpus
-from scaling.job import Job
-from scaling.launcher import cores, run_in_workers
-from scaling.meters import cpu_name
-from scaling.precision import MASTER, MASTER_LEAST_WIDTH, processor_multiplies_bf16
-from scaling.records import load_sweep
+from scaling.records.records import load_sweep
+from scaling.sweep import forecast
+from scaling.sweep.workers import cores, run_in_workers
+from scaling.training.job import Job
+from scaling.training.meters import cpu_name
+from scaling.training.precision import MASTER, MASTER_LEAST_WIDTH, processor_multiplies_bf16
 
 SHAPES = ((32, 2), (48, 3), (64, 3), (96, 4), (128, 5), (192, 6))  # width, depth
 BATCHES = (512, 1024, 2048, 4096)  # tokens a step
@@ -95,7 +95,7 @@ def tokens_per_second(width: int, depth: int, batch: int, precision: str, folder
         logger=LoggerConfig(kind="none"),
         tokens=1e7,
     )
-    return 1 / dry_run.probe(Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))))
+    return 1 / forecast.probe(Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))))
 
 
 def main() -> int:

@@ -43,7 +43,8 @@ def handles() -> int:
 
 def tiny_sweep(runs: int, out: Path) -> Any:
     """`runs` jobs of one run of a few steps: one size, one budget, as many seeds."""
-    from scaling.config import (
+    from scaling.config.corpus import BytesTokenizer, LexiconCorpus
+    from scaling.config.schema import (
         AdamWConfig,
         DesignConfig,
         LoggerConfig,
@@ -52,7 +53,6 @@ def tiny_sweep(runs: int, out: Path) -> Any:
         TrainerConfig,
         WSDConfig,
     )
-    from scaling.corpus.config import BytesTokenizer, LexiconCorpus
 
     return SweepConfig(
         name="soak",
@@ -74,7 +74,7 @@ def tiny_sweep(runs: int, out: Path) -> Any:
 
 def watch_training(log: Path) -> None:
     """Have the worker note, for each run, when its training began and ended, its memory and its handles."""
-    from scaling import attempts, pretrain
+    from scaling.training import pretrain
 
     train = pretrain.pretrain
 
@@ -94,17 +94,16 @@ def watch_training(log: Path) -> None:
         return result
 
     pretrain.pretrain = watched
-    assert attempts  # which imports `pretrain` from its module at every attempt
 
 
 def soak(runs: int, out: Path) -> list[tuple[str, str, str, bool]]:
     """Run the sweep; rows of (what, asked, measured, reached)."""
-    from scaling import ground
-    from scaling.launcher import run_in_workers
-    from scaling.meters import matmul_peak
-    from scaling.pretrain import pretrain
-    from scaling.records import load_sweep, write_table
-    from scaling.sweep import plan_jobs, train_jobs
+    from scaling.records.records import load_sweep, write_table
+    from scaling.sweep import provenance
+    from scaling.sweep.run import plan_jobs, train_jobs
+    from scaling.sweep.workers import run_in_workers
+    from scaling.training.meters import matmul_peak
+    from scaling.training.pretrain import pretrain
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     matmul_peak("cpu", "32-true", 1)
@@ -116,7 +115,7 @@ def soak(runs: int, out: Path) -> list[tuple[str, str, str, bool]]:
     began = time.monotonic()
     config = tiny_sweep(runs, out)
     jobs = plan_jobs(config)
-    ground.settle(config.folder, ground.describe(config, jobs))
+    provenance.settle(config.folder, provenance.describe(config, jobs))
 
     def launch(waiting: list[Any]) -> dict[str, str]:
         reasons = run_in_workers([job.job.config for job in waiting], 1, start="fork")

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from scaling.accounting.shape import decoder_shape
-from scaling.chain import with_gradients
-from scaling.meters import cpu_name
-from scaling.model import Decoder, next_token_loss
-from scaling.optim import clip_gradients
+from scaling.model.cpu_backward import with_gradients
+from scaling.model.decoder import Decoder, next_token_loss
+from scaling.shape.shape import decoder_shape
+from scaling.training.meters import cpu_name
+from scaling.training.optim import clip_gradients
 
 REPLICAS = 8
 CONTEXT = 64
@@ -77,7 +77,7 @@ def stacked(models: list[Decoder]) -> Callable[[list[Tensor]], None]:
 
     def step(batches: list[Tensor]) -> None:
         own = {name: p.detach() for name, p in parameters.items()}
-        with patch("scaling.model.causal_attention", attention_of_products):
+        with patch("scaling.model.decoder.causal_attention", attention_of_products):
             gradients = gradients_of(own, buffers, torch.stack(batches))
         # Each replica by the norm of its own gradients.
         squares = sum(g.flatten(1).square().sum(dim=1) for g in gradients.values())

@@ -27,8 +27,8 @@ from study_isoflop import isoflop
 from study_ladder import ladder
 from study_optimizers import optimizers
 
-from scaling.job import code_version
-from scaling.meters import cpu_name
+from scaling.training.job import code_version
+from scaling.training.meters import cpu_name
 
 PARTS = ("ladder", "isoflop", "optimizers")
 

@@ -35,14 +35,14 @@ from study_runs import (
     tune,
 )
 
-from scaling.config import SweepConfig
+from scaling.config.schema import SweepConfig
 from scaling.corpus import TokenCorpus
-from scaling.design import PlannedRun
-from scaling.design import plan as plan_runs
-from scaling.job import resolve_shape
-from scaling.launcher import run_in_workers
-from scaling.records import VALIDATION_LOSSES
-from scaling.sweep import plan_jobs, train_jobs
+from scaling.records.records import VALIDATION_LOSSES
+from scaling.sweep.design import PlannedRun
+from scaling.sweep.design import plan as plan_runs
+from scaling.sweep.run import plan_jobs, train_jobs
+from scaling.sweep.workers import run_in_workers
+from scaling.training.job import resolve_shape
 
 LIMIT = 1 / 4
 """Largest wall time, over the baseline's."""

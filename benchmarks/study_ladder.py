@@ -14,10 +14,10 @@ import numpy as np
 from budget_rows import Row
 from study_runs import TUNING_SEED, base_config, best, corpus_of, markdown_table, records_of, say, train, tune
 
-from scaling.accounting.params import count_params
-from scaling.config import Branch, CosineConfig, TrainConfig
-from scaling.job import resolve_shape
-from scaling.recipe import peak_lr
+from scaling.config.schema import Branch, CosineConfig, TrainConfig
+from scaling.shape.params import count_params
+from scaling.training.job import resolve_shape
+from scaling.training.recipe import peak_lr
 
 LADDER = (1, 2, 4, 8)
 """Token budgets over the smallest."""

@@ -10,10 +10,10 @@ from typing import TypeVar
 import pandas as pd
 from hyperparameters import study_config
 
-from scaling.config import SweepConfig, TrainConfig
+from scaling.config.schema import SweepConfig, TrainConfig
 from scaling.corpus import TokenCorpus, prepare
-from scaling.launcher import run_in_workers
-from scaling.records import load_sweep
+from scaling.records.records import load_sweep
+from scaling.sweep.workers import run_in_workers
 
 VALIDATION_BYTES = 65_536
 """Held-out text: half of the quickstart's, since losses are compared window by window here."""

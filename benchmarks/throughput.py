@@ -37,9 +37,8 @@ import torch
 from baseline import Baseline, BaselineRun, write_tokens
 from budget_rows import Row, markdown
 
-from scaling.accounting.flops import train_flops_per_token
-from scaling.chain import with_gradients
-from scaling.config import (
+from scaling.config.corpus import BytesTokenizer, LexiconCorpus
+from scaling.config.schema import (
     AdamWConfig,
     Branch,
     CosineConfig,
@@ -50,15 +49,16 @@ from scaling.config import (
     TrainerConfig,
 )
 from scaling.corpus import TokenCorpus, prepare
-from scaling.corpus.batches import window_order
-from scaling.corpus.config import BytesTokenizer, LexiconCorpus
+from scaling.corpus.order import window_order
 from scaling.corpus.tokens import TokenArray
-from scaling.job import Job, resolve_shape
-from scaling.meters import cpu_name
-from scaling.model import Decoder
-from scaling.module import METERED_STEPS, steps_together
-from scaling.optim import build_optimizer, clip_gradients
-from scaling.pretrain import fit
+from scaling.model.cpu_backward import with_gradients
+from scaling.model.decoder import Decoder
+from scaling.shape.flops import train_flops_per_token
+from scaling.training.job import Job, resolve_shape
+from scaling.training.meters import cpu_name
+from scaling.training.module import METERED_STEPS, steps_together
+from scaling.training.optim import build_optimizer, clip_gradients
+from scaling.training.pretrain import fit
 
 SHAPES = {"s1": (64, 2, 128, 16), "s2": (128, 4, 256, 8), "s3": (256, 6, 256, 8), "s4": (384, 8, 256, 8)}
 """Width, depth, context, sequences a step."""

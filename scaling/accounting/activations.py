@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import ModelShape
 from scaling.accounting.tape import Op
+from scaling.shape.shape import ModelShape
 
 STATISTIC_BYTES = 4
 """Means, reciprocal deviations and log-sums are float32."""

@@ -7,8 +7,8 @@ from scaling.accounting.activations import Tensors
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.memory import ALLOCATOR_SLACK, part_passes
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import ModelShape
 from scaling.accounting.states import DeviceParams, device_params, optimizer_bytes
+from scaling.shape.shape import ModelShape
 
 WeightFormat = Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4", "nf4"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scaling.accounting.shape import ModelShape
+from scaling.shape.shape import ModelShape
 
 
 @dataclass(frozen=True, kw_only=True)

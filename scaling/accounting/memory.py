@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scaling.accounting import activations, written_out
+from scaling.accounting import activations, cpu_activations
 from scaling.accounting.activations import TOKEN_BYTES, Tensors, stream_bytes
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import ModelShape, is_our_decoder
 from scaling.accounting.states import (
     ModelStates,
     blocks_on_stage,
@@ -22,6 +21,7 @@ from scaling.accounting.states import (
     model_states,
 )
 from scaling.accounting.tape import Passes, run
+from scaling.shape.shape import ModelShape, is_our_decoder
 
 GATHERED_BLOCKS = 2
 """Blocks whose weights ZeRO-3 holds in full: the one computed and the one fetched ahead (Zhao et al. 2023,
@@ -134,10 +134,10 @@ def part_passes(t: Tensors, part: str) -> Passes:
     stream = stream_bytes(t)
     fresh = t.layout.accumulation == 1 or t.grows_by_casts
     if part == "tail":
-        tail = written_out.tail_ops(t) if t.written_out else activations.tail_ops(t)
+        tail = cpu_activations.tail_ops(t) if t.written_out else activations.tail_ops(t)
         return run(tail, {"x": stream}, output="loss", fresh_gradients=fresh)
     mixture = part == "mixture"
-    ops = written_out.block_ops(t) if t.written_out else activations.block_ops(t, mixture=mixture)
+    ops = cpu_activations.block_ops(t) if t.written_out else activations.block_ops(t, mixture=mixture)
     return run(ops, {"x": stream}, output="y", recompute=t.recipe.recompute, fresh_gradients=fresh)
 
 
@@ -191,7 +191,7 @@ def _stage_memory(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, sta
         "inputs": inputs + (angles if shape.positions == "rotary" else 0),
     }
     if t.written_out:
-        always["attention_tables"] = written_out.tables(t)
+        always["attention_tables"] = cpu_activations.tables(t)
     if table.autocast and not sharded:
         always["weight_casts"] = table.compute * (
             params.hidden + params.experts + (shape.vocab_size / layout.tensor * shape.width if last else 0)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from scaling.accounting.flops import Recompute
+from scaling.shape.flops import Recompute
 
 Optimizer = Literal["adamw", "adamw_8bit", "sgd", "sgd_momentum", "muon", "adafactor"]
 Precision = Literal[
@@ -12,7 +12,7 @@ Precision = Literal[
 Attention = Literal["flash", "materialised"]
 Runtime = Literal["torch_cpu", "written_out", "torch", "megatron"]
 WRITTEN_OUT_PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-master")
-"""Precisions in which `scaling/block_ops.py` trains on a processor."""
+"""Precisions in which `scaling/model/cpu_ops.py` trains on a processor."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,11 @@ from math import ceil
 from typing import Literal
 
 from scaling.accounting.device import Device
-from scaling.accounting.flops import score_width
 from scaling.accounting.layout import Layout
-from scaling.accounting.params import attention_matrices
 from scaling.accounting.recipe import Attention, Precision, TrainingRecipe
-from scaling.accounting.shape import ModelShape
+from scaling.shape.flops import score_width
+from scaling.shape.params import attention_matrices
+from scaling.shape.shape import ModelShape
 
 Kernels = Literal["fused", "eager"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scaling.accounting.device import Device
-from scaling.accounting.flops import forward_flops_per_token
 from scaling.accounting.inference import (
     WEIGHT_BITS,
     WIDE_BYTES,
@@ -16,8 +15,9 @@ from scaling.accounting.inference import (
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import Precision, TrainingRecipe
 from scaling.accounting.roofline import Rates, gather_seconds
-from scaling.accounting.shape import ModelShape
 from scaling.accounting.states import device_params
+from scaling.shape.flops import forward_flops_per_token
+from scaling.shape.shape import ModelShape
 
 
 @dataclass(frozen=True, kw_only=True)

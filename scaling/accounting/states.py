@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from scaling.accounting.layout import Layout
-from scaling.accounting.params import (
+from scaling.accounting.recipe import Optimizer, PrecisionBytes, TrainingRecipe
+from scaling.shape.params import (
     attention_matrices,
     attention_weights,
     count_params,
@@ -12,8 +13,7 @@ from scaling.accounting.params import (
     ffn_weights,
     router_weights,
 )
-from scaling.accounting.recipe import Optimizer, PrecisionBytes, TrainingRecipe
-from scaling.accounting.shape import ModelShape
+from scaling.shape.shape import ModelShape
 
 QUANTISATION_BLOCK = 256
 """Elements that share a float32 scale in 8-bit optimizer states (Dettmers et al. 2022 use 2048, arXiv:2110.02861;

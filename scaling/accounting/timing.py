@@ -12,11 +12,6 @@ from math import ceil
 from typing import get_args
 
 from scaling.accounting.device import Device
-from scaling.accounting.flops import (
-    forward_flops_per_token,
-    recomputed_flops_per_token,
-    train_flops_per_token,
-)
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import (
@@ -31,8 +26,13 @@ from scaling.accounting.roofline import (
     gather_seconds,
     head_seconds,
 )
-from scaling.accounting.shape import ModelShape
 from scaling.accounting.states import device_params
+from scaling.shape.flops import (
+    forward_flops_per_token,
+    recomputed_flops_per_token,
+    train_flops_per_token,
+)
+from scaling.shape.shape import ModelShape
 
 # Bytes an optimizer step moves for each parameter it holds: clipping the gradient (read for the norm; read and
 # write), then the update (read the gradient, read and write the weight and each state).

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling.corpus import hub, lexicon, stdlib, text
-from scaling.corpus.build import token_files
-from scaling.corpus.config import (
+from scaling.config.corpus import (
     BytesTokenizer,
     CorpusConfig,
     HubCorpus,
@@ -14,6 +12,8 @@ from scaling.corpus.config import (
     TextCorpus,
     TokenizerConfig,
 )
+from scaling.corpus import hub, lexicon, stdlib, text
+from scaling.corpus.cache import token_files
 from scaling.corpus.tokenizer import ByteEncoder
 from scaling.corpus.tokens import TokenSource
 

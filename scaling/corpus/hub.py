@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scaling.corpus.config import HubCorpus
+from scaling.config.corpus import HubCorpus
 from scaling.corpus.text import encode
 
 

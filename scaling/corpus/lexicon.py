@@ -24,7 +24,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.corpus.config import LexiconCorpus
+from scaling.config.corpus import LexiconCorpus
 from scaling.corpus.tokens import check_indices
 
 _FIRST_LETTER, _LETTERS = ord("a"), 26

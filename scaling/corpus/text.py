@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from scaling.corpus.config import TextCorpus
+from scaling.config.corpus import TextCorpus
 
 _JSONL = (".jsonl", ".ndjson")
 _SHOWN_FIELDS = 8

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpus.config import BPETokenizer, BytesTokenizer, TokenizerConfig
+from scaling.config.corpus import BPETokenizer, BytesTokenizer, TokenizerConfig
 
 SEPARATOR_BYTE = 0xFF
 BYTES_DEFINITION = "bytes"

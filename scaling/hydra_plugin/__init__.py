@@ -3,12 +3,12 @@
 Hydra imports this at every start, so nothing heavy may be imported on the way.
 """
 
-from scaling import launcher, sweep
+from scaling.sweep import run, workers
 
 
-class ScalingSweeper(sweep.ScalingSweeper):
-    """`hydra/sweeper=scaling`; see `scaling/sweep.py`."""
+class ScalingSweeper(run.ScalingSweeper):
+    """`hydra/sweeper=scaling`; see `scaling/sweep/run.py`."""
 
 
-class LocalLauncher(launcher.LocalLauncher):
-    """`hydra/launcher=local`; see `scaling/launcher.py`."""
+class LocalLauncher(workers.LocalLauncher):
+    """`hydra/launcher=local`; see `scaling/sweep/workers.py`."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from scaling.config import (
+from scaling.config.corpus import BytesTokenizer, LexiconCorpus
+from scaling.config.schema import (
     Branch,
     LoggerConfig,
     ModelConfig,
@@ -16,7 +17,6 @@ from scaling.config import (
     TrainerConfig,
     WSDConfig,
 )
-from scaling.corpus.config import BytesTokenizer, LexiconCorpus
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from scaling.accounting.inference import (
     lora_params,
     weight_bytes,
 )
-from scaling.accounting.params import count_params
-from scaling.accounting.published import PUBLISHED
 from scaling.accounting.recipe import TrainingRecipe
+from scaling.shape.params import count_params
+from scaling.shape.published import PUBLISHED
 
 
 def test_weights_by_format() -> None:

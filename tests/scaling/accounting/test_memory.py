@@ -1,25 +1,21 @@
 """Memory: published measurements, laws of sharding and recomputation, and one clear line for ill layouts."""
 
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
+import budget_memory as benchmark
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import activation_bytes, micro_batches_in_flight, training_memory
-from scaling.accounting.params import count_params
-from scaling.accounting.published import PUBLISHED
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.shape import ModelShape, decoder_shape
 from scaling.accounting.states import device_params, model_states
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
-import budget_memory as benchmark
+from scaling.shape.params import count_params
+from scaling.shape.published import PUBLISHED
+from scaling.shape.shape import ModelShape, decoder_shape
 
 OPTIMIZERS = ("adamw", "adamw_8bit", "sgd", "sgd_momentum", "muon", "adafactor")
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "bf16-master", "fp8-mixed")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.corpus.batches import window_order
+from scaling.corpus.order import window_order
 
 
 def visits(seed: int, steps: int, batch: int, n_windows: int) -> np.ndarray:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from scaling.config.corpus import BytesTokenizer, HubCorpus
 from scaling.corpus import prepare
-from scaling.corpus.config import BytesTokenizer, HubCorpus
 from scaling.corpus.hub import documents
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.corpus.config import LexiconCorpus
+from scaling.config.corpus import LexiconCorpus
 from scaling.corpus.lexicon import (
     Lexicon,
     fingerprint,

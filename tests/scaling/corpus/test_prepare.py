@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scaling.config.corpus import BytesTokenizer, CorpusConfig, LexiconCorpus, StdlibCorpus, TextCorpus
 from scaling.corpus import TokenCorpus, prepare
-from scaling.corpus.batches import window_order
-from scaling.corpus.build import token_files
-from scaling.corpus.config import BytesTokenizer, CorpusConfig, LexiconCorpus, StdlibCorpus, TextCorpus
+from scaling.corpus.cache import token_files
+from scaling.corpus.order import window_order
 
 DOCUMENTS = [f"document {n} ".encode() + bytes(range(97, 123)) * (n + 1) for n in range(30)]
 

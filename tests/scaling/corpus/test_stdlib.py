@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from scaling.config.corpus import BytesTokenizer, StdlibCorpus
 from scaling.corpus import TokenCorpus, prepare, stdlib
-from scaling.corpus.config import BytesTokenizer, StdlibCorpus
 from scaling.corpus.tokens import TokenArray
 
 ROOT = Path(sysconfig.get_path("stdlib"))

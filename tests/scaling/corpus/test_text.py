@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scaling.config.corpus import BytesTokenizer, TextCorpus
 from scaling.corpus import prepare
-from scaling.corpus.config import BytesTokenizer, TextCorpus
 from scaling.corpus.text import documents, files
 
 

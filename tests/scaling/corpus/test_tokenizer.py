@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scaling.config.corpus import BPETokenizer, BytesTokenizer, LexiconCorpus, TextCorpus
 from scaling.corpus import TokenCorpus, prepare, stdlib
-from scaling.corpus.config import BPETokenizer, BytesTokenizer, LexiconCorpus, TextCorpus
 from scaling.corpus.tokenizer import BPEEncoder, train_tokenizer
 from scaling.corpus.tokens import TokenArray
 

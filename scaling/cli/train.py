@@ -1,0 +1,25 @@
+"""`scaling train`: pre-train one model, or many as a plain Hydra multirun (-m)."""
+
+import hydra
+from omegaconf import DictConfig
+
+from scaling.cli import hydra_app
+
+
+@hydra.main(version_base="1.3", config_path="pkg://scaling.conf", config_name="train")
+@hydra_app.job
+def train(config: DictConfig) -> float | None:
+    """Train the configured job; returns the last run's validation loss, for sweepers that optimise it."""
+    from scaling.config.schema import load
+    from scaling.training.pretrain import pretrain
+    from scaling.training.progress import print_records, report_job
+
+    job = load(config)
+    with report_job(job.name) as report:
+        records = pretrain(job, report)
+    print_records(records, job.folder)
+    return records[-1].loss_nats
+
+
+if __name__ == "__main__":
+    hydra_app.run(train)

@@ -1,0 +1,96 @@
+"""What `scaling fit` can be told, and its help."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from scaling.config.overrides import field_help
+
+APPROACHES = ("all", "parametric", "isoflop", "envelope")
+COLUMNS = ("params", "tokens", "loss", "flops", "loss_se", "cluster", "budget", "unique_tokens")
+
+
+@dataclass
+class FitKeys:
+    """What `scaling fit FILE` can be told."""
+
+    law: str = "chinchilla"
+    """chinchilla, kaplan, gadre, muennighoff, kaplan_n, kaplan_d or kaplan_c; for whole curves multi_power; for the
+    best hyperparameters learning_rate_nd, learning_rate_c, batch_tokens_d or batch_tokens_c"""
+    approach: str = "all"
+    """all, parametric (approach 3), isoflop (approach 2, valleys) or envelope (approach 1, training curves)"""
+    objective: str = "huber_log"
+    """what is minimised: huber_log (δ = 1e-3), mse_log, mse, mae, mae_log, asymmetric_mae or huber_density"""
+    weights: str | None = None
+    """loss_se: measure each residual in units of its recorded standard error"""
+    params: str | None = None
+    """column that holds the number of parameters"""
+    tokens: str | None = None
+    """column that holds the training tokens"""
+    loss: str | None = None
+    """column that holds the loss in nats/token"""
+    flops: str | None = None
+    """column that holds the training FLOPs; without one they are 6 · params · tokens"""
+    loss_se: str | None = None
+    """column that holds the standard error of each loss"""
+    cluster: str | None = None
+    """column that names the training job a run branched from: such runs are resampled together"""
+    budget: str | None = None
+    """column that names each run's compute budget in FLOPs; without one budgets are inferred from shared FLOPs"""
+    unique_tokens: str | None = None
+    """column that holds the unique tokens (data-constrained law)"""
+    step: str | None = None
+    """column that holds the training step (law=multi_power)"""
+    learning_rate: str | None = None
+    """column that holds the learning rate (law=multi_power, learning_rate_nd, learning_rate_c)"""
+    batch_tokens: str | None = None
+    """column that holds the batch in tokens (law=batch_tokens_d, batch_tokens_c)"""
+    units: dict[str, float] = field(default_factory=dict)
+    """what 1 stands for in a column of counts: units.tokens=1e9; by default what its name says (tokens_b), else 1"""
+    where: dict[str, Any] = field(default_factory=dict)
+    """use only rows with this value: where.COLUMN=VALUE"""
+    mixed: list[str] = field(default_factory=list)
+    """conditions that may differ between rows fitted together: mixed=[optimizer,schedule] or mixed=[all]"""
+    repeats: str = "refuse"
+    """rows of the same size and tokens with different losses and no seed: refuse, keep (all) or best (lowest loss)"""
+    convention: dict[str, str] = field(default_factory=dict)
+    """what you know and the file does not say: convention.params="without embeddings\""""
+    level: float = 0.9
+    """probability of every interval"""
+    bootstrap: int = 1000
+    """bootstrap resamples; 0 leaves the law's intervals not estimated"""
+    seed: int = 0
+    """seed of the bootstrap"""
+    target_flops: float | None = None
+    """compute to plan for; by default 10 times the largest in the table"""
+    out: str | None = None
+    """folder for study.json, report.html and figures; by default runs/NAME/fit for a sweep, else FILE_fit here"""
+
+
+def help_text() -> str:
+    """The command's help, from the docstrings of its keys."""
+    texts = field_help(FitKeys)
+    width = max(len(name) for name in texts)
+    defaults = {f.name: getattr(FitKeys(), f.name) for f in fields(FitKeys)}
+    rows = []
+    for name, text in texts.items():
+        default = defaults[name]
+        rows.append(f"  {name:{width}}  {text}" + (f" [{default}]" if default not in (None, {}, []) else ""))
+    keys = "\n".join(rows)
+    return f"""usage: scaling fit FILE|runs/NAME [key=value …] [--json]
+
+Fit scaling laws to a table of runs (CSV, TSV, Parquet or JSON lines, also .gz) or to a sweep's folder, by all three
+classical approaches, with intervals, a test on the table's own largest runs, and a plan for more compute.
+
+  --json  print the result alone on standard output, and write files only where out= says
+
+keys (default in brackets):
+{keys}
+
+examples:
+  scaling fit runs/quickstart
+  scaling fit losses.csv params=N tokens=D loss=val_loss
+  scaling fit losses.csv where.dataset=c4 law=gadre objective=mse_log
+  scaling fit losses.csv --json | jq .exponents
+  scaling fit curves.csv law=multi_power cluster=run step=step learning_rate=lr
+  scaling fit sweep.csv law=learning_rate_nd params=N tokens=D learning_rate=lr
+"""

@@ -1,0 +1,272 @@
+"""Claims: who trains a job, so that of several sweeps on one folder, on one or several hosts, only one does.
+
+A claim is a file in the job's folder, made by exclusive creation, that names host, process and start. Its time of
+modification is its heartbeat. A claim is stale at once when its process is gone from this host, and after
+`SILENCE_SECONDS` without a heartbeat otherwise. Claims are numbered: a stale one is taken over by creating the next
+number, which only one process can do, and nobody ever writes or removes a claim that may be alive.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from scaling.records.files import PART, json_bytes, read_json
+
+HEARTBEAT_SECONDS = 10.0
+"""Time between two heartbeats."""
+SILENCE_SECONDS = 120.0
+"""A claim of another host that has been silent for longer is stale; on the shared file system's own clock."""
+_PREFIX, _SUFFIX = "claim-", ".json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """The process behind a claim."""
+
+    host: str
+    """Name of the machine."""
+    machine: str
+    """The machine's boot and process namespace: within one of them a process id means one process."""
+    pid: int
+    process_start: str
+    """When the process started, as the kernel tells; tells it from a later one with the same id."""
+    started: str
+    """When the claim was made, UTC."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.started}"
+
+
+class Claimed(ValueError):
+    """The job is being trained by someone else."""
+
+    def __init__(self, folder: Path, holder: Holder | None) -> None:
+        self.folder, self.holder = folder, holder
+        super().__init__(f"{folder.name} is being trained by {holder or 'another process'}")
+
+
+class Claim:
+    """A claim held by this process."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path, self.content = path, content
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True, name=f"heartbeat of {path}")
+        self._heart.start()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            if self._mine():
+                with suppress(OSError):  # a file system that is away; `check` and the others' clock decide
+                    os.utime(self.path)
+
+    def _mine(self) -> bool:
+        return _is(self.path, self.content)
+
+    def check(self) -> None:
+        """Refuse to go on when another has taken the job over, as after a long sleep of this machine.
+
+        Raises:
+            Claimed: naming who has it now.
+        """
+        check_held(self.path, self.content)
+
+    def release(self) -> None:
+        self._ended.set()
+        self._heart.join()
+        if self._mine():
+            self.path.unlink(missing_ok=True)
+
+
+def check_held(path: Path, content: bytes) -> None:
+    """`Claim.check`, also for a process that trains in the name of the claim's holder."""
+    if not _is(path, content):
+        raise Claimed(path.parent, holder_of(path.parent))
+
+
+def _is(path: Path, content: bytes) -> bool:
+    """Whether a claim is still the one with this content; another's may bear its number after a long sleep."""
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[Claim]:
+    """Hold the claim on a job's folder; it is released at the end, whatever happens.
+
+    Raises:
+        Claimed: when a living process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = _take(folder)
+    try:
+        yield held
+    finally:
+        held.release()
+
+
+@contextmanager
+def claim_when_free(folder: Path) -> Iterator[Claim]:
+    """Hold the claim on a folder, once nobody else does."""
+    while True:
+        try:
+            held = _take(folder)
+            break
+        except Claimed:
+            time.sleep(0.1)
+    try:
+        yield held
+    finally:
+        held.release()
+
+
+def _take(folder: Path) -> Claim:
+    stale = _claims(folder)
+    for path in stale:
+        if _alive(path):
+            raise Claimed(folder, _read(path))
+    path = _path(folder, 1 + max((_number(old) for old in stale), default=-1))
+    content = json_bytes(asdict(this_process()))
+    try:
+        _create(path, content)
+    except FileExistsError:
+        raise Claimed(folder, _read(path)) from None
+    # A claim of another number may have been made at the same time. Each of the two sees the other at least in
+    # one order, and who sees one gives way, so that never both go on; the sweep asks again.
+    for other in _claims(folder):
+        if other != path and other not in stale and _alive(other):
+            path.unlink(missing_ok=True)
+            raise Claimed(folder, _read(other))
+    for old in stale:
+        old.unlink(missing_ok=True)
+    return Claim(path, content)
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Make a file that must not exist, with its content at once, so that a claim is never without its holder."""
+    written = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{PART}")
+    try:
+        written.write_bytes(content)
+        try:
+            os.link(written, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            with path.open("xb") as file:
+                file.write(content)
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """The living process that trains a job, or None."""
+    for path in _claims(folder):
+        if _alive(path):
+            return _read(path) or Holder(
+                host="an unknown host", machine="", pid=0, process_start="", started="just now"
+            )
+    return None
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the claims that dead processes left on a job that has ended."""
+    for path in _claims(folder):
+        if not _alive(path):
+            path.unlink(missing_ok=True)
+
+
+def this_process() -> Holder:
+    """What a claim of this process says."""
+    return Holder(
+        host=socket.gethostname(),
+        machine=_machine(),
+        pid=os.getpid(),
+        process_start=_process_start(os.getpid()) or "",
+        started=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
+    )
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{_PREFIX}{number}{_SUFFIX}"
+
+
+def _number(path: Path) -> int:
+    return int(path.name[len(_PREFIX) : -len(_SUFFIX)])
+
+
+def _claims(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in folder.glob(f"{_PREFIX}*{_SUFFIX}")
+        if path.name[len(_PREFIX) : -len(_SUFFIX)].isdigit()
+    ]
+
+
+def _read(path: Path) -> Holder | None:
+    """What a claim says; None where it is gone, damaged or not written yet."""
+    try:
+        return Holder(**read_json(path))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _alive(path: Path) -> bool:
+    holder = _read(path)
+    if holder is not None and holder.machine == _machine():
+        return _process_start(holder.pid) == holder.process_start
+    # Another host's, a damaged one, or one whose writer was killed before it was written: heartbeats tell.
+    try:
+        silence = _now_there(path.parent) - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return silence < SILENCE_SECONDS
+
+
+def _now_there(folder: Path) -> float:
+    """The time by the clock of the file system, which stamps the heartbeats of all hosts."""
+    probe = folder / f".clock-{socket.gethostname()}-{os.getpid()}{PART}"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:  # someone who may only read
+        return time.time()
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def _machine() -> str:
+    """Names the space in which process ids are unique: this boot of this kernel, and the process namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # no /proc: host names tell machines apart
+        return socket.gethostname()
+
+
+def _process_start(pid: int) -> str | None:
+    """When a process of this machine started; None where there is none, or only a dead one not yet buried."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return None
+    except OSError:
+        return None
+    else:
+        words = stat.rpartition(")")[2].split()  # the name before it may hold anything
+        return None if words[0] in "ZX" else words[19]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return "alive"
+    return "alive"

@@ -1,0 +1,243 @@
+"""What a run leaves behind: one `record.json`, and a sweep's records as one table.
+
+The records are all that passes from training to analysis. Imports no torch.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scaling.records.files import Damaged, digest, read_json, set_aside, write_atomically, write_json
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 2
+RECORD = "record.json"
+FAILED = "failed.json"
+"""A record without an outcome: why a run was not trained to its end."""
+TABLE = "records.csv"
+VALIDATION_LOSSES = "validation.npy"
+FILES = "files"
+"""Key under which a record keeps the checksums of its run's other files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One trained run. Null means not measured, never zero."""
+
+    # identity
+    run_id: str
+    trunk_id: str
+    """Training job; runs that share it branched from one trunk and are not independent."""
+    status: str
+    """done, diverged or failed."""
+    reason: str | None
+    """Why a run is not done."""
+    identity: str
+    """Hash of the resolved config, corpus and seed: equal identities train to the same loss."""
+    code_version: str
+    seed: int
+    budget_flops: float | None
+    """Compute budget that the run belongs to, in FLOPs by `budget_convention`."""
+    budget_convention: str | None
+
+    # shape
+    width: int
+    depth: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    ffn_width: int
+    ffn: str
+    vocab_size: int
+    context: int
+    tied_head: bool
+    qk_norm: bool
+    params_total: int
+    params_non_embedding: int
+    params_embedding: int
+    params_attention: int
+    params_ffn: int
+    params_norms: int
+    params_head: int
+
+    # data and recipe
+    corpus: str
+    corpus_fingerprint: str
+    tokenizer: str
+    tokens: int
+    """Training tokens of the run as if trained alone."""
+    tokens_spent: int
+    """Tokens trained for this run and no earlier one of its job."""
+    unique_tokens: int
+    epochs: float
+    batch_tokens: int
+    """Tokens of the last optimizer step, the largest: the batch may grow with the tokens seen."""
+    micro_batch_tokens: int
+    """Tokens a forward pass on each device; changes rounding alone."""
+    steps: int
+    optimizer: str
+    schedule: str
+    lr: float
+    warmup_tokens: float
+    precision: str
+
+    # compute
+    train_flops_6nd: float
+    """6 * params_total * tokens."""
+    train_flops_exact: float
+    """Matrix products with attention and head, forward and backward."""
+
+    # outcome
+    loss_nats: float | None
+    """Validation loss, nats a token."""
+    loss_se_nats: float | None
+    """Its standard error from the finite validation set."""
+    bits_per_byte: float | None
+    entropy_nats: float | None
+    """Irreducible loss of the corpus, where it is known exactly."""
+    validation_tokens: int
+
+    # cost
+    wall_seconds: float | None
+    """Training seconds of the run as if trained alone."""
+    seconds_spent: float | None
+    tokens_per_second: float | None
+    achieved_flops_per_second: float | None
+    matmul_peak_flops_per_second: float | None
+    """The device's matmul peak, measured in the same process and precision."""
+    peak_memory_bytes_predicted: int | None
+    peak_memory_bytes_measured: int | None
+    """Live tensor bytes on the CPU; max_memory_allocated on CUDA."""
+    peak_memory_bytes_reserved: int | None
+    """CUDA's max_memory_reserved."""
+    device: str | None
+    devices: int | None
+    threads: int | None
+    versions: str | None
+    """Python, torch and lightning."""
+    retried: str | None
+    """What an earlier attempt at the run failed of, and what was changed."""
+    schema_version: int = SCHEMA_VERSION
+
+
+def write_record(record: RunRecord, folder: Path, files: Sequence[str] = (), name: str = RECORD) -> None:
+    """Put a run's record into its folder, with the checksums of the run's other files there."""
+    digests = {file: digest(folder / file) for file in files}
+    write_json(folder / name, {**asdict(record), FILES: digests})
+    if name == RECORD:
+        (folder / FAILED).unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read one record, after checking it and the files that belong to it.
+
+    Raises:
+        Damaged: one line naming the file, when the record or a file of its run is not what was written.
+        ValueError: for a whole record of another version of this program.
+    """
+    values = read_json(path)
+    if values.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: record of schema {values.get('schema_version')}, this version reads schema {SCHEMA_VERSION}; "
+            "choose another name= or go back to the version that wrote it"
+        )
+    digests: Any = values.pop(FILES, None)
+    expected = {field.name for field in fields(RunRecord)}
+    if not isinstance(digests, dict) or values.keys() != expected:
+        odd = sorted(values.keys() ^ expected) or [FILES]
+        raise Damaged(f"{path}: not a run record (missing or unknown: {', '.join(odd)})")
+    for name, told in digests.items():
+        file = path.parent / name
+        if not file.is_file():
+            raise Damaged(f"{file}: missing, though the run's record names it")
+        if digest(file) != told:
+            raise Damaged(f"{file}: damaged (its checksum does not match the run's record)")
+    return RunRecord(**values)
+
+
+def read_or_set_aside(path: Path) -> RunRecord | None:
+    """A record; or None where there is none, or a damaged one, which is set aside and named in a warning.
+
+    Raises:
+        ValueError: for a whole record of another version of this program.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return read_record(path)
+    except Damaged as error:
+        aside = set_aside(path)
+        log.warning("%s; its record is set aside as %s, and the run is trained again", error, aside)
+        return None
+
+
+def load_sweep(folder: str | Path) -> pd.DataFrame:
+    """A sweep as one table, a row a run, ordered by size and tokens.
+
+    Reads every `record.json` under the folder, and `failed.json` of runs without one; where there are none, the
+    `records.csv` of a published study.
+    `loss_se_paired_nats` is added: the standard error of a run's loss against the best run's on the same
+    validation windows, which is what counts when runs are compared (the sampling error common to all of them
+    moves the level of the curve, not its shape).
+
+    Raises:
+        ValueError: when the folder is missing, holds no records, or a damaged one.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; train a sweep there first or name another")
+    paths = sorted(folder.glob(f"**/{RECORD}"))
+    paths += sorted(path for path in folder.glob(f"**/{FAILED}") if not path.with_name(RECORD).exists())
+    if not paths:
+        if (folder / TABLE).is_file():
+            return pd.read_csv(folder / TABLE)
+        raise ValueError(f"{folder}: no run records in it; is it the folder of a sweep (runs/NAME)?")
+    try:
+        records = [read_record(path) for path in paths]
+    except Damaged as error:
+        raise ValueError(
+            f"{error}; the command that trained this study sets it aside and trains it again"
+        ) from error
+    frame = pd.DataFrame([asdict(record) for record in records])
+    frame["loss_se_paired_nats"] = _paired_errors(frame, paths)
+    return frame.sort_values(["params_total", "tokens", "seed"], kind="stable").reset_index(drop=True)
+
+
+def _paired_errors(frame: pd.DataFrame, paths: list[Path]) -> list[float | None]:
+    import numpy as np
+
+    done = frame["loss_nats"].notna()
+    if not done.any():
+        return [None] * len(frame)
+    losses = [
+        # Without pickles: a file that holds code is refused, whatever its checksum says.
+        np.load(path.parent / VALIDATION_LOSSES, allow_pickle=False)
+        if (path.parent / VALIDATION_LOSSES).is_file()
+        else None
+        for path in paths
+    ]
+    best = losses[int(frame["loss_nats"].to_numpy(dtype=float, na_value=np.inf).argmin())]
+    result: list[float | None] = []
+    for values in losses:
+        if values is None or best is None or values.shape != best.shape:
+            result.append(None)
+        else:
+            result.append(float(np.std(values - best, ddof=1) / np.sqrt(len(values))))
+    return result
+
+
+def write_table(frame: pd.DataFrame, folder: Path) -> Path:
+    """Write a sweep's table as CSV, and as Parquet beside it where pyarrow is installed; returns the CSV's path."""
+    path = folder / TABLE
+    write_atomically(path, frame.to_csv(index=False).encode())
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        return path
+    write_atomically(path.with_suffix(".parquet"), frame.to_parquet(index=False))
+    return path

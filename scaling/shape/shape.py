@@ -1,0 +1,265 @@
+"""The shape of a transformer: the few integers from which parameters, FLOPs and bytes follow.
+
+The defaults of `ModelShape` describe our own decoder: pre-norm RMSNorm, rotary positions, no biases.
+The remaining fields exist because published models differ in them (`scaling.shape.published`).
+"""
+
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+Ffn = Literal["swiglu", "gelu"]
+Norm = Literal["rmsnorm", "layernorm", "layernorm_no_bias", "layernorm_no_weights"]
+Biases = Literal["none", "qkv", "ffn", "all_but_qkv", "all"]
+Positions = Literal["rotary", "learned", "alibi", "relative_projection", "relative_buckets"]
+
+FFN_RATIO: dict[str, float] = {"swiglu": 8 / 3, "gelu": 4.0}
+"""Feed-forward width over residual width: as many weights in swiglu's three matrices as in gelu's two."""
+FFN_MULTIPLE = 8
+"""Feed-forward widths are whole multiples of this."""
+RELATIVE_BUCKETS = 32
+"""Rows of the bias table that T5 shares among the blocks of a stack (Raffel et al. 2020, section 2.1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentAttention:
+    """Multi-head latent attention: low-rank queries, keys and values (DeepSeek-V2, arXiv:2405.04434, 2.1)."""
+
+    query_rank: int
+    """Width of the compressed query."""
+    kv_rank: int
+    """Width of the compressed key and value; what the cache holds, beside the rotary key."""
+    rope_width: int
+    """Rotary features of a query or key; the rotary key is shared by all heads."""
+    nope_width: int
+    """Features of a query or key that carry no position."""
+    value_width: int
+    """Features of a value head."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelShape:
+    """A transformer's shape. Counts and widths are positive integers; ill shapes raise `ValueError`."""
+
+    width: int
+    """Features of the residual stream (d_model)."""
+    depth: int
+    """Decoder blocks."""
+    heads: int
+    """Query heads."""
+    kv_heads: int
+    """Key and value heads: `heads` is multi-head, 1 is multi-query, between is grouped-query attention."""
+    head_width: int
+    """Features of one head; heads × head_width need not equal width."""
+    ffn_width: int
+    """Hidden features of the feed-forward."""
+    vocab_size: int
+    """Rows of the embedding, padding included."""
+    context: int
+    """Tokens in a training sequence."""
+    ffn: Ffn = "swiglu"
+    """swiglu has three matrices (gate, up, down), gelu two (up, down)."""
+    tied_head: bool = False
+    """The output head is the embedding transposed, so it is counted once."""
+    qk_norm: bool = False
+    """A norm on queries and one on keys, in each block."""
+    qk_norm_whole: bool = False
+    """Those norms span all heads together (OLMo 2) and have as many weights; else they have head_width, for each head
+    the same."""
+    attention_sinks: bool = False
+    """One learned logit a head beside the scores (gpt-oss)."""
+    norm: Norm = "rmsnorm"
+    """rmsnorm and layernorm_no_bias have a weight, layernorm a weight and a bias, layernorm_no_weights nothing."""
+    norms_per_block: int = 2
+    """2, or 1 for blocks whose attention and feed-forward share one norm (PaLM), or 4 with norms on both sides of each
+    (Gemma 2)."""
+    embedding_norm: bool = False
+    """A norm right after the embedding (BLOOM, BERT)."""
+    final_norm: bool = True
+    """A norm after the last block; post-norm models (BERT) have none."""
+    biases: Biases = "none"
+    """Linear layers with a bias: none; queries, keys and values (qkv); the feed-forward's (ffn); the feed-forward's and
+    the attention output (all_but_qkv); or all of these, and routers (all)."""
+    head_bias: bool = False
+    """A bias of the output head (GPT-J, Phi)."""
+    positions: Positions = "rotary"
+    """learned has its own table, relative_projection one more width × (heads·head_width) matrix a block
+    (Transformer-XL, Gopher), relative_buckets a table of biases a stack (T5); the rest have no weights."""
+    position_rows: int | None = None
+    """Rows of a learned position table; by default `context`."""
+    segment_types: int = 0
+    """Rows of a segment embedding (BERT)."""
+    pooler: bool = False
+    """A width × width layer with bias on the first token (BERT)."""
+    causal: bool = True
+    """Each token sees those before it only."""
+    encoder_depth: int = 0
+    """Encoder blocks; positive makes this an encoder-decoder whose decoder blocks attend to the encoder."""
+    experts: int = 0
+    """Routed experts a block; 0 is a dense feed-forward."""
+    experts_active: int = 0
+    """Routed experts that a token visits."""
+    shared_experts: int = 0
+    """Experts that every token visits beside the routed ones (DeepSeek)."""
+    expert_width: int | None = None
+    """Hidden features of one expert; by default `ffn_width`."""
+    dense_depth: int = 0
+    """Blocks with a dense feed-forward of `ffn_width` before the mixture begins (DeepSeek)."""
+    latent: LatentAttention | None = None
+    """Multi-head latent attention in place of grouped-query attention."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "width",
+            "depth",
+            "heads",
+            "kv_heads",
+            "head_width",
+            "ffn_width",
+            "vocab_size",
+            "context",
+        ):
+            _require_whole(name, getattr(self, name), least=1)
+        for name in (
+            "encoder_depth",
+            "experts",
+            "experts_active",
+            "shared_experts",
+            "dense_depth",
+            "segment_types",
+        ):
+            _require_whole(name, getattr(self, name), least=0)
+        for name in ("position_rows", "expert_width"):
+            if getattr(self, name) is not None:
+                _require_whole(name, getattr(self, name), least=1)
+        for name, allowed in (("ffn", Ffn), ("norm", Norm), ("biases", Biases), ("positions", Positions)):
+            if getattr(self, name) not in get_args(allowed):
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(get_args(allowed))}"
+                )
+        if self.heads % self.kv_heads:
+            raise ValueError(
+                f"kv_heads={self.kv_heads} does not divide heads={self.heads}: "
+                f"choose one of {_divisors(self.heads)}"
+            )
+        if self.positions == "rotary" and self.head_width % 2:
+            raise ValueError(
+                f"head_width={self.head_width} is odd, but rotary positions turn features in pairs: "
+                f"use {self.head_width + 1}, or change heads so that width/heads is even"
+            )
+        if self.norms_per_block not in (1, 2, 4):
+            raise ValueError(
+                f"norms_per_block={self.norms_per_block} is not a block that exists: use 1, 2 or 4"
+            )
+        if self.experts and not 1 <= self.experts_active <= self.experts:
+            raise ValueError(
+                f"experts_active={self.experts_active} with experts={self.experts}: "
+                f"a token visits at least one and at most all {self.experts} experts"
+            )
+        if not self.experts and (
+            self.experts_active or self.shared_experts or self.dense_depth or self.expert_width
+        ):
+            raise ValueError(
+                "experts_active, shared_experts, expert_width, dense_depth belong to a mixture: set experts"
+            )
+        if self.dense_depth > self.depth:
+            raise ValueError(
+                f"dense_depth={self.dense_depth} exceeds depth={self.depth}: "
+                f"at most {self.depth} blocks can be dense"
+            )
+
+    @property
+    def attention_width(self) -> int:
+        """Features of all query heads together."""
+        return self.heads * self.head_width
+
+    @property
+    def kv_width(self) -> int:
+        """Features of all keys (or all values) together."""
+        return self.kv_heads * self.head_width
+
+    @property
+    def moe_depth(self) -> int:
+        """Blocks whose feed-forward is a mixture of experts."""
+        return self.depth - self.dense_depth if self.experts else 0
+
+
+def usual_ffn_width(width: int, ffn: str) -> int:
+    """Feed-forward width at a residual width: FFN_RATIO times it, to the nearest multiple of FFN_MULTIPLE."""
+    return max(FFN_MULTIPLE, round(FFN_RATIO[ffn] * width / FFN_MULTIPLE) * FFN_MULTIPLE)
+
+
+def decoder_shape(
+    *,
+    width: int,
+    depth: int,
+    heads: int,
+    vocab_size: int,
+    context: int,
+    kv_heads: int | None = None,
+    head_width: int | None = None,
+    ffn_width: int | None = None,
+    ffn: Ffn = "swiglu",
+    tied_head: bool = False,
+    qk_norm: bool = False,
+) -> ModelShape:
+    """This project's decoder with the usual defaults filled in.
+
+    kv_heads is heads; head_width is width/heads; ffn_width is `usual_ffn_width`. Raises `ValueError` when heads do not
+    divide width.
+    """
+    _require_whole("heads", heads, least=1)
+    _require_whole("width", width, least=1)
+    if head_width is None:
+        if width % heads:
+            raise ValueError(
+                f"heads={heads} does not divide width={width}: choose heads from {_divisors(width)}, "
+                f"width={-(-width // heads) * heads}, or give head_width"
+            )
+        head_width = width // heads
+    if ffn_width is None:
+        ffn_width = usual_ffn_width(width, ffn) if ffn in FFN_RATIO else width  # refused below
+    return ModelShape(
+        width=width,
+        depth=depth,
+        heads=heads,
+        kv_heads=heads if kv_heads is None else kv_heads,
+        head_width=head_width,
+        ffn_width=ffn_width,
+        vocab_size=vocab_size,
+        context=context,
+        ffn=ffn,
+        tied_head=tied_head,
+        qk_norm=qk_norm,
+    )
+
+
+def shape_field_names() -> tuple[str, ...]:
+    """Names of the fields of `ModelShape`, in order."""
+    return tuple(field.name for field in fields(ModelShape))
+
+
+def _require_whole(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        what = "a positive whole number" if least else "a whole number, 0 or more"
+        raise ValueError(f"{name}={value!r} must be {what}")
+
+
+def _divisors(number: int) -> str:
+    return ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)
+
+
+def is_our_decoder(shape: ModelShape) -> bool:
+    """Whether `scaling/model/decoder.py` is of this architecture: RMSNorm, rotary positions, no biases, no experts."""
+    return shape == ModelShape(
+        width=shape.width,
+        depth=shape.depth,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        head_width=shape.head_width,
+        ffn_width=shape.ffn_width,
+        vocab_size=shape.vocab_size,
+        context=shape.context,
+        ffn=shape.ffn,
+        tied_head=shape.tied_head,
+        qk_norm=shape.qk_norm,
+    )

@@ -1,0 +1,93 @@
+"""A concrete decoder for a parameter count that a budget asks for: the ladder's proportions, in closed form.
+
+`scaling.shape.ladder` searches for the shape nearest to the rule that makes a study's sizes comparable. A budget
+question asks for one shape at once, up to trillions of parameters, whose heads split over tensor-parallel devices; the
+feed-forward width takes up what whole heads and whole blocks leave over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log
+
+from scaling.shape.ladder import depth, head_width
+from scaling.shape.params import count_params
+from scaling.shape.shape import FFN_RATIO, ModelShape, usual_ffn_width
+
+TENSOR_FRIENDLY_HEADS = ((1024, 1), (2048, 4))
+"""Heads come in multiples of 1 below a width of 1024, of 4 below 2048, and of 8 (a node of devices) above."""
+TOLERANCE = 0.01
+"""Shapes this near to the size asked for count as equal."""
+FINE_FFN_MULTIPLE, COARSE_FFN_MULTIPLE = 8, 64
+"""Feed-forward widths are multiples of the first below a width of 1024, of the second above (matrix tiles)."""
+
+
+def shape_of_size(params: float, like: ModelShape) -> ModelShape:
+    """The decoder of about `params` total parameters (within 1 % from 0.3M up), otherwise like `like`.
+
+    Raises:
+        ValueError: when `params` cannot hold even the smallest decoder with that vocabulary.
+    """
+    smallest = _shape(8, 2, _ffn_multiple(8), like)
+    least = count_params(smallest).total
+    if params < least:
+        raise ValueError(
+            f"{params:,.3g} parameters are too few for any model with a vocabulary of {like.vocab_size:,}: the "
+            f"smallest has {least:,}; raise the budget or lower model.vocab_size (256 for bytes)"
+        )
+    low, high = 8, 16
+    while _by_rule(high, like) < params:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _by_rule(middle, like) < params else (low, middle)
+    # Widths of whole heads around the rule's. Of those that come near in size, the best proportioned.
+    step = _width_step(high)
+    widths = {max(8, step * (high // step + k)) for k in (-1, 0, 1, 2)}
+    candidates = [_fitted(width, params, like) for width in sorted(widths)]
+    errors = [abs(count_params(shape).total / params - 1) for shape in candidates]
+    limit = max(TOLERANCE, min(errors))
+    near = [shape for shape, error in zip(candidates, errors, strict=True) if error <= limit]
+    return min(near, key=_distance_from_rule)
+
+
+def _distance_from_rule(shape: ModelShape) -> float:
+    ffn_ratio = shape.ffn_width / (FFN_RATIO[shape.ffn] * shape.width)
+    return abs(log(shape.depth / depth(shape.width))) + abs(log(ffn_ratio))
+
+
+def _fitted(width: int, params: float, like: ModelShape) -> ModelShape:
+    """At a width: the depth that comes nearest under the rule, and the feed-forward width that fills the rest."""
+    ruled = usual_ffn_width(width, like.ffn)
+    tables = count_params(_shape(width, 1, ruled, like)).total
+    block = count_params(_shape(width, 2, ruled, like)).total - tables
+    blocks = max(2, round((params - tables) / block) + 1)
+    with_rule = count_params(_shape(width, blocks, ruled, like)).total
+    matrices = 3 if like.ffn == "swiglu" else 2
+    multiple = _ffn_multiple(width)
+    wanted = ruled + (params - with_rule) / (blocks * matrices * width)
+    return _shape(width, blocks, max(multiple, round(wanted / multiple) * multiple), like)
+
+
+def _shape(width: int, blocks: int, hidden: int, like: ModelShape) -> ModelShape:
+    size = head_width(width)
+    heads = max(1, width // size)
+    return replace(
+        like, width=width, depth=blocks, heads=heads, kv_heads=heads, head_width=size, ffn_width=hidden
+    )
+
+
+def _by_rule(width: int, like: ModelShape) -> float:
+    """Parameters that the ladder's rule gives a width, as a smooth enough function of it."""
+    tables = like.vocab_size * width * (1 if like.tied_head else 2)
+    hidden = FFN_RATIO[like.ffn] * width * (3 if like.ffn == "swiglu" else 2)
+    return tables + depth(width) * width * (4 * width + hidden)
+
+
+def _width_step(width: int) -> int:
+    multiple = next((heads for limit, heads in TENSOR_FRIENDLY_HEADS if width < limit), 8)
+    return head_width(width) * multiple
+
+
+def _ffn_multiple(width: int) -> int:
+    return FINE_FFN_MULTIPLE if width < 1024 else COARSE_FFN_MULTIPLE

@@ -1,0 +1,102 @@
+"""Checkpoints of a training job: `trunk.ckpt`, where the last branch left the trunk, and `last.ckpt` on the way.
+
+Both are Lightning checkpoints, sealed with the job's fingerprint and the position they were taken at, so that a
+damaged one, or one of another job, is known before anything of it is loaded.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+
+from scaling.records.files import PART, Damaged, move_into_place, seal, seal_label, set_aside
+from scaling.training.job import CHECKPOINT, TRUNK, Job
+from scaling.training.module import Pretraining
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that is whole and belongs to the job."""
+
+    path: Path
+    position: int
+
+
+class InPlaceIO(TorchCheckpointIO):
+    """Writes a checkpoint where it is asked to: Lightning's own makes one in memory and one in the system's temporary
+    folder first, and a process that is killed leaves the latter there."""
+
+    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        with Path(path).open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # of torch's writer, which also hides why it could not write
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
+
+
+def save(trainer: L.Trainer, job: Job, module: Pretraining, name: str) -> None:
+    """Write a checkpoint whole or not at all; every rank calls it."""
+    target = job.folder / name
+    temporary = target.with_name(f".{name}{PART}")
+    try:
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            seal(temporary, f"{job.fingerprint} {module.position}")
+            move_into_place(temporary, target)
+    except (OSError, RuntimeError):  # a full disk, which half a checkpoint would keep full
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def find(job: Job, module: Pretraining) -> Path | None:
+    """The checkpoint to go on from, or None for the start. Damaged ones are set aside, and that is said.
+
+    `last.ckpt` is further on than the trunk, but of no use inside a branch that is recorded by now, nor inside one
+    from which there is no trunk to go back to though more runs are to come. And neither may lie past a branch that
+    is to be trained again.
+
+    Raises:
+        ValueError: for a checkpoint of another config.
+    """
+    trunk = _checked(job, TRUNK, "the start")
+    last = _checked(job, CHECKPOINT, "the trunk" if trunk else "the start")
+    for found in (last, trunk):
+        if found is None or _lies_past_a_wanted_branch(module, found.position):
+            continue
+        if found is last:
+            segment, _ = module.at(last.position)
+            more = module.next_to_train(module.end_of(segment)) < module.total_steps
+            if segment.run is not None and (not module.to_train[last.position] or (more and trunk is None)):
+                continue
+        return found.path
+    return None
+
+
+def _lies_past_a_wanted_branch(module: Pretraining, position: int) -> bool:
+    ends = [module.end_of(segment) for segment in module.plan if segment.run is not None]
+    return any(end <= position and module.to_train[end - 1] for end in ends)
+
+
+def _checked(job: Job, name: str, otherwise: str) -> Checkpoint | None:
+    path = job.folder / name
+    if not path.is_file():
+        return None
+    try:
+        fingerprint, _, position = seal_label(path).rpartition(" ")
+    except Damaged as error:
+        aside = set_aside(path)
+        log.warning("%s; set aside as %s, going on from %s", error, aside.name, otherwise)
+        return None
+    if fingerprint != job.fingerprint:
+        raise ValueError(
+            f"{path}: a checkpoint of another config; set the config back, choose another name=, or delete that file"
+        )
+    return Checkpoint(path, int(position))

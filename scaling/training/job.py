@@ -1,0 +1,225 @@
+"""A training job's facts, fixed before it trains: shape, recipe, identity, and where it writes."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+
+from scaling.config.schema import TrainConfig
+from scaling.corpus import TokenCorpus
+from scaling.records.claims import holder_of, remove_stale
+from scaling.records.files import remove_parts
+from scaling.records.records import FAILED, RECORD, RunRecord, read_or_set_aside
+from scaling.shape.flops import train_flops_per_token
+from scaling.shape.ladder import head_width, shape_for
+from scaling.shape.params import count_params
+from scaling.shape.shape import ModelShape, usual_ffn_width
+from scaling.training.batch_ramp import batch_ramp
+from scaling.training.precision import resolved
+from scaling.training.recipe import Recipe, peak_lr, warmup_tokens
+
+CHECKPOINT = "last.ckpt"
+"""Where a job stands, on the way."""
+TRUNK = "trunk.ckpt"
+"""Where the last branch left the trunk."""
+ERROR_LOG = "error.log"
+"""Where a failed job went wrong: its traceback."""
+PROGRESS = "progress.json"
+"""Where a job stands, for people."""
+
+
+class Job:
+    """A job's facts, fixed before it trains: what it is called, where it writes, which runs it holds."""
+
+    def __init__(self, config: TrainConfig, corpus: TokenCorpus) -> None:
+        self.corpus = corpus
+        self.shape = shape = resolve_shape(config, corpus.vocab_size)
+        self.config = config = replace(config, trainer=resolved(config.trainer, shape.width))
+        self.recipe = recipe = resolve_recipe(config, shape)
+        check_corpus(corpus, recipe)
+        self.params_total = count_params(shape).total
+        self.folder = config.folder
+        self.tokens = [recipe.batches.tokens_before(steps) for steps in recipe.run_steps]
+        self.run_folders = [self.folder / run_id(shape, tokens, config.seed) for tokens in self.tokens]
+        self.identities = [identity(recipe, i, shape, corpus, config) for i in range(len(self.tokens))]
+        # What a checkpoint must agree with to be continued.
+        self.fingerprint = hashlib.sha256(" ".join(self.identities).encode()).hexdigest()[:16]
+
+    @property
+    def flops_spent(self) -> list[float]:
+        """For each run, the exact FLOPs that it costs beyond the runs before it in this job."""
+        per_token = train_flops_per_token(self.shape, "exact")
+        plan = self.recipe.plan
+        ends = [1 + next(i for i, s in enumerate(plan) if s.run == run) for run in range(len(self.tokens))]
+        return [
+            self.recipe.tokens_in(plan[begin:end]) * per_token
+            for begin, end in zip([0, *ends[:-1]], ends, strict=True)
+        ]
+
+    def recorded(self) -> list[RunRecord | None]:
+        """The records already there, checked against this job; None where a run is still to be trained.
+
+        A damaged record is set aside and named in a warning; its run is then to be trained again.
+        """
+        records: list[RunRecord | None] = []
+        for folder, wanted in zip(self.run_folders, self.identities, strict=True):
+            record = read_or_set_aside(folder / RECORD)
+            if record is not None and record.identity != wanted:
+                raise ValueError(
+                    f"{folder}: holds a run of another config or corpus (identity {record.identity}, now {wanted}); "
+                    f"choose another name= or delete that folder"
+                )
+            records.append(record)
+        return records
+
+    def tidy(self) -> None:
+        """Remove what a job leaves on its way, once every run is recorded and nobody trains it any more."""
+        if not all((folder / RECORD).is_file() for folder in self.run_folders) or holder_of(self.folder):
+            return
+        for leftover in (CHECKPOINT, TRUNK, ERROR_LOG, PROGRESS, f".{PROGRESS}"):
+            (self.folder / leftover).unlink(missing_ok=True)
+        for (
+            folder
+        ) in self.run_folders:  # a kill just after the record was written leaves an earlier failure's
+            (folder / FAILED).unlink(missing_ok=True)
+        remove_parts(self.folder)
+        remove_stale(self.folder)
+
+
+def resolve_shape(config: TrainConfig, vocab_size: int) -> ModelShape:
+    """The decoder's shape: as configured, or from the ladder when `model.target_params` is given."""
+    model = config.model
+    size = head_width(model.width)
+    heads = model.heads or max(1, model.width // size)
+    kv_heads = model.kv_heads or heads
+    if model.width % heads:
+        divisors = [
+            h for h in range(1, model.width + 1) if model.width % h == 0 and (model.width // h) % 2 == 0
+        ]
+        near = sorted(divisors, key=lambda h: abs(h - heads))[:3]
+        raise ValueError(
+            f"model.heads={heads}: does not divide model.width={model.width}; "
+            f"try model.heads={' or '.join(str(h) for h in sorted(near))}"
+        )
+    shape = ModelShape(
+        width=model.width,
+        depth=model.depth,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_width=model.width // heads,
+        ffn_width=model.ffn_width or usual_ffn_width(model.width, model.ffn),
+        ffn=model.ffn,  # type: ignore[arg-type]
+        vocab_size=vocab_size,
+        context=model.context,
+        tied_head=model.tied_head,
+        qk_norm=model.qk_norm,
+    )
+    return shape if model.target_params is None else shape_for(model.target_params, like=shape)
+
+
+def resolve_recipe(config: TrainConfig, shape: ModelShape) -> Recipe:
+    """Learning rate, batch, warmup and steps of a job, every rule resolved.
+
+    Raises:
+        ValueError: when a budget is shorter than one batch, or a micro-batch does not fit the batch.
+    """
+    params = count_params(shape).total
+    budgets = [run.tokens for run in config.runs]
+    batches = batch_ramp(config.optim, shape.context, budgets[-1])
+    first = batches.tokens_before(1)
+    if budgets[0] < first:
+        raise ValueError(
+            f"tokens={budgets[0]:g}: shorter than one batch of {first} tokens; "
+            "raise tokens or lower optim.batch_tokens"
+        )
+    devices = config.trainer.devices
+    if batches.sequences(0) % devices:
+        raise ValueError(
+            f"trainer.devices={devices}: the first batch, of {batches.sequences(0)} sequences, does not divide among "
+            f"them; set optim.batch_smallest or optim.batch_tokens to a multiple of {devices * shape.context}"
+        )
+    run_steps = tuple(batches.steps_for(budget) for budget in budgets)
+    batches = batches.until(run_steps[-1])
+    micro = batches.stages[-1].sequences // devices
+    if config.trainer.micro_batch_tokens is not None:
+        micro = min(micro, config.trainer.micro_batch_tokens // shape.context)
+        if micro == 0:
+            raise ValueError(
+                f"trainer.micro_batch_tokens={config.trainer.micro_batch_tokens}: "
+                f"must hold at least one sequence of {shape.context} tokens"
+            )
+    return Recipe(
+        optim=config.optim,
+        schedule=config.schedule,
+        lr=peak_lr(config.optim, params),
+        warmup_tokens=warmup_tokens(config.schedule, params, budgets[0]),
+        batches=batches,
+        micro_batch_sequences=micro,
+        run_steps=run_steps,
+        seed=config.seed,
+    )
+
+
+def check_corpus(corpus: TokenCorpus, recipe: Recipe) -> None:
+    """Refuse a corpus shorter than one batch, or without enough held-out text for a standard error.
+
+    Raises:
+        ValueError: one line, with the remedy.
+    """
+    windows = corpus.train.windows(recipe.context)
+    largest = recipe.batches.stages[-1].sequences
+    if windows is not None and windows < largest:
+        raise ValueError(
+            f"corpus={corpus.name}: {corpus.train_tokens} training tokens are {windows} windows of {recipe.context}, "
+            f"less than one batch of {largest}; use more text, or lower optim.batch_tokens "
+            f"or model.context"
+        )
+    held_out = corpus.validation.windows(recipe.context)
+    if held_out is not None and held_out < 2:
+        raise ValueError(
+            f"corpus={corpus.name}: {held_out} validation windows of {recipe.context} tokens give no standard error; "
+            f"raise corpus.validation_bytes and corpus.validation_fraction, or lower model.context"
+        )
+
+
+@lru_cache
+def code_version() -> str:
+    """The commit of a checkout (with `+` when it has changes), else the package's version."""
+    import subprocess
+    from importlib.metadata import version
+
+    root = Path(__file__).resolve().parents[2]
+    if (root / ".git").exists():
+        try:
+            ask = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
+            return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            pass
+    return version("scaling-simulator")
+
+
+def identity(recipe: Recipe, run: int, shape: ModelShape, corpus: TokenCorpus, config: TrainConfig) -> str:
+    """Hash of all that decides a run's loss; where it is written and logged does not count.
+
+    The run stands alone in it: a branch has the identity of the run it stands for, whatever else its trunk bears.
+    """
+    steps = recipe.run_steps[run]
+    alone = asdict(replace(recipe, run_steps=(steps,), batches=recipe.batches.until(steps)))
+    del alone["micro_batch_sequences"]  # how a batch is cut up changes rounding alone
+    facts = {
+        "recipe": alone,
+        "optimizer": type(recipe.optim).__name__,
+        "schedule": type(recipe.schedule).__name__,
+        "shape": asdict(shape),
+        "rope_base": config.model.rope_base,
+        "corpus": corpus.fingerprint,
+        "precision": config.trainer.precision,
+        "compile": config.trainer.compile,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def run_id(shape: ModelShape, tokens: int, seed: int) -> str:
+    """A run's folder name: parameters, tokens, seed."""
+    return f"params{count_params(shape).total}-tokens{tokens}-seed{seed}"

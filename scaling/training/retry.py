@@ -1,0 +1,121 @@
+"""One job, tried by stated rules, and what is kept of a failure.
+
+Out of memory: tried again with half the micro-batch and twice the accumulation, the same batch, down to one sequence;
+the record says so. Whatever else is raised fails the job at once, with its log; a job whose process dies is tried
+once more: by its launcher, or here where it was one of several ranks. A failed run keeps `failed.json`, a record
+without an outcome, until it is trained.
+"""
+
+import logging
+import traceback
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from scaling.config.schema import TrainConfig
+from scaling.corpus import prepare
+from scaling.records.claims import Claimed
+from scaling.records.records import FAILED, RECORD, SCHEMA_VERSION, RunRecord, write_record
+from scaling.training.job import ERROR_LOG, Job
+from scaling.training.planned import planned_facts
+from scaling.training.progress import progress_file
+from scaling.training.ranks import RankDied
+from scaling.training.signals import PREEMPTED, Preempted
+
+log = logging.getLogger(__name__)
+
+
+def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
+    """Train a job; returns why it failed, or None: it is recorded, or another process trains it.
+
+    Where a signal asked it to end, and whoever sent it leaves the rest to the sweep, that is `PREEMPTED`.
+    `retried`: what an earlier attempt failed of, for the records.
+    """
+    from scaling.training.pretrain import pretrain
+
+    died = False
+    while True:
+        try:
+            config.folder.mkdir(parents=True, exist_ok=True)
+            pretrain(config, progress_file(config.folder), retried)
+            (config.folder / ERROR_LOG).unlink(missing_ok=True)
+            return None
+        except Claimed:
+            return None
+        except Preempted:
+            log.warning(
+                "%s: asked to end; its checkpoint is kept, and it is to be launched again", config.name
+            )
+            return PREEMPTED
+        except RankDied as error:
+            if died:
+                return _fail(config, error)
+            died, following, note = True, config, f"{error}; started again from its last checkpoint"
+        except Exception as error:
+            found = _with_half_the_micro_batch(config) if is_out_of_memory(error) else None
+            if found is None:
+                return _fail(config, error)
+            following = found
+            note = f"out of memory; micro-batch halved to {found.trainer.micro_batch_tokens} tokens"
+        # Outside the handler, where nothing holds on to the tensors of the failed attempt.
+        log.warning("%s: %s", config.name, note)
+        config, retried = following, note
+        _free_memory()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device or the machine has no memory left."""
+    import torch
+
+    # On the CPU, torch raises a plain RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _with_half_the_micro_batch(config: TrainConfig) -> TrainConfig | None:
+    recipe = Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))).recipe
+    half = recipe.micro_batch_sequences // 2
+    if not half:
+        return None
+    return replace(config, trainer=replace(config.trainer, micro_batch_tokens=half * recipe.context))
+
+
+def _free_memory() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _fail(config: TrainConfig, error: Exception) -> str:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    path = config.folder / ERROR_LOG
+    try:
+        path.write_text("".join(traceback.format_exception(error)))
+        reason += f" (see {path})"
+        record_failure(Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))), reason)
+    except (OSError, ValueError) as another:  # a full disk, or a config that makes no job
+        log.warning("%s: nothing could be kept of its failure: %s", config.name, another)
+    return reason
+
+
+def record_failure(job: Job, reason: str) -> None:
+    """Leave a failed record, without an outcome, for each run of a job that has no record."""
+    for run, folder in enumerate(job.run_folders):
+        if (folder / RECORD).is_file():
+            continue
+        known: dict[str, Any] = planned_facts(job, run) | {
+            "status": "failed",
+            "reason": reason,
+            "tokens_spent": 0,
+            "validation_tokens": 0,
+            "schema_version": SCHEMA_VERSION,
+        }
+        # What only a trained run has is null: not measured.
+        values: dict[str, Any] = {field.name: known.get(field.name) for field in fields(RunRecord)}
+        record = RunRecord(**values)
+        write_record(record, folder, name=FAILED)

@@ -1,0 +1,197 @@
+"""Step times obey physics, and come out as published without being told the achieved rate."""
+
+from dataclasses import replace
+from itertools import pairwise
+from statistics import median
+
+import achieved_rates
+import budget as benchmark
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling.accounting.cost import REALISED, run_cost
+from scaling.accounting.hardware import get_device
+from scaling.accounting.layout import Layout
+from scaling.accounting.recipe import TrainingRecipe
+from scaling.accounting.roofline import bus_bytes_per_second, gather_seconds
+from scaling.accounting.states import model_states
+from scaling.accounting.timing import StepTime, calibration, step_time
+from scaling.shape.published import published_shape
+
+A100 = get_device("a100-80gb")
+MIXED = TrainingRecipe(precision="bf16-mixed")
+LLAMA = published_shape("llama-2-7b")
+
+
+def test_published_step_times_within_ten_percent_in_the_median() -> None:
+    errors = benchmark.step_time_errors()
+    assert len(errors) == 13
+    assert median(abs(e) for e in errors.values()) <= 0.05
+    assert max(abs(e) for e in errors.values()) <= 0.10
+
+
+def test_every_model_card_within_a_factor_of_1_3() -> None:
+    factors = {model: max(r, 1 / r) for model, r in benchmark.hours_ratios().items()}
+    assert len(factors) == 12
+    assert [model for model, factor in factors.items() if factor > 1.3] == []
+
+
+def test_achieved_rates_are_what_published_throughputs_of_other_runs_give() -> None:
+    for hardware in achieved_rates.CALIBRATED:
+        assert achieved_rates.sustained_fraction(hardware) == pytest.approx(
+            get_device(hardware).sustained_fraction, abs=0.005
+        )
+    found, projects = achieved_rates.realised()
+    assert projects == 11
+    assert found == pytest.approx(REALISED, abs=0.005)
+    # Held back from both constants: Llama 3 405B on 8,192 and 16,384 devices, as published.
+    assert achieved_rates.realised_by_project()["Llama 3 405B"] == pytest.approx(1, abs=0.05)
+
+
+def test_hybrid_sharding_gathers_inside_a_group_and_holds_a_copy_in_each() -> None:
+    whole = Layout(data=512, zero_stage=3)
+    hybrid = replace(whole, zero_group=8)
+    assert (hybrid.shard_group, hybrid.shard_copies) == (8, 64)
+    assert model_states(LLAMA, MIXED, hybrid).total == pytest.approx(
+        64 * model_states(LLAMA, MIXED, whole).total
+    )
+    # Across nodes only a shard of the gradients travels, once a step: with many micro-batches that is less.
+    many = {"accumulation": 16}
+    assert (
+        step_time(LLAMA, replace(hybrid, **many), A100, MIXED).data_seconds
+        < step_time(LLAMA, replace(whole, **many), A100, MIXED).data_seconds
+    )
+    with pytest.raises(ValueError, match="zero_group=7 does not divide the 512 replicas"):
+        replace(whole, zero_group=7)
+    with pytest.raises(ValueError, match=r"needs layout\.zero_stage=3"):
+        replace(whole, zero_stage=1, zero_group=8)
+
+
+@pytest.mark.parametrize(
+    "row", [r for r in benchmark.read("run_hours.csv") if r["tco2e"]], ids=lambda r: r["model"]
+)
+def test_carbon_of_model_cards_follows_from_their_hours(row: dict[str, str]) -> None:
+    cost = run_cost(get_device(row["hardware"]), 1, float(row["device_hours"]) * 3600, goodput=1.0)
+    assert cost.device_hours == pytest.approx(float(row["device_hours"]))
+    assert cost.co2e_kg is not None
+    # Llama 3's cards use another grid's figure, so only their order of magnitude has to follow.
+    tolerance = 0.001 if row["model"].startswith("llama-2") else 0.05
+    assert cost.co2e_kg / 1e3 == pytest.approx(float(row["tco2e"]), rel=tolerance)
+
+
+@given(
+    data=st.sampled_from([1, 2, 8, 64]),
+    zero_stage=st.integers(0, 3),
+    tensor=st.sampled_from([1, 2, 4, 8]),
+    pipeline=st.sampled_from([1, 2, 4, 8]),
+    micro_batch=st.integers(1, 4),
+    accumulation=st.integers(1, 32),
+    recompute=st.sampled_from(["none", "selective", "selective_ops", "full"]),
+    attention=st.sampled_from(["flash", "materialised"]),
+)
+@settings(max_examples=150, deadline=None)
+def test_no_layout_beats_the_peak_and_parts_add_up(
+    data: int, zero_stage: int, tensor: int, pipeline: int, micro_batch: int, accumulation: int,
+    recompute: str, attention: str,
+) -> None:  # fmt: skip
+    layout = Layout(
+        data=data, zero_stage=zero_stage, tensor=tensor, sequence=tensor > 1, pipeline=pipeline,
+        micro_batch=micro_batch, accumulation=accumulation,
+    )  # fmt: skip
+    recipe = replace(MIXED, recompute=recompute, attention=attention)
+    step = step_time(LLAMA, layout, A100, recipe)
+    assert 0 < step.mfu <= step.hfu < 1
+    assert all(seconds >= 0 for seconds in step.parts.values())
+    assert sum(step.parts.values()) == pytest.approx(step.seconds)
+    assert step.tokens == data * micro_batch * accumulation * LLAMA.context
+    more = step_time(LLAMA, layout, A100, replace(recipe, recompute="full"))
+    assert more.seconds >= step.seconds * (1 - 1e-12)  # but for rounding
+    faster = replace(
+        A100, peak_flops={"bf16": 624e12}, memory_bytes_per_second=4e12, link_bytes_per_second=6e11,
+        network_bytes_per_second=5e10,
+    )  # fmt: skip
+    assert step_time(LLAMA, layout, faster, recipe).seconds < step.seconds
+
+
+def test_more_devices_are_faster_and_less_efficient() -> None:
+    def on(devices: int) -> StepTime:
+        layout = Layout(data=devices, zero_stage=3, accumulation=1024 // devices)
+        return step_time(LLAMA, layout, A100, MIXED)
+
+    steps = [on(2**k) for k in range(11)]
+    assert all(b.seconds < a.seconds for a, b in pairwise(steps))
+    assert steps[-1].mfu <= steps[0].mfu * 1.05
+
+
+def test_the_pipeline_bubble_is_that_of_1f1b() -> None:
+    # Narayanan et al. 2021 (arXiv:2104.04473), section 2.2: (p - 1) / (v m) of the ideal time.
+    for interleave in (1, 2, 4):
+        layout = Layout(pipeline=8, interleave=interleave, accumulation=16)
+        shape = replace(LLAMA, vocab_size=8)  # next to no head, so that stages are alike
+        step = step_time(shape, layout, A100, MIXED)
+        work = step.matmul_seconds + step.attention_seconds + step.elementwise_seconds
+        assert step.bubble_seconds / work == pytest.approx(7 / (interleave * 16), rel=0.05)
+
+
+def test_collectives_run_at_the_slowest_link_they_cross() -> None:
+    inside = bus_bytes_per_second(A100, 8, 1)
+    assert inside < A100.link_bytes_per_second
+    assert bus_bytes_per_second(A100, 16, 1) < inside  # eight adapters together: 8 x 25 of 300 GB/s
+    assert bus_bytes_per_second(A100, 16, 8) == pytest.approx(bus_bytes_per_second(A100, 16, 1) / 8)
+    assert gather_seconds(A100, 1, 1, 1e9) == 0
+    assert gather_seconds(A100, 8, 1, 2e9) > gather_seconds(A100, 8, 1, 1e9)
+
+
+def test_eager_kernels_and_float32_are_slower_fp8_is_faster() -> None:
+    layout = Layout(micro_batch=2)
+    h100 = get_device("h100-sxm")
+    usual = step_time(LLAMA, layout, h100, MIXED).seconds
+    assert step_time(LLAMA, layout, h100, MIXED, kernels="eager").seconds > usual
+    assert step_time(LLAMA, layout, h100, TrainingRecipe(precision="32-true")).seconds > 4 * usual
+    assert usual / 2 < step_time(LLAMA, layout, h100, TrainingRecipe(precision="fp8-mixed")).seconds < usual
+
+
+def test_a_measured_run_calibrates_other_estimates() -> None:
+    step = step_time(LLAMA, Layout(micro_batch=2), A100, MIXED)
+    factor = calibration(step, 0.8 * step.tokens_per_second)
+    assert factor == pytest.approx(0.8)
+    measured = step_time(LLAMA, Layout(micro_batch=2), replace(A100, speed_calibration=factor), MIXED)
+    assert measured.tokens_per_second == pytest.approx(0.8 * step.tokens_per_second)
+    assert calibration(measured, measured.tokens_per_second) == pytest.approx(factor)
+    assert sum(measured.parts.values()) == pytest.approx(measured.seconds)
+    with pytest.raises(ValueError, match="must be positive"):
+        calibration(step, 0)
+
+
+def test_ill_input_is_one_line_with_a_remedy() -> None:
+    for layout, message in (
+        (Layout(tensor=3), "does not divide heads=32"),
+        (Layout(pipeline=33), "give at most 32"),
+        (Layout(context=3), "does not divide the context"),
+        (Layout(pipeline=16, interleave=4), "give at most 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            step_time(LLAMA, layout, A100, MIXED)
+    with pytest.raises(ValueError, match="kernels='fast' is unknown"):
+        step_time(LLAMA, Layout(), A100, MIXED, kernels="fast")  # type: ignore[arg-type]
+    for keys, message in (
+        ({"data": 0}, "positive whole number"),
+        ({"zero_stage": 4}, "0, 1, 2 or 3"),
+        ({"data": 4, "expert": 3}, "does not divide"),
+        ({"interleave": 2}, "needs layout.pipeline"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Layout(**keys)  # type: ignore[arg-type]
+    for key, value in (("goodput", 0.0), ("power_usage_effectiveness", 0.5), ("usd_per_device_hour", -1.0)):
+        with pytest.raises(ValueError, match="must"):
+            run_cost(A100, 1, 1.0, **{key: value})
+
+
+def test_experts_tokens_travel_beside_another_micro_batch() -> None:
+    shape, h800 = published_shape("deepseek-v3"), get_device("h800")
+    recipe = TrainingRecipe(precision="fp8-mixed")
+    layout = Layout(data=128, expert=64, pipeline=16, zero_stage=1)
+    alone = step_time(shape, layout, h800, recipe).parts["expert parallel"]
+    many = step_time(shape, replace(layout, accumulation=16), h800, recipe).parts["expert parallel"]
+    assert many < 0.7 * 16 * alone

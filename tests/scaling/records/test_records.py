@@ -1,0 +1,142 @@
+"""Records are whole or absent, and a sweep reads back as a table."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis.refusals import MixedTable
+from analysis.table import load
+from scaling.config.schema import AdamWConfig, CosineConfig, TrainConfig
+from scaling.model.saved import MODEL
+from scaling.records.files import Damaged, read_json, write_atomically, write_json
+from scaling.records.records import RECORD, VALIDATION_LOSSES, load_sweep, read_record, write_table
+from scaling.training.branching import CURVE
+from scaling.training.pretrain import pretrain
+
+
+def test_a_sweep_reads_back_as_a_table(tiny_job: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    config = tiny_job([2048, 4096])
+    records = pretrain(config)
+    table = load_sweep(config.folder)
+    assert list(table["tokens"]) == [record.tokens for record in records]
+    assert table["loss_se_paired_nats"].min() == 0  # the best run against itself
+    assert (table["loss_se_paired_nats"].drop(table["loss_nats"].idxmin()) > 0).all()
+    path = write_table(table, tmp_path)
+    back = pd.read_csv(path)
+    assert list(back) == list(table)
+    known = [column for column in table if table[column].notna().all()]
+    assert {"loss_nats", "tokens", "identity"} <= set(known)
+    pd.testing.assert_frame_equal(back[known], table[known], check_dtype=False)
+    assert back.drop(columns=known).isna().equals(table.drop(columns=known).isna())
+    assert load_sweep(tmp_path)["run_id"].tolist() == table["run_id"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "other", "changes"),
+    [
+        ("optimizer", "adamw", {"optim": AdamWConfig(lr=5e-3, batch_tokens=128)}),
+        ("schedule", "cosine", {"schedule": CosineConfig(warmup_tokens=512)}),
+    ],
+)
+def test_a_folder_of_two_optimizers_or_schedules_is_fitted_only_when_asked_for(
+    tiny_job: Callable[..., TrainConfig], column: str, other: str, changes: dict[str, Any]
+) -> None:
+    pretrain(tiny_job([2048, 4096], name="both/first"))
+    pretrain(tiny_job([3072], name="both/second", **changes))
+    runs = load_sweep(tiny_job([2048]).folder.with_name("both"))
+    with pytest.raises(MixedTable, match=rf"'{column}' .*{other} \(1 rows\).*mixed=\[{column}\]"):
+        load(runs)
+    plain = {"params": 1.0, "tokens": 1.0}  # as few as these really are
+    assert len(load(runs, where={column: other}, units=plain)) == 1
+    table = load(runs, mixed=[column], units=plain)
+    assert len(table) == 3
+    assert any(note.startswith(f"mixed as asked: column '{column}'") for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "truncated or damaged"),
+        (lambda text: text.replace('"tokens": 2048', '"tokens": 2049'), "checksum does not match"),
+        (lambda text: text.replace('"tokens":', '"tokenz":'), "checksum does not match"),
+        (lambda text: re.sub(r'"loss_nats": \d', '"loss_nats": 0', text), "checksum does not match"),
+        (lambda text: "[1, 2]", "no checksum"),
+        (lambda text: "{}", "no checksum"),
+        (lambda text: "[" * 100_000, "damaged"),
+        (lambda text: text.replace('"lr": 0.005', '"lr": NaN'), "damaged"),
+    ],
+)
+def test_a_damaged_record_is_named_set_aside_and_its_run_trained_again(
+    tiny_job: Callable[..., TrainConfig],
+    damage: Callable[[str], str],
+    message: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = tiny_job([2048])
+    first = pretrain(config)[0]
+    path = next(config.folder.glob(f"*/{RECORD}"))
+    text = damage(path.read_text())
+    assert text != path.read_text()
+    path.write_text(text)
+    with pytest.raises(Damaged, match=message) as raised:
+        read_record(path)
+    assert str(path) in str(raised.value)
+    with pytest.raises(ValueError, match="trains it again"):
+        load_sweep(config.folder)
+    again = pretrain(config)[0]
+    assert f"{RECORD}.damaged-1, and the run is trained again" in caplog.text
+    assert path.with_name(f"{RECORD}.damaged-1").read_text() == text
+    assert (again.loss_nats, again.identity) == (first.loss_nats, first.identity)
+
+
+@pytest.mark.parametrize("name", [VALIDATION_LOSSES, CURVE, MODEL])
+def test_a_damaged_file_of_a_run_is_found(tiny_job: Callable[..., TrainConfig], name: str) -> None:
+    config = tiny_job([2048])
+    pretrain(config)
+    record = next(config.folder.glob(f"*/{RECORD}"))
+    file = record.with_name(name)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(Damaged, match=f"{name}: damaged"):
+        read_record(record)
+    file.unlink()
+    with pytest.raises(Damaged, match=f"{name}: missing"):
+        read_record(record)
+
+
+def test_a_record_of_another_version_is_refused_not_set_aside(tiny_job: Callable[..., TrainConfig]) -> None:
+    config = tiny_job([2048])
+    pretrain(config)
+    path = next(config.folder.glob(f"*/{RECORD}"))
+    write_json(path, {**read_json(path), "schema_version": 99})
+    for read in (pretrain, lambda _: load_sweep(config.folder)):
+        with pytest.raises(ValueError, match="schema 99"):
+            read(config)
+    assert path.is_file()
+
+
+def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.json"
+    write_atomically(path, json.dumps({"old": 1}).encode())
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert json.loads(path.read_text()) == {"old": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no run records"):
+        load_sweep(tmp_path)
+    with pytest.raises(ValueError, match="no such folder"):
+        load_sweep(tmp_path / "missing")
