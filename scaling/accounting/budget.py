@@ -20,6 +20,7 @@ from scaling.accounting.memory import MemoryEstimate, training_memory
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.timing import StepTime, step_time
+from scaling.errors import UserError
 from scaling.shape.flops import Convention, pf_days, train_flops_per_token
 from scaling.shape.params import ParamCounts, count_params
 from scaling.shape.shape import ModelShape
@@ -39,7 +40,7 @@ class Prices:
 
     def __post_init__(self) -> None:
         if not 0 < self.realised <= 1.5:
-            raise ValueError(
+            raise UserError(
                 f"realised={self.realised:g} must lie in (0, 1.5]: a run's speed over the estimate of tuned code"
             )
 
@@ -156,10 +157,10 @@ def estimate(
 ) -> Budget:
     """Parameters, FLOPs, memory, time and cost of training `shape` on `tokens` tokens.
 
-    Raises ValueError, in one line, for inputs that are not positive or do not go together.
+    Raises UserError, in one line, for inputs that are not positive or do not go together.
     """
     if not tokens > 0:
-        raise ValueError(f"tokens={tokens:g} must be positive")
+        raise UserError(f"tokens={tokens:g} must be positive")
     step = step_time(shape, layout, device, recipe, kernels=kernels)
     prices = prices or Prices()
     return Budget(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scaling.accounting.device import Device
+from scaling.errors import UserError
 
 GOODPUT = 0.9
 """Share of wall-clock time spent in steps that count; the rest is restarts, checkpoints, evaluation and stragglers.
@@ -60,18 +61,18 @@ def run_cost(
     dated example of the catalogue, else unknown.
 
     Raises:
-        ValueError: a goodput outside (0, 1], or another input that is not positive.
+        UserError: a goodput outside (0, 1], or another input that is not positive.
     """
     if not 0 < goodput <= 1:
-        raise ValueError(
+        raise UserError(
             f"goodput={goodput:g} must lie in (0, 1]: the share of wall-clock time spent in steps"
         )
     if not power_usage_effectiveness >= 1:
-        raise ValueError(
+        raise UserError(
             f"pue={power_usage_effectiveness:g} must be at least 1: the whole site over its devices"
         )
     if not carbon_kg_per_kwh >= 0:
-        raise ValueError(f"carbon_kg_per_kwh={carbon_kg_per_kwh:g} must not be negative")
+        raise UserError(f"carbon_kg_per_kwh={carbon_kg_per_kwh:g} must not be negative")
     hourly, note = hourly_price(device, usd_per_device_hour)
     seconds = computing_seconds / goodput
     hours = seconds * devices / SECONDS_PER_HOUR
@@ -93,7 +94,7 @@ def hourly_price(device: Device, given: float | None) -> tuple[float | None, str
     """(US dollars an hour of one device, where that comes from); None when nothing is known."""
     if given is not None:
         if not given > 0:
-            raise ValueError(f"price={given:g} must be a positive number of dollars a device-hour")
+            raise UserError(f"price={given:g} must be a positive number of dollars a device-hour")
         return given, "given"
     if device.price is None:
         return None, "not known: give price=… in dollars a device-hour"

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from scaling.errors import UserError
+
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "fp8", "int8")
 
 UNMEASURED_MATMUL_FRACTION = 0.75
@@ -65,28 +67,28 @@ class Device:
             "node_devices", "matmul_fraction", "sustained_fraction", "attention_fraction", "speed_calibration",
         ):  # fmt: skip
             if not getattr(self, name) > 0:
-                raise ValueError(f"hardware {self.name!r}: {name}={getattr(self, name)!r} must be positive")
+                raise UserError(f"hardware {self.name!r}: {name}={getattr(self, name)!r} must be positive")
         if not self.peak_flops or not all(peak > 0 for peak in self.peak_flops.values()):
-            raise ValueError(f"hardware {self.name!r}: peak_flops needs a positive FLOP/s for some precision")
+            raise UserError(f"hardware {self.name!r}: peak_flops needs a positive FLOP/s for some precision")
         unknown = set(self.peak_flops) - set(PRECISIONS)
         if unknown:
-            raise ValueError(
+            raise UserError(
                 f"hardware {self.name!r}: unknown precision {', '.join(sorted(unknown))} in peak_flops: "
                 f"use {', '.join(PRECISIONS)}"
             )
         if max(self.matmul_fraction, self.sustained_fraction, self.attention_fraction) > 1:
-            raise ValueError(f"hardware {self.name!r}: fractions of the peak cannot exceed 1")
+            raise UserError(f"hardware {self.name!r}: fractions of the peak cannot exceed 1")
         if self.power_watts is not None and not self.power_watts > 0:
-            raise ValueError(
+            raise UserError(
                 f"hardware {self.name!r}: power_watts={self.power_watts!r} must be positive or null"
             )
 
     def peak(self, precision: str) -> float:
-        """Dense peak in FLOP/s at a precision. Raises ValueError naming those the device has."""
+        """Dense peak in FLOP/s at a precision. Raises UserError naming those the device has."""
         if precision not in PRECISIONS:
-            raise ValueError(f"precision={precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
+            raise UserError(f"precision={precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
         if precision not in self.peak_flops:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has no {precision} matrix units: choose one of {', '.join(self.peak_flops)}"
             )
         return self.peak_flops[precision]

@@ -9,12 +9,13 @@ from typing import Any
 
 from scaling.accounting.catalogue import ALIASES, CATALOGUE
 from scaling.accounting.device import Device, Price
+from scaling.errors import UserError
 
 
 def get_device(name: str) -> Device:
     """A device by catalogue name, or from a YAML file of one's own.
 
-    Raises ValueError naming the nearest names, or what the file lacks.
+    Raises UserError naming the nearest names, or what the file lacks.
     """
     if name.endswith((".yaml", ".yml")):
         return read_device(Path(name))
@@ -24,7 +25,7 @@ def get_device(name: str) -> Device:
         return CATALOGUE[key]
     near = get_close_matches(key, [*CATALOGUE, *ALIASES], n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(CATALOGUE)}."
-    raise ValueError(
+    raise UserError(
         f"hardware={name}: unknown device; {hint} A YAML file describes your own (hardware=my.yaml)"
     )
 
@@ -40,22 +41,22 @@ def read_device(path: Path) -> Device:
     import yaml
 
     if not path.is_file():
-        raise ValueError(
+        raise UserError(
             f"hardware={path}: no such file; give a catalogue name ({', '.join(CATALOGUE)}) or a YAML file"
         )
     try:
         given = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise ValueError(f"hardware={path}: not YAML ({str(error).splitlines()[0]})") from error
+        raise UserError(f"hardware={path}: not YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(given, dict):
-        raise ValueError(f"hardware={path}: expected `key: value` lines such as `like: a100-80gb`")
+        raise UserError(f"hardware={path}: expected `key: value` lines such as `like: a100-80gb`")
     values: dict[str, Any] = dict(given)
     base = get_device(str(values.pop("like"))) if "like" in values else None
     known = [f.name for f in fields(Device)]
     for key in values:
         if key not in known:
             near = get_close_matches(key, known, n=2)
-            raise ValueError(
+            raise UserError(
                 f"hardware={path}: no such key {key!r}; "
                 + (f"did you mean {' or '.join(near)}?" if near else f"keys: like, {', '.join(known)}")
             )
@@ -69,7 +70,7 @@ def read_device(path: Path) -> Device:
     values.setdefault("power_watts", None)
     missing = [f.name for f in fields(Device) if f.name not in values and f.name in _REQUIRED]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"hardware={path}: missing {', '.join(missing)}; or start from a known device with `like: NAME`"
         )
     return Device(**values)
@@ -97,6 +98,6 @@ def _read_value(path: Path, key: str, value: Any) -> Any:
             )
         return int(value) if key == "node_devices" else float(value)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise ValueError(
+        raise UserError(
             f"hardware={path}: {key}={value!r} is not of the form that `Device` documents"
         ) from error

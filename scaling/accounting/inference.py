@@ -8,6 +8,7 @@ from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.memory import ALLOCATOR_SLACK, part_passes
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.states import DeviceParams, device_params, optimizer_bytes
+from scaling.errors import UserError
 from scaling.shape.shape import ModelShape
 
 WeightFormat = Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4", "nf4"]
@@ -98,12 +99,12 @@ def inference_memory(
 ) -> InferenceMemory:
     """Memory to serve `sequences` of up to `tokens` (default: the context) at once, after a prefill of one of them.
 
-    Raises `ValueError` for counts below one, unknown formats and degrees that do not divide the heads.
+    Raises `UserError` for counts below one, unknown formats and degrees that do not divide the heads.
     """
     tokens = shape.context if tokens is None else tokens
     for name, value in (("sequences", sequences), ("tokens", tokens)):
         if value < 1:
-            raise ValueError(f"{name}={value} must be a positive whole number")
+            raise UserError(f"{name}={value} must be a positive whole number")
     layout = Layout(tensor=tensor)
     check_layout(shape, layout)
     compute: Literal["32-true", "bf16-true"] = "32-true" if weights == "fp32" else "bf16-true"
@@ -122,7 +123,7 @@ def inference_memory(
 def lora_params(shape: ModelShape, rank: int, *, attention_only: bool = False) -> int:
     """Parameters of rank-`rank` adapters on every projection, or on queries and values only (Hu et al. 2021, 7.1)."""
     if rank < 1:
-        raise ValueError(f"rank={rank} must be a positive whole number")
+        raise UserError(f"rank={rank} must be a positive whole number")
     width = shape.width
     query = rank * (width + shape.attention_width)
     value = rank * (width + shape.kv_width)
@@ -184,4 +185,4 @@ def lora_memory(
 
 def _check_format(name: str, value: str) -> None:
     if value not in get_args(WeightFormat):
-        raise ValueError(f"{name}={value!r} is unknown: choose one of {', '.join(get_args(WeightFormat))}")
+        raise UserError(f"{name}={value!r} is unknown: choose one of {', '.join(get_args(WeightFormat))}")

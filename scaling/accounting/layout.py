@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scaling.errors import UserError
 from scaling.shape.shape import ModelShape
 
 
@@ -53,28 +54,28 @@ class Layout:
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(
+                raise UserError(
                     f"layout.{name}={value!r} is not a positive whole number: give 1 to leave it off"
                 )
         if self.zero_stage not in (0, 1, 2, 3):
-            raise ValueError(f"layout.zero_stage={self.zero_stage!r} is not 0, 1, 2 or 3 (3 is FSDP)")
+            raise UserError(f"layout.zero_stage={self.zero_stage!r} is not 0, 1, 2 or 3 (3 is FSDP)")
         replicas = self.data * self.context
         group = self.zero_group
         if group is not None:
             if not isinstance(group, int) or group < 1 or replicas % group:
-                raise ValueError(
+                raise UserError(
                     f"layout.zero_group={group!r} does not divide the {replicas} replicas (data x context): "
                     "leave it out to shard over all of them"
                 )
             if self.zero_stage != 3 or self.expert > 1:
-                raise ValueError(f"layout.zero_group={group} needs layout.zero_stage=3 and no experts apart")
+                raise UserError(f"layout.zero_group={group} needs layout.zero_stage=3 and no experts apart")
         if self.data % self.expert:
-            raise ValueError(
+            raise UserError(
                 f"layout.expert={self.expert} does not divide layout.data={self.data}: "
                 "experts are spread inside the data-parallel group"
             )
         if self.interleave > 1 and self.pipeline == 1:
-            raise ValueError(f"layout.interleave={self.interleave} needs layout.pipeline > 1")
+            raise UserError(f"layout.interleave={self.interleave} needs layout.pipeline > 1")
 
     @property
     def devices(self) -> int:
@@ -115,33 +116,33 @@ class Layout:
 
 
 def check_layout(shape: ModelShape, layout: Layout) -> None:
-    """Raises ValueError, naming the remedy, when `shape` cannot be split as `layout` says."""
+    """Raises UserError, naming the remedy, when `shape` cannot be split as `layout` says."""
     if shape.heads % layout.tensor:
-        raise ValueError(
+        raise UserError(
             f"layout.tensor={layout.tensor} does not divide heads={shape.heads}: "
             f"choose a degree that divides the heads ({_divisors(shape.heads)})"
         )
     if shape.ffn_width % layout.tensor:
-        raise ValueError(
+        raise UserError(
             f"layout.tensor={layout.tensor} does not divide ffn_width={shape.ffn_width}: "
             f"choose a degree that divides it ({_divisors(shape.ffn_width)})"
         )
     if layout.pipeline > shape.depth:
-        raise ValueError(
+        raise UserError(
             f"layout.pipeline={layout.pipeline} has more stages than the model's depth={shape.depth} blocks: "
             f"give at most {shape.depth}"
         )
     if layout.pipeline * layout.interleave > shape.depth:
-        raise ValueError(
+        raise UserError(
             f"layout.interleave={layout.interleave} cuts depth={shape.depth} blocks into "
             f"{layout.pipeline * layout.interleave} chunks: give at most {shape.depth // layout.pipeline}"
         )
     if shape.context % layout.context:
-        raise ValueError(
+        raise UserError(
             f"layout.context={layout.context} does not divide the context of {shape.context} tokens"
         )
     if layout.expert > 1 and shape.experts % layout.expert:
-        raise ValueError(f"layout.expert={layout.expert} does not divide experts={shape.experts}")
+        raise UserError(f"layout.expert={layout.expert} does not divide experts={shape.experts}")
 
 
 def _divisors(n: int) -> str:

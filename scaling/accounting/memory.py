@@ -21,6 +21,7 @@ from scaling.accounting.states import (
     model_states,
 )
 from scaling.accounting.tape import Passes, run
+from scaling.errors import UserError
 from scaling.shape.shape import ModelShape, is_our_decoder
 
 GATHERED_BLOCKS = 2
@@ -94,17 +95,17 @@ def training_memory(
 ) -> MemoryEstimate:
     """Memory a device needs to train a model, at each instant of a step in its steady state.
 
-    Raises `ValueError` when the shape cannot be split as the layout says, or is an encoder-decoder.
+    Raises `UserError` when the shape cannot be split as the layout says, or is an encoder-decoder.
     """
     recipe, layout = recipe or TrainingRecipe(), layout or Layout()
     check_layout(shape, layout)
     if recipe.runtime == "written_out" and not (is_our_decoder(shape) and layout.devices == 1):
-        raise ValueError(
+        raise UserError(
             "runtime=written_out: this project's own decoder on one device, not "
             f"{layout.devices} devices or another architecture; take runtime=torch_cpu"
         )
     if shape.encoder_depth:
-        raise ValueError(
+        raise UserError(
             f"encoder_depth={shape.encoder_depth}: activations of encoder-decoders are not modelled; `scaling budget` "
             "gives their parameters, FLOPs and model states"
         )

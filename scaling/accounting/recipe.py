@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from scaling.errors import UserError
 from scaling.shape.flops import Recompute
 
 Optimizer = Literal["adamw", "adamw_8bit", "sgd", "sgd_momentum", "muon", "adafactor"]
@@ -79,12 +80,12 @@ class TrainingRecipe:
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(
+                raise UserError(
                     f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}"
                 )
         plain = self.recompute == "none" and self.attention == "flash" and not self.dropout
         if self.runtime == "written_out" and not (plain and self.precision in WRITTEN_OUT_PRECISIONS):
-            raise ValueError(
+            raise UserError(
                 f"runtime=written_out: trains with precision={' or '.join(WRITTEN_OUT_PRECISIONS)}, without "
                 "recomputation, materialised attention or dropout; take runtime=torch_cpu for those"
             )

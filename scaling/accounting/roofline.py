@@ -90,7 +90,7 @@ class Rates:
 
     @staticmethod
     def of(device: Device, recipe: TrainingRecipe) -> Rates:
-        """Sustained rates; only the blocks' linear layers use fp8. Raises ValueError for a precision it lacks."""
+        """Sustained rates; only the blocks' linear layers use fp8. Raises UserError for a precision it lacks."""
         precision = MATMUL_PRECISION[recipe.precision]
         wide = device.training_precision if precision == "fp8" else precision
         sustained = device.matmul_fraction * device.sustained_fraction

@@ -27,6 +27,7 @@ from scaling.accounting.roofline import (
     head_seconds,
 )
 from scaling.accounting.states import device_params
+from scaling.errors import UserError
 from scaling.shape.flops import (
     forward_flops_per_token,
     recomputed_flops_per_token,
@@ -137,11 +138,11 @@ def step_time(
     work is fused (torch.compile, Megatron) or eager.
 
     Raises:
-        ValueError: a layout that does not divide the shape, a precision the device lacks, an unknown choice.
+        UserError: a layout that does not divide the shape, a precision the device lacks, an unknown choice.
     """
     check_layout(shape, layout)
     if kernels not in get_args(Kernels):
-        raise ValueError(f"kernels={kernels!r} is unknown: choose one of {', '.join(get_args(Kernels))}")
+        raise UserError(f"kernels={kernels!r} is unknown: choose one of {', '.join(get_args(Kernels))}")
     rates = Rates.of(device, recipe)
     block = block_seconds(shape, layout, device, recipe, kernels)
     head = head_seconds(shape, layout, rates, kernels)
@@ -194,7 +195,7 @@ def step_time(
 def calibration(estimate: StepTime, measured_tokens_per_second: float) -> float:
     """Measured over estimated speed (all devices together): give it back as `Device.speed_calibration`."""
     if not measured_tokens_per_second > 0:
-        raise ValueError(f"measured_tokens_per_second={measured_tokens_per_second!r} must be positive")
+        raise UserError(f"measured_tokens_per_second={measured_tokens_per_second!r} must be positive")
     return measured_tokens_per_second / (estimate.tokens_per_second / estimate.calibration)
 
 

@@ -24,6 +24,7 @@ from scaling.budget.layout_search import (
     keeps_weights_whole,
 )
 from scaling.budget.measured_speed import measured_speed
+from scaling.errors import UserError
 from scaling.shape.flops import Recompute, train_flops_per_token
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape
@@ -66,7 +67,7 @@ def default_batch_tokens(train_flops: float, context: int) -> float:
 
 
 def build_job(keys: RecipeKeys) -> Job:
-    """Device, recipe and prices that the keys describe. Raises ValueError naming key, value and remedy."""
+    """Device, recipe and prices that the keys describe. Raises UserError naming key, value and remedy."""
     device = get_device(keys.hardware)
     usual: Precision = USUAL_PRECISION.get(device.training_precision, "32-true")
     if device.name.startswith(("apple", "cpu")):
@@ -74,7 +75,7 @@ def build_job(keys: RecipeKeys) -> Job:
     for name in ("kernels", "recompute"):
         choices = get_args(Kernels) if name == "kernels" else ("auto", *get_args(Recompute))
         if getattr(keys, name) not in choices:
-            raise ValueError(f"{name}={getattr(keys, name)} is unknown: choose one of {', '.join(choices)}")
+            raise UserError(f"{name}={getattr(keys, name)} is unknown: choose one of {', '.join(choices)}")
     recompute = None if keys.recompute == "auto" else cast(Recompute, keys.recompute)
     recipe = TrainingRecipe(
         optimizer=cast(Optimizer, keys.optimizer),
@@ -84,7 +85,7 @@ def build_job(keys: RecipeKeys) -> Job:
         runtime=cast(Runtime, keys.runtime or ("torch_cpu" if device.name == "cpu" else "torch")),
     )
     if keys.batch_tokens is not None and not keys.batch_tokens > 0:
-        raise ValueError(f"batch_tokens={keys.batch_tokens:g} must be positive")
+        raise UserError(f"batch_tokens={keys.batch_tokens:g} must be positive")
     split_recipe = recipe
     if keys.precision is None and keys.runtime is None and usual in MEGATRON_PRECISION:
         split_recipe = replace(recipe, precision=MEGATRON_PRECISION[usual], runtime="megatron")
@@ -107,19 +108,19 @@ def build_job(keys: RecipeKeys) -> Job:
 def run_budget(keys: BudgetKeys) -> Budget:
     """The budget that `scaling budget key=value …` prints.
 
-    Raises ValueError, in one line, naming key, value and remedy.
+    Raises UserError, in one line, naming key, value and remedy.
     """
     shape = build_shape(keys.model)
     job = calibrated(build_job(keys), keys, count_params(shape).total)
     tokens = keys.tokens if keys.tokens is not None else TOKENS_PER_PARAM * count_params(shape).total
     if not tokens > 0:
-        raise ValueError(f"tokens={tokens:g} must be positive: how many tokens to train on")
+        raise UserError(f"tokens={tokens:g} must be positive: how many tokens to train on")
     batch_tokens = keys.batch_tokens or default_batch_tokens(
         tokens * train_flops_per_token(shape, "6nd"), shape.context
     )
     if layout_is_given(keys.layout):
         if keys.days is not None:
-            raise ValueError(
+            raise UserError(
                 f"days={keys.days:g} chooses the number of devices: leave out layout.*, or give devices instead"
             )
         layout = build_layout(keys.layout, shape, keys.devices, batch_tokens)
@@ -141,7 +142,7 @@ def calibrated(job: Job, keys: RecipeKeys, params: float) -> Job:
     if keys.measured_run is None:
         return job
     if keys.measured_tokens_per_second is not None:
-        raise ValueError(
+        raise UserError(
             "measured_tokens_per_second and measured_run are two measurements of one speed: give one"
         )
     speed = measured_speed(keys.measured_run, params, job.device, job.kernels)
@@ -158,7 +159,7 @@ def run_encoder_decoder_budget(keys: BudgetKeys) -> EncoderDecoderBudget:
     shape = build_shape(keys.model)
     tokens = keys.tokens if keys.tokens is not None else TOKENS_PER_PARAM * count_params(shape).total
     if not tokens > 0:
-        raise ValueError(f"tokens={tokens:g} must be positive: how many tokens to train on")
+        raise UserError(f"tokens={tokens:g} must be positive: how many tokens to train on")
     return encoder_decoder_budget(shape, tokens, build_job(keys).recipe)
 
 
@@ -177,27 +178,27 @@ def choose_layout(
     On a given number of devices it may be one that does not fit: the answer then says by how much. With
     `as_soon_as_possible` a deadline that cannot be met at a sensible price is missed, in place of refused.
 
-    Raises ValueError when the devices cannot split the job, or no number of them meets the deadline.
+    Raises UserError when the devices cannot split the job, or no number of them meets the deadline.
     """
     if devices is not None and devices < 1:
-        raise ValueError(f"devices={devices} must be at least 1")
+        raise UserError(f"devices={devices} must be at least 1")
     if days is None or devices is not None:
         best = _on(shape, job, devices or 1, batch_tokens)
         if best is None:
-            raise ValueError(_cannot_split(shape, devices or 1, batch_tokens))
+            raise UserError(_cannot_split(shape, devices or 1, batch_tokens))
         if days is not None and days_of(best, job, tokens) > days:
-            raise ValueError(
+            raise UserError(
                 f"days={days:g} cannot be met on devices={devices}: the run takes {days_of(best, job, tokens):,.3g} "
                 "days; give more days or devices, or leave out devices to have them chosen"
             )
         return best
     if not days > 0:
-        raise ValueError(f"days={days:g} must be positive")
+        raise UserError(f"days={days:g} must be positive")
     # No fewer devices than would do it at their peak.
     busy = tokens * train_flops_per_token(shape, "6nd") / job.device.peak(job.device.training_precision)
     at_least = max(1, ceil(busy / job.prices.goodput / job.prices.realised / (days * SECONDS_PER_DAY)))
     if at_least > MAX_DEVICES and not as_soon_as_possible:
-        raise ValueError(
+        raise UserError(
             f"days={days:g} cannot be met: it would take {at_least:,} {job.device.name} or more, and at most "
             f"{MAX_DEVICES:,} are considered; raise days, or take faster hardware"
         )
@@ -224,10 +225,10 @@ def choose_layout(
             at_most=MAX_DEVICES, **job.search,
         )  # fmt: skip
     if chosen is None:
-        raise ValueError(f"no layout fits this model on {job.device.name}: take hardware with more memory")
+        raise UserError(f"no layout fits this model on {job.device.name}: take hardware with more memory")
     if as_soon_as_possible:
         return chosen
-    raise ValueError(
+    raise UserError(
         f"days={days:g} cannot be met with a batch of {batch_tokens:,.0f} tokens: {chosen.layout.devices:,} "
         f"{job.device.name} take {days_of(chosen, job, tokens):,.3g} days, and more cannot share that batch; "
         "raise days or batch_tokens"
@@ -277,15 +278,15 @@ class FitsReport:
 
 
 def fits_report(keys: BudgetKeys) -> FitsReport:
-    """What `scaling budget fits` prints. Raises ValueError, in one line, naming key, value and remedy."""
+    """What `scaling budget fits` prints. Raises UserError, in one line, naming key, value and remedy."""
     shape = build_shape(keys.model)
     job = calibrated(build_job(keys), keys, count_params(shape).total)
     for name in ("tokens", "devices"):
         value = getattr(keys, name)
         if value is not None and not value > 0:
-            raise ValueError(f"{name}={value:g} must be positive")
+            raise UserError(f"{name}={value:g} must be positive")
     if layout_is_given(keys.layout):
-        raise ValueError(
+        raise UserError(
             "fits looks at every layout: leave out layout.*, or ask `scaling budget` for one layout"
         )
     tokens = keys.tokens if keys.tokens is not None else TOKENS_PER_PARAM * count_params(shape).total
@@ -295,7 +296,7 @@ def fits_report(keys: BudgetKeys) -> FitsReport:
     devices = keys.devices or 1
     found = candidates(shape, job.recipe, job.device, devices, batch_tokens, **job.search)
     if not found:
-        raise ValueError(_cannot_split(shape, devices, batch_tokens))
+        raise UserError(_cannot_split(shape, devices, batch_tokens))
     return FitsReport(
         shape=shape,
         device=job.device,

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from scaling.budget.solve import Plan
+from scaling.errors import UserError
 
 BYTES_VOCABULARY = 256
 """Tokens of the byte tokenizer."""
@@ -18,13 +19,13 @@ LIGHTNING_PRECISION = {"bf16-master": "bf16-mixed", "16-master": "16-mixed", "fp
 def experiment_text(plan: Plan, name: str) -> str:
     """The YAML of an experiment called `name`.
 
-    Raises ValueError for a plan that Lightning's Trainer cannot lay out: pipeline, tensor or context parallelism.
+    Raises UserError for a plan that Lightning's Trainer cannot lay out: pipeline, tensor or context parallelism.
     """
     budget = plan.budget
     layout, shape, recipe = budget.layout, budget.shape, budget.recipe
     split = [n for n in ("tensor", "pipeline", "context", "expert") if getattr(layout, n) > 1]
     if split:
-        raise ValueError(
+        raise UserError(
             f"write={name}: the plan's layout {layout} needs {', '.join(split)} parallelism, which `scaling train` "
             "does not run; plan with more data-parallel devices or hardware with more memory"
         )
@@ -84,16 +85,16 @@ def _groups(plan: Plan) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
 def write_experiment(plan: Plan, name: str) -> Path:
     """Write experiment/NAME.yaml under the current folder; never over a file that is there.
 
-    Raises ValueError for a name that is a path, or a file that exists.
+    Raises UserError for a name that is a path, or a file that exists.
     """
     if not name or Path(name).name != name or name.endswith((".yaml", ".yml")):
-        raise ValueError(
+        raise UserError(
             f"write={name}: give a plain name such as write=my-plan; the file is experiment/my-plan.yaml"
         )
     path = Path("experiment") / f"{name}.yaml"
     text = experiment_text(plan, name)
     if path.exists():
-        raise ValueError(f"write={name}: {path} exists already; remove it or choose another name")
+        raise UserError(f"write={name}: {path} exists already; remove it or choose another name")
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path

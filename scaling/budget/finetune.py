@@ -12,6 +12,7 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import Optimizer, Precision, TrainingRecipe
 from scaling.budget.keys import ModelKeys, build_shape
+from scaling.errors import UserError
 from scaling.shape.flops import Recompute
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape
@@ -87,24 +88,24 @@ class FineTuning:
 
 
 def fine_tune(keys: FineTuneKeys) -> FineTuning:
-    """What `scaling budget finetune` prints. Raises ValueError, in one line, naming key, value and remedy."""
+    """What `scaling budget finetune` prints. Raises UserError, in one line, naming key, value and remedy."""
     shape = build_shape(keys.model)
     if shape.encoder_depth:
-        raise ValueError(
+        raise UserError(
             f"model={keys.model.name}: activations of encoder-decoders are not modelled; take a decoder-only model"
         )
     for name in ("micro_batch", "devices", "rank"):
         if getattr(keys, name) < 1:
-            raise ValueError(f"{name}={getattr(keys, name)} must be a positive whole number")
+            raise UserError(f"{name}={getattr(keys, name)} must be a positive whole number")
     if keys.method not in get_args(Method):
-        raise ValueError(f"method={keys.method} is unknown: choose one of {', '.join(get_args(Method))}")
+        raise UserError(f"method={keys.method} is unknown: choose one of {', '.join(get_args(Method))}")
     if keys.recompute not in get_args(Recompute):
-        raise ValueError(
+        raise UserError(
             f"recompute={keys.recompute} is unknown: choose one of {', '.join(get_args(Recompute))}"
         )
     if keys.tokens is not None:
         if keys.tokens < 1:
-            raise ValueError(f"tokens={keys.tokens} must be a positive whole number: tokens a sequence")
+            raise UserError(f"tokens={keys.tokens} must be a positive whole number: tokens a sequence")
         shape = replace(shape, context=keys.tokens)
     usual: Precision = "bf16-mixed" if keys.method == "full" else "bf16-true"
     recipe = TrainingRecipe(
@@ -116,7 +117,7 @@ def fine_tune(keys: FineTuneKeys) -> FineTuning:
     device = get_device(keys.hardware)
     if keys.method == "full":
         if keys.weights is not None:
-            raise ValueError(
+            raise UserError(
                 f"weights={keys.weights}: full fine-tuning trains every weight in precision=…; use method=qlora "
                 "for weights in few bits"
             )

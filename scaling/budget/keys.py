@@ -15,6 +15,7 @@ from scaling.accounting.cost import CARBON_KG_PER_KWH, GOODPUT, POWER_USAGE_EFFE
 from scaling.accounting.layout import Layout
 from scaling.budget.layout_search import accumulation_for
 from scaling.config.overrides import field_help, parse
+from scaling.errors import UserError
 from scaling.shape.ladder import head_width
 from scaling.shape.published import published_shape
 from scaling.shape.shape import ModelShape, decoder_shape
@@ -157,7 +158,7 @@ _HUMAN_NUMBER = re.compile(r"^([0-9]*\.?[0-9]+)([kKmMbBtT])$")
 def parse_keys(words: list[str], schema: type[T]) -> T:
     """`key=value` words → keys, with two conveniences: `model=NAME`, and 7B or 2T for a number.
 
-    Raises ValueError: one line with key, value and remedy.
+    Raises UserError: one line with key, value and remedy.
     """
     numeric = {name for name, hint in _flat_types(schema) if "float" in hint}
     expanded = []
@@ -180,18 +181,18 @@ def _refuse_infinite(keys: object, prefix: str = "") -> None:
         if is_dataclass(value):
             _refuse_infinite(value, f"{prefix}{item.name}.")
         elif isinstance(value, float) and not isfinite(value):
-            raise ValueError(f"{prefix}{item.name}={value:g} must be a positive, finite number")
+            raise UserError(f"{prefix}{item.name}={value:g} must be a positive, finite number")
 
 
 def build_shape(keys: ModelKeys) -> ModelShape:
-    """The shape that the model keys describe. Raises ValueError naming what is missing or does not divide."""
+    """The shape that the model keys describe. Raises UserError naming what is missing or does not divide."""
     shape_keys = [f.name for f in fields(ModelKeys) if f.name not in ("name", "params")]
     given: dict[str, Any] = {
         name: getattr(keys, name) for name in shape_keys if getattr(keys, name) is not None
     }
     if keys.name is not None:
         if keys.params is not None:
-            raise ValueError(
+            raise UserError(
                 f"model={keys.name} and model.params={keys.params:g} exclude each other: give one"
             )
         shape = published_shape(keys.name)
@@ -211,22 +212,22 @@ def build_shape(keys: ModelKeys) -> ModelShape:
     }
     if keys.params is not None:
         if not keys.params > 0:
-            raise ValueError(f"model.params={keys.params:g} must be positive")
+            raise UserError(f"model.params={keys.params:g} must be positive")
         if given:
-            raise ValueError(
+            raise UserError(
                 f"model.params lets the ladder choose the shape: leave out {', '.join(f'model.{k}' for k in given)}"
             )
         like = ModelShape(width=64, depth=2, heads=1, kv_heads=1, head_width=64, ffn_width=64, **common)
         return shape_of_size(keys.params, like)
     missing = [name for name in ("width", "depth") if name not in given]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"which model? missing {' and '.join(f'model.{k}' for k in missing)}; give model=NAME "
             "(as model=llama-2-7b), model.params=…, or model.width=… model.depth=…"
         )
     width = given["width"]
     if width < 1:
-        raise ValueError(f"model.width={width} must be a positive whole number")
+        raise UserError(f"model.width={width} must be a positive whole number")
     given.setdefault("heads", max(1, width // given.get("head_width", head_width(width))))
     experts = {
         k: given.pop(k) for k in ("experts", "experts_active", "shared_experts", "expert_width") if k in given
@@ -243,7 +244,7 @@ def layout_is_given(keys: LayoutKeys) -> bool:
 def build_layout(keys: LayoutKeys, shape: ModelShape, devices: int | None, batch_tokens: float) -> Layout:
     """A layout as given, its gaps filled: data from `devices`, accumulation from `batch_tokens`.
 
-    Raises ValueError when the degrees do not multiply to `devices`.
+    Raises UserError when the degrees do not multiply to `devices`.
     """
     given: dict[str, Any] = {
         f.name: getattr(keys, f.name) for f in fields(LayoutKeys) if getattr(keys, f.name) is not None
@@ -252,14 +253,14 @@ def build_layout(keys: LayoutKeys, shape: ModelShape, devices: int | None, batch
     model_parallel = given.get("tensor", 1) * given.get("pipeline", 1) * given.get("context", 1)
     if devices is not None and "data" not in given and model_parallel > 0:
         if devices < 1 or devices % model_parallel:
-            raise ValueError(
+            raise UserError(
                 f"devices={devices} is not a multiple of tensor x pipeline x context = {model_parallel}: "
                 f"give devices={max(1, round(devices / model_parallel)) * model_parallel} or other degrees"
             )
         given["data"] = devices // model_parallel
     layout = Layout(**given)
     if devices is not None and layout.devices != devices:
-        raise ValueError(
+        raise UserError(
             f"the layout {layout} takes {layout.devices} devices, but devices={devices}: leave one of them out"
         )
     if "accumulation" in given:
@@ -298,6 +299,6 @@ def _flat_types(schema: type, prefix: str = "") -> list[tuple[str, str]]:
 
 def _require_divides(width: int, heads: int) -> None:
     if heads < 1 or width % heads:
-        raise ValueError(
+        raise UserError(
             f"model.heads={heads} does not divide model.width={width}: change one, or give model.head_width"
         )

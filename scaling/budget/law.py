@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import laws
+from scaling.errors import UserError
 
 if TYPE_CHECKING:
     from analysis.result import FitResult
@@ -76,7 +77,7 @@ class ChosenLaw:
 def choose_law(name: str) -> ChosenLaw:
     """A published law (a study such as hoffmann2022, or a law with one study), a fit's JSON file, or its folder.
 
-    Raises ValueError naming the studies known, or the file that was looked for.
+    Raises UserError naming the studies known, or the file that was looked for.
     """
     path = Path(name)
     if path.is_dir() or path.suffix == ".json" or "/" in name:
@@ -95,7 +96,7 @@ def choose_law(name: str) -> ChosenLaw:
     known = [*studies, *latest]
     near = get_close_matches(name, known, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(studies)}"
-    raise ValueError(
+    raise UserError(
         f"law={name}: no such published law; {hint}; or give a folder of runs or a fit's JSON file"
     )
 
@@ -135,22 +136,22 @@ def _own_fit(path: Path) -> ChosenLaw:
     found = next((file for file in files if file.is_file()), None)
     if found is None:
         if path.suffix != ".json" and not path.is_dir():
-            raise ValueError(
+            raise UserError(
                 f"law={path}: no such folder; give that of a sweep or of a fit, or a fit's study.json"
             )
-        raise ValueError(f"law={path}: no {files[0]}; fit the runs first: scaling fit {path}")
+        raise UserError(f"law={path}: no {files[0]}; fit the runs first: scaling fit {path}")
     from analysis.result import FitResult  # so is pandas
     from analysis.table import BadTable
 
     try:
         result = FitResult.from_json(found.read_text())
     except BadTable as error:
-        raise ValueError(
+        raise UserError(
             f"law={path}: {found} holds no fitted law ({error}); its study says why, and what runs would show it"
         ) from error
     law = laws.get(result.law)
     if not {"params", "tokens"} <= set(law.variables):
-        raise ValueError(
+        raise UserError(
             f"law={path}: {result.law} does not read both parameters and tokens, so it has no split to choose: "
             "fit another law, as scaling fit … law=chinchilla"
         )

@@ -16,6 +16,7 @@ from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.states import model_states
 from scaling.accounting.timing import StepTime, step_time
+from scaling.errors import UserError
 from scaling.shape.flops import Recompute
 from scaling.shape.shape import ModelShape
 
@@ -124,7 +125,7 @@ def layouts(
             )
             try:
                 check_layout(shape, layout)
-            except ValueError:
+            except UserError:
                 continue  # heads, experts or feed-forward width do not divide: not a layout of this shape
             yield layout
 

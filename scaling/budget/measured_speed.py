@@ -14,6 +14,7 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.timing import calibration, step_time
+from scaling.errors import UserError
 from scaling.shape.shape import ModelShape
 
 
@@ -32,11 +33,11 @@ def measured_speed(folder: str, params: float, device: Device, kernels: Kernels)
     """The run under a folder (runs/NAME) that comes nearest in size to `params`, beside its estimate on `device`.
 
     Raises:
-        ValueError: no such folder, or no finished run with a measured speed in it.
+        UserError: no such folder, or no finished run with a measured speed in it.
     """
     runs = [run for run in _records(Path(folder)) if _number(run.get("tokens_per_second"))]
     if not runs:
-        raise ValueError(
+        raise UserError(
             f"measured_run={folder}: no finished run with a measured speed in it; name the folder of a sweep or of a "
             "run (runs/NAME), or give measured_tokens_per_second"
         )
@@ -69,7 +70,7 @@ assert set(_SHAPE_FIELDS) <= {field.name for field in fields(ModelShape)}
 def _records(folder: Path) -> list[dict[str, Any]]:
     """Finished runs: every record.json under the folder, else the records.csv of a published study."""
     if not folder.is_dir():
-        raise ValueError(
+        raise UserError(
             f"measured_run={folder}: no such folder; give that of a sweep or of a run (runs/NAME)"
         )
     records: list[dict[str, Any]] = [

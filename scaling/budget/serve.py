@@ -15,6 +15,7 @@ from scaling.accounting.inference import (
 )
 from scaling.accounting.serving import ServingTime, serving_time
 from scaling.budget.keys import ModelKeys, build_shape
+from scaling.errors import UserError
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape
 
@@ -94,18 +95,18 @@ class Serving:
 
 
 def serve(keys: ServeKeys) -> Serving:
-    """What `scaling budget serve` prints. Raises ValueError, in one line, naming key, value and remedy."""
+    """What `scaling budget serve` prints. Raises UserError, in one line, naming key, value and remedy."""
     shape = build_shape(keys.model)
     if shape.encoder_depth:
-        raise ValueError(
+        raise UserError(
             f"model={keys.model.name}: serving an encoder-decoder is not modelled; take a decoder-only model"
         )
     device = get_device(keys.hardware)
     tokens = shape.context if keys.tokens is None else keys.tokens
     if keys.devices < 1:
-        raise ValueError(f"devices={keys.devices} must be at least 1")
+        raise UserError(f"devices={keys.devices} must be at least 1")
     if shape.heads % keys.devices:
-        raise ValueError(
+        raise UserError(
             f"devices={keys.devices} does not divide the {shape.heads} heads that tensor parallelism splits: "
             "take a power of two"
         )

@@ -21,6 +21,7 @@ from scaling.budget.keys import ModelKeys, RecipeKeys, build_shape
 from scaling.budget.law import DATA_LIMITED_LAW, DEFAULT_LAW, ChosenLaw, choose_law
 from scaling.budget.layout_search import Candidate
 from scaling.budget.study_settings import StudySettings, read_settings
+from scaling.errors import UserError
 from scaling.shape.flops import PF_DAY_FLOPS
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape
@@ -119,7 +120,7 @@ class Split:
 
 
 def solve_keys(keys: SolveKeys) -> Plan:
-    """The plan that `scaling budget solve` prints. Raises ValueError, in one line, naming key, value and remedy."""
+    """The plan that `scaling budget solve` prints. Raises UserError, in one line, naming key, value and remedy."""
     _refuse_nonpositive(keys)
     study = read_settings(Path(keys.law)) if Path(keys.law).is_dir() else None
     if study is None:
@@ -156,7 +157,7 @@ def _solve_flops(
     params = _law_params(shape, law)
     tokens = keys.tokens or (flops - split.inference_flops * params / split.params) / (6 * params)
     if not tokens > 0:
-        raise ValueError(
+        raise UserError(
             f"the budget of {flops:.3g} FLOPs is used up by serving {keys.inference_tokens:.3g} tokens: "
             "raise it or lower inference_tokens"
         )
@@ -214,7 +215,7 @@ def _plan(
     if not chosen.fits:
         optimum = count_params(shape).total
         if keys.params is not None or keys.tokens is not None:
-            raise ValueError(
+            raise UserError(
                 f"devices={keys.devices}: a model of {optimum:,} parameters needs "
                 f"{chosen.memory.peak_memory_bytes / 2**30:,.1f} GiB a device of {job.device.name}, which has "
                 f"{job.device.memory_bytes / 2**30:,.1f}; give more devices, or leave devices out to have them chosen"
@@ -299,11 +300,11 @@ def split_compute(law: ChosenLaw, flops: float, keys: SolveKeys, *, with_draws: 
             tokens = keys.tokens
             params = flops / (6 * tokens + 2 * served)
         if keys.params is not None and keys.tokens is not None:
-            raise ValueError(
+            raise UserError(
                 "tokens and params together leave nothing to solve: use scaling budget model.params=…"
             )
         if not tokens > 0:
-            raise ValueError(
+            raise UserError(
                 f"the budget of {flops:.3g} FLOPs is used up by serving inference_tokens={served:.3g}: raise it"
             )
         none = np.empty(0)
@@ -315,7 +316,7 @@ def split_compute(law: ChosenLaw, flops: float, keys: SolveKeys, *, with_draws: 
             tokens_draws=none,
         )
     if "unique_tokens" in law.law.variables and keys.unique_tokens is None:
-        raise ValueError(f"law={law.name} needs unique_tokens: how many different tokens there are")
+        raise UserError(f"law={law.name} needs unique_tokens: how many different tokens there are")
     unique = keys.unique_tokens if "unique_tokens" in law.law.variables else None
     theta = np.vstack([law.theta[None], law.draws]) if with_draws else law.theta[None]
     if served:
@@ -326,7 +327,7 @@ def split_compute(law: ChosenLaw, flops: float, keys: SolveKeys, *, with_draws: 
         best = allocate.optimal(law.law, theta, np.array([flops]), unique_tokens=unique)
     best_params, best_tokens = best.params[:, 0], best.tokens[:, 0]
     if keys.unique_tokens is not None and unique is None and best_tokens[0] > keys.unique_tokens:
-        raise ValueError(
+        raise UserError(
             f"law={law.name} does not know what repeated data are worth, and its optimum of {best_tokens[0]:.3g} "
             f"tokens exceeds unique_tokens={keys.unique_tokens:.3g}: use law={DATA_LIMITED_LAW}, or tokens=…"
         )
@@ -374,11 +375,11 @@ def _what_is_given(keys: SolveKeys, job: Job) -> tuple[str, float, str]:
         if getattr(keys, name) is not None
     }
     if len(named) > 1:
-        raise ValueError(f"{' and '.join(f'{k}={v:g}' for k, v in named.items())} are two budgets: give one")
+        raise UserError(f"{' and '.join(f'{k}={v:g}' for k, v in named.items())} are two budgets: give one")
     where = job.device.name
     if not named:
         if keys.devices is None or keys.days is None:
-            raise ValueError(
+            raise UserError(
                 "which budget? give one of flops=…, pf_days=…, device_hours=…, money=…, or devices=… and days=…"
             )
         hours = keys.devices * keys.days * 24.0
@@ -393,10 +394,10 @@ def _what_is_given(keys: SolveKeys, job: Job) -> tuple[str, float, str]:
     else:
         hourly, note = hourly_price(job.device, keys.price)
         if hourly is None:
-            raise ValueError(f"money={amount:g}: the price of {where} is {note}")
+            raise UserError(f"money={amount:g}: the price of {where} is {note}")
         hours, words = amount / hourly, f"${amount:,.0f} at ${hourly:g} an hour of {where} ({note})"
     if keys.devices is not None and keys.days is not None and hours / keys.devices > 24 * keys.days * 1.0001:
-        raise ValueError(
+        raise UserError(
             f"days={keys.days:g} is too short: {hours:,.4g} hours on devices={keys.devices} last "
             f"{hours / keys.devices / 24:,.1f} days; give more devices or days"
         )
@@ -408,14 +409,14 @@ def _refuse_nonpositive(keys: SolveKeys) -> None:
                  "unique_tokens", "inference_tokens"):  # fmt: skip
         value = getattr(keys, name)
         if value is not None and not value > 0:
-            raise ValueError(f"{name}={value:g} must be positive")
+            raise UserError(f"{name}={value:g} must be positive")
 
 
 def _any_size(keys: ModelKeys) -> ModelKeys:
     """The model keys with a size filled in where none is given: only kind, vocabulary and context are read."""
     sized = [k for k in ("params", "width", "depth", "heads", "ffn_width") if getattr(keys, k) is not None]
     if keys.name is not None or sized:
-        raise ValueError(
+        raise UserError(
             f"solve chooses the model's size: leave out model.{'name' if keys.name else sized[0]} "
             "(model.vocab_size, model.context, model.ffn, model.tied_head and model.qk_norm may be given; "
             "params=… fixes the size)"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.budget.keys import RecipeKeys
+from scaling.errors import UserError
 
 if TYPE_CHECKING:
     from scaling.budget.solve import SolveKeys
@@ -58,7 +59,7 @@ def read_settings(folder: Path) -> StudySettings | None:
     """The settings of the study in a folder; None where it holds no study of `scaling sweep`.
 
     Raises:
-        ValueError: when its runs do not share one setting.
+        UserError: when its runs do not share one setting.
     """
     table, config = folder / "records.csv", folder / "config.yaml"
     if not (table.is_file() and config.is_file()):
@@ -77,7 +78,7 @@ def read_settings(folder: Path) -> StudySettings | None:
     for column in (*MODEL_KEYS, *GROUPS.values()):
         values = runs[column].unique().tolist()
         if len(values) != 1:
-            raise ValueError(
+            raise UserError(
                 f"law={folder}: its runs differ in {column} ({', '.join(map(str, values))}), so a plan cannot go on "
                 "with them; fit one kind at a time, and give that fit's JSON file"
             )

@@ -28,6 +28,7 @@ from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import TrainingRecipe, processor_runtime
 from scaling.budget.keys import ModelKeys, build_shape, parse_keys
 from scaling.config.schema import AdamWConfig, MuonConfig
+from scaling.errors import UserError
 from scaling.model.decoder import Decoder, next_token_loss
 from scaling.shape.flops import train_flops_per_token
 from scaling.shape.params import count_params
@@ -62,7 +63,7 @@ class Comparison:
 def verify(shape: ModelShape, recipe: TrainingRecipe, layout: Layout | None = None) -> list[Comparison]:
     """Parameters, training FLOPs of a step and memory of a step on one device, each by closed form and by trace.
 
-    Raises `ValueError` for what one process of this project's own decoder cannot run.
+    Raises `UserError` for what one process of this project's own decoder cannot run.
     """
     layout = layout or Layout()
     check_traceable(shape, recipe, layout)
@@ -114,26 +115,26 @@ def verify(shape: ModelShape, recipe: TrainingRecipe, layout: Layout | None = No
 
 
 def check_traceable(shape: ModelShape, recipe: TrainingRecipe, layout: Layout) -> None:
-    """Raises `ValueError` naming what the trace cannot run."""
+    """Raises `UserError` naming what the trace cannot run."""
     if not is_our_decoder(shape):
-        raise ValueError(
+        raise UserError(
             "only this project's own decoder can be traced (RMSNorm, rotary positions, no biases, no experts): "
             "leave norm, positions, biases and experts at their defaults"
         )
     if layout.devices > 1:
-        raise ValueError(f"a trace runs on one device, not on {layout.devices}: drop the layout's degrees")
+        raise UserError(f"a trace runs on one device, not on {layout.devices}: drop the layout's degrees")
     if recipe.runtime not in ("torch_cpu", "written_out"):
-        raise ValueError(f"runtime={recipe.runtime} cannot be traced: use runtime=torch_cpu or written_out")
+        raise UserError(f"runtime={recipe.runtime} cannot be traced: use runtime=torch_cpu or written_out")
     if recipe.precision not in ("32-true", "bf16-mixed", "bf16-true"):
-        raise ValueError(
+        raise UserError(
             f"precision={recipe.precision} cannot be traced: use 32-true, bf16-mixed or bf16-true"
         )
     if recipe.optimizer not in ("adamw", "muon", "sgd", "sgd_momentum"):
-        raise ValueError(
+        raise UserError(
             f"optimizer={recipe.optimizer} is not part of torch: use adamw, muon, sgd or sgd_momentum"
         )
     if recipe.recompute == "selective" or recipe.attention != "flash" or recipe.dropout:
-        raise ValueError(
+        raise UserError(
             "the decoder has flash attention without dropout: use recompute=none, selective_ops or full"
         )
 

@@ -6,9 +6,11 @@ import json
 import sys
 from collections.abc import Callable
 
+from scaling.errors import UserError
+
 
 def main(argv: list[str]) -> int:
-    """Run one question; returns the exit status. Raises ValueError, in one line, for ill input."""
+    """Run one question; returns the exit status. Raises UserError, in one line, for ill input."""
     questions: dict[str, Callable[[list[str], bool], int]] = {
         "solve": solve,
         "fits": fits,
@@ -28,7 +30,7 @@ def main(argv: list[str]) -> int:
     flags = [word for word in words if word.startswith("-")]
     unknown = [flag for flag in flags if flag != "--json"]
     if unknown:
-        raise ValueError(f"{unknown[0]}: no such flag; scaling budget knows --json and --help")
+        raise UserError(f"{unknown[0]}: no such flag; scaling budget knows --json and --help")
     plain = [word for word in words if not word.startswith("-")]
     misplaced = [word for word in plain if "=" not in word]
     if misplaced:
@@ -38,7 +40,7 @@ def main(argv: list[str]) -> int:
         hint = (
             f"did you mean `scaling budget {near[0]}`?" if near else f"or a question: {', '.join(questions)}"
         )
-        raise ValueError(f"{misplaced[0]!r} is not of the form key=value; {hint}")
+        raise UserError(f"{misplaced[0]!r} is not of the form key=value; {hint}")
     return questions.get(question or "", forward)(plain, "--json" in flags)
 
 
@@ -171,7 +173,7 @@ def hardware(words: list[str], as_json: bool) -> int:
 
 def _takes_no_keys(question: str, words: list[str]) -> None:
     if words:
-        raise ValueError(f"scaling budget {question} takes no keys: leave out {words[0]}")
+        raise UserError(f"scaling budget {question} takes no keys: leave out {words[0]}")
 
 
 def _print_json(value: object) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.config.overrides import parse
+from scaling.errors import UserError
 from scaling.fitting.keys import APPROACHES, COLUMNS, FitKeys, help_text
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def main(argv: list[str]) -> int:
     """Fit and print; returns the exit status.
 
     Raises:
-        ValueError: one line, for input that cannot be fitted.
+        UserError: one line, for input that cannot be fitted.
     """
     if not argv or "--help" in argv or "-h" in argv:
         print(help_text())
@@ -32,17 +33,17 @@ def main(argv: list[str]) -> int:
     flags = [word for word in argv if word.startswith("-")]
     unknown = [flag for flag in flags if flag != "--json"]
     if unknown:
-        raise ValueError(f"{unknown[0]}: no such flag; scaling fit knows --json and --help")
+        raise UserError(f"{unknown[0]}: no such flag; scaling fit knows --json and --help")
     words = [word for word in argv if not word.startswith("-")]
     sources = [word for word in words if "=" not in word or Path(word).exists()]
     if len(sources) != 1:
         given = f"{len(sources)} were given: {', '.join(sources)}" if sources else "none was given"
-        raise ValueError(
+        raise UserError(
             f"scaling fit needs one FILE or sweep folder; {given}. Columns are named as params=COLUMN"
         )
     keys = parse([word for word in words if word not in sources], FitKeys)
     if keys.approach not in APPROACHES:
-        raise ValueError(f"approach={keys.approach}: choose one of {', '.join(APPROACHES)}")
+        raise UserError(f"approach={keys.approach}: choose one of {', '.join(APPROACHES)}")
     return run(Path(sources[0]), keys, "--json" in flags)
 
 
@@ -174,4 +175,4 @@ def refuse_without_answer(study: Study, approach: str, as_json: bool) -> None:
         asked = {"parametric": study.fit}
     reasons = [part.reason for part in asked.values() if isinstance(part, Refused)]
     if len(reasons) == len(asked):
-        raise ValueError(reasons[0])
+        raise UserError(reasons[0])

@@ -18,6 +18,7 @@ from hydra_plugins import scaling_simulator
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from analysis.refusals import Refusal
 from scaling.cli import untrusted_config
 from scaling.config.overrides import field_help
 from scaling.config.schema import SCHEMAS, SweepConfig, TrainConfig, register
@@ -56,7 +57,7 @@ def run(app: Callable[[], Any]) -> None:
         signal.signal(signum, terminate)
     try:
         app()
-    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
+    except (HydraException, OmegaConfBaseException, Refusal, OSError) as error:
         if os.environ.get(TRACEBACK) == "1":
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -89,7 +90,7 @@ def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
     def wrapped(config: DictConfig) -> T:
         try:
             return task(config)
-        except (ValueError, OSError) as error:
+        except (Refusal, OSError) as error:
             if os.environ.get(TRACEBACK) == "1":
                 raise
             print(f"error: {one_line(error)}", file=sys.stderr)

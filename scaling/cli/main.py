@@ -3,6 +3,8 @@
 import sys
 from importlib import import_module
 
+from analysis.refusals import Refusal
+
 # command → (what it does, module). Hydra apps run as `__main__`, as Lightning's relaunch for DDP needs.
 HYDRA_COMMANDS = {
     "train": "pre-train one model (or a plain Hydra multirun with -m)",
@@ -67,7 +69,7 @@ def main() -> None:
             sys.exit(import_module(f"scaling.cli.{command}").main(arguments[1:]))
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
             sys.exit(0)
-        except (ValueError, OSError) as error:
+        except (Refusal, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
     else:

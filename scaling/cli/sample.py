@@ -4,13 +4,14 @@ from pathlib import Path
 
 from scaling.cli.sample_keys import SampleKeys, help_text
 from scaling.config.overrides import parse
+from scaling.errors import UserError
 
 
 def main(argv: list[str]) -> int:
     """Print a prompt and its continuation; returns the exit status.
 
     Raises:
-        ValueError: one line, for a folder without a model or a wrong key.
+        UserError: one line, for a folder without a model or a wrong key.
     """
     if not argv or "--help" in argv or "-h" in argv:
         print(help_text())
@@ -18,7 +19,7 @@ def main(argv: list[str]) -> int:
     folders = [word for word in argv if "=" not in word or Path(word).is_dir()]
     if len(folders) != 1:
         given = f"{len(folders)} were given: {', '.join(folders)}" if folders else "none was given"
-        raise ValueError(f"scaling sample needs one RUN_FOLDER; {given} (key=value for all else)")
+        raise UserError(f"scaling sample needs one RUN_FOLDER; {given} (key=value for all else)")
     # A prompt is text, whatever it would mean as YAML: it is set aside from the words that are parsed.
     words = [word for word in argv if word not in folders]
     prompts = [word.removeprefix("prompt=") for word in words if word.startswith("prompt=")]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from scaling.config.overrides import field_help
+from scaling.errors import UserError
 
 
 @dataclass
@@ -37,7 +38,7 @@ class SampleKeys:
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise ValueError(message)
+        raise UserError(message)
 
 
 def help_text() -> str:

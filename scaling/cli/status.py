@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+from scaling.errors import UserError
+
 USAGE = """usage: scaling status runs/NAME [--watch]
 
 Shows which jobs of a sweep are done, under way (where, how far), waiting or failed (why), read from its folder.
@@ -18,9 +20,9 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     folders = [word for word in arguments if not word.startswith("-")]
     if odd := [word for word in arguments if word.startswith("-") and word != "--watch"]:
-        raise ValueError(f"{odd[0]}: no such option; scaling status runs/NAME [--watch]")
+        raise UserError(f"{odd[0]}: no such option; scaling status runs/NAME [--watch]")
     if len(folders) != 1:
-        raise ValueError(f"{' '.join(folders) or 'no folder'}: give the folder of one sweep, runs/NAME")
+        raise UserError(f"{' '.join(folders) or 'no folder'}: give the folder of one sweep, runs/NAME")
     from rich.console import Console
     from rich.live import Live
 

@@ -14,6 +14,8 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
+from scaling.errors import UserError
+
 RESOURCES = frozenset({
     "account", "array_parallelism", "comment", "constraint", "cpus_per_task", "exclude", "gpus_per_node",
     "gpus_per_task", "gres", "max_num_timeout", "mem_gb", "mem_per_cpu", "mem_per_gpu", "n_jobs", "name", "nodelist",
@@ -31,13 +33,13 @@ class FileConfigSource(HydrasFileConfigSource):
         """Load a file.
 
         Raises:
-            ValueError: one line, for a file that is no YAML, or that would configure Hydra.
+            UserError: one line, for a file that is no YAML, or that would configure Hydra.
         """
         file = f"{self.path}/{config_path.removesuffix('.yaml')}.yaml"
         try:
             result = super().load_config(config_path)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file}: not plain YAML ({' '.join(str(error).split())})") from error
+            raise UserError(f"{file}: not plain YAML ({' '.join(str(error).split())})") from error
         package = result.header.get("package") or ""
         if places := [place for place in (config_path, package) if _is_hydras(place)]:
             raise _refusal(file, places[0].replace("/", "."))
@@ -56,7 +58,7 @@ def refuse_code(file: str, content: dict[Any, Any]) -> None:
     """Refuse a config that sets more of Hydra than a launcher's resources.
 
     Raises:
-        ValueError: one line, naming file and key.
+        UserError: one line, naming file and key.
     """
     for entry in content.get("defaults") or ():
         # `group@package: option` puts another file's content there; `override hydra/launcher: x` only chooses.
@@ -86,8 +88,8 @@ def _is_hydras(place: str) -> bool:
     return "$" in place or "hydra" in re.split(r"[./@:]", place)
 
 
-def _refusal(file: str, key: str) -> ValueError:
-    return ValueError(
+def _refusal(file: str, key: str) -> UserError:
+    return UserError(
         f"{file}: sets {key}; a config file from elsewhere may choose a launcher and its resources, and name nothing "
         f"else for Hydra to load or run: say it on the command line"
     )

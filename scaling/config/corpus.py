@@ -6,10 +6,12 @@ here. A value that cannot work is refused when the object is made, in one line.
 
 from dataclasses import dataclass, field
 
+from scaling.errors import UserError
+
 
 def _require(holds: bool, problem: str) -> None:
     if not holds:
-        raise ValueError(problem)
+        raise UserError(problem)
 
 
 @dataclass(kw_only=True)

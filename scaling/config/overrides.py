@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from scaling.errors import UserError
+
 T = TypeVar("T")
 
 
@@ -18,17 +20,17 @@ def parse(overrides: list[str], schema: type[T]) -> T:
         schema: a dataclass that OmegaConf can structure; its `__post_init__` runs on the merged values.
 
     Raises:
-        ValueError: one line with the key, the value and a remedy.
+        UserError: one line with the key, the value and a remedy.
     """
     config = OmegaConf.structured(schema)
     for word in overrides:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise ValueError(f"{word!r} is not of the form key=value; keys: {', '.join(known_keys(config))}")
+            raise UserError(f"{word!r} is not of the form key=value; keys: {', '.join(known_keys(config))}")
         try:
             config.merge_with_dotlist([word])
         except (OmegaConfBaseException, ConfigKeyError) as error:
-            raise ValueError(explain(error, config, f"{key}={value}")) from error
+            raise UserError(explain(error, config, f"{key}={value}")) from error
     result = OmegaConf.to_object(config)
     assert isinstance(result, schema)
     return result

@@ -22,11 +22,12 @@ from scaling.config.corpus import (
     TextCorpus,
     TokenizerConfig,
 )
+from scaling.errors import UserError
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise ValueError(message)
+        raise UserError(message)
 
 
 def _one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
@@ -432,7 +433,7 @@ def load(config: DictConfig) -> TrainConfig:
     """The typed config behind a composed one; runs every check.
 
     Raises:
-        ValueError: one line, naming key, value and remedy.
+        UserError: one line, naming key, value and remedy.
     """
     result = OmegaConf.to_object(config)
     assert isinstance(result, TrainConfig)

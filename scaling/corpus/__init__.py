@@ -16,6 +16,7 @@ from scaling.corpus import hub, lexicon, stdlib, text
 from scaling.corpus.cache import token_files
 from scaling.corpus.tokenizer import ByteEncoder
 from scaling.corpus.tokens import TokenSource
+from scaling.errors import UserError
 
 __all__ = ["TokenCorpus", "TokenSource", "prepare"]
 
@@ -47,7 +48,7 @@ class TokenCorpus:
 def prepare(corpus: CorpusConfig, tokenizer: TokenizerConfig, cache_dir: Path) -> TokenCorpus:
     """The token corpus that a config describes; token files are made under `cache_dir` at first use.
 
-    Raises ValueError, in one line, for whatever is wrong with the source, the config or the cache.
+    Raises UserError, in one line, for whatever is wrong with the source, the config or the cache.
     """
     match corpus:
         case LexiconCorpus():
@@ -59,7 +60,7 @@ def prepare(corpus: CorpusConfig, tokenizer: TokenizerConfig, cache_dir: Path) -
         case HubCorpus():
             name, documents, files = corpus.name, hub.documents(corpus), hub.files(corpus)
         case _:
-            raise ValueError(f"unknown corpus {type(corpus).__name__}: use stdlib, text, hub or lexicon")
+            raise UserError(f"unknown corpus {type(corpus).__name__}: use stdlib, text, hub or lexicon")
     entry, definition, train, validation = token_files(documents, files, corpus, tokenizer, cache_dir)
     return TokenCorpus(
         name=name,
@@ -75,9 +76,7 @@ def prepare(corpus: CorpusConfig, tokenizer: TokenizerConfig, cache_dir: Path) -
 
 def _prepare_lexicon(corpus: LexiconCorpus, tokenizer: TokenizerConfig) -> TokenCorpus:
     if not isinstance(tokenizer, BytesTokenizer):
-        raise ValueError(
-            "corpus=lexicon is endless and its entropy is known by the byte: set tokenizer=bytes"
-        )
+        raise UserError("corpus=lexicon is endless and its entropy is known by the byte: set tokenizer=bytes")
     return TokenCorpus(
         name="lexicon",
         train=lexicon.train_source(corpus),

@@ -21,6 +21,7 @@ from scaling.config.corpus import CorpusConfig, TokenizerConfig
 from scaling.corpus.split import digest, signature, split
 from scaling.corpus.tokenizer import train_tokenizer
 from scaling.corpus.tokens import TokenArray, TokenFile, open_tokens, write_tokens
+from scaling.errors import UserError
 from scaling.records.files import read_json, write_json
 
 _FORMAT = 3
@@ -52,7 +53,7 @@ def token_files(
 
     They are made now if they are not there yet.
 
-    `documents` is read only if they must be made. Raises ValueError, in one line, for a damaged entry, a
+    `documents` is read only if they must be made. Raises UserError, in one line, for a damaged entry, a
     cache that cannot be written, and whatever is wrong with the documents.
     """
     kind = type(corpus).__name__.removesuffix("Corpus").lower()
@@ -64,7 +65,7 @@ def token_files(
                 _make(Path(workshop), documents, corpus, tokenizer)
                 _move_into_place(Path(workshop, "entry"), folder)
         except OSError as error:
-            raise ValueError(f"cannot write token files under {cache_dir}: {error}") from error
+            raise UserError(f"cannot write token files under {cache_dir}: {error}") from error
     entry = _read_entry(folder)
     train, validation = open_tokens(folder, entry.train), open_tokens(folder, entry.validation)
     return entry, _read_definition(folder, entry), train, validation
@@ -104,7 +105,7 @@ def _make(
             digests.append(digest(document, corpus.seed))
             signatures.append(signature(document))
     if not sizes:
-        raise ValueError("the corpus holds no text")
+        raise UserError("the corpus holds no text")
     parts = split(
         np.array(signatures),
         np.array(digests, dtype=np.uint64),
@@ -161,7 +162,7 @@ def _read_entry(folder: Path) -> Entry:
             **{**told, "train": TokenFile(**told["train"]), "validation": TokenFile(**told["validation"])}
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(
+        raise UserError(
             f"{folder / 'entry.json'} cannot be read ({error}): delete {folder} and run again"
         ) from error
 
@@ -171,11 +172,11 @@ def _read_definition(folder: Path, entry: Entry) -> str:
     try:
         definition = (folder / "tokenizer.txt").read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
+        raise UserError(
             f"{folder / 'tokenizer.txt'} cannot be read ({error}): delete {folder} and run again"
         ) from error
     if _fingerprint(entry.train, entry.validation, definition) != entry.fingerprint:
-        raise ValueError(
+        raise UserError(
             f"{folder / 'tokenizer.txt'} is damaged (its checksum does not match): delete {folder} and run again"
         )
     return definition

@@ -6,12 +6,13 @@ from typing import Any
 
 from scaling.config.corpus import HubCorpus
 from scaling.corpus.text import encode
+from scaling.errors import UserError
 
 
 def files(config: HubCorpus) -> list[Path]:
     """Files of a data set that lies in a local folder; none for one on the hub."""
     if not config.name:
-        raise ValueError("corpus.name is empty: name a data set, as corpus.name=roneneldan/TinyStories")
+        raise UserError("corpus.name is empty: name a data set, as corpus.name=roneneldan/TinyStories")
     folder = Path(config.name)
     return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
 
@@ -19,12 +20,12 @@ def files(config: HubCorpus) -> list[Path]:
 def documents(config: HubCorpus) -> Iterator[bytes]:
     """One document a row, until `limit_bytes` of text have come; rows without text are passed over.
 
-    Raises ValueError when the `datasets` library is absent, or the data set, split or column is not there.
+    Raises UserError when the `datasets` library is absent, or the data set, split or column is not there.
     """
     left = config.limit_bytes
     for number, row in enumerate(_rows(config)):
         if config.text_field not in row:
-            raise ValueError(
+            raise UserError(
                 f"data set {config.name} has no column {config.text_field!r}; it has {', '.join(row)}: "
                 "set corpus.text_field"
             )
@@ -40,7 +41,7 @@ def _rows(config: HubCorpus) -> Iterator[dict[str, Any]]:
     try:
         import datasets
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             "corpus=hub needs the datasets library: pip install 'scaling-simulator[hub]'"
         ) from error
     try:
@@ -49,4 +50,4 @@ def _rows(config: HubCorpus) -> Iterator[dict[str, Any]]:
         )
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"cannot stream data set {config.name}, split {config.split}: {reason}") from error
+        raise UserError(f"cannot stream data set {config.name}, split {config.split}: {reason}") from error

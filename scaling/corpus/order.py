@@ -15,6 +15,8 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.errors import UserError
+
 _ROUNDS = 6
 _STREAM = 1 << 62  # keeps these Philox keys apart from those of the lexicon
 _REPLICA = 1 << 40  # windows of an endless corpus that one seed may read before it meets the next seed's
@@ -30,7 +32,7 @@ def window_order(seed: int, first: int, count: int, n_windows: int | None) -> ND
     if n_windows is None:
         return (seed % 2**22) * _REPLICA + np.arange(first, first + count)
     if n_windows < 1:
-        raise ValueError(f"the corpus holds {n_windows} windows: it is shorter than one context")
+        raise UserError(f"the corpus holds {n_windows} windows: it is shorter than one context")
     first_epoch, offset = divmod(first, n_windows)
     if offset + count <= n_windows:
         return _permute(np.arange(offset, offset + count), seed, first_epoch, n_windows)
@@ -45,7 +47,7 @@ def window_order(seed: int, first: int, count: int, n_windows: int | None) -> ND
 
 def _check(seed: int, first: int, count: int) -> None:
     if seed < 0 or first < 0 or count < 1:
-        raise ValueError(
+        raise UserError(
             f"window_order needs seed >= 0, first >= 0 and count >= 1, not seed={seed}, first={first}, count={count}"
         )
 

@@ -13,6 +13,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.errors import UserError
+
 SHINGLE_BYTES = 32
 BINS = 64
 NEAR_COPY = 0.5
@@ -118,7 +120,7 @@ def split(
     cluster = clusters(signatures)
     count = int(cluster.max()) + 1
     if count < 2:
-        raise ValueError(
+        raise UserError(
             f"the corpus has {len(sizes)} document(s), all alike: nothing can be held out for validation; "
             "give more text (or, for plain files, lower corpus.document_bytes)"
         )

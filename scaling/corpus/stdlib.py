@@ -13,6 +13,8 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+from scaling.errors import UserError
+
 _LEFT_OUT = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"})
 _TABLE_SHARE = 0.6
 # A line that opens with a digit or a quoted string, perhaps inside a bracket; not with a docstring's quotes.
@@ -27,7 +29,7 @@ def files() -> list[Path]:
         subfolders[:] = [name for name in subfolders if name not in _LEFT_OUT]
         found += [Path(folder, name) for name in names if name.endswith(".py")]
     if not found:
-        raise ValueError(
+        raise UserError(
             f"no Python source under {root}: this Python came without its library's source; set corpus=text"
         )
     return sorted(found)

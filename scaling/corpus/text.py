@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from scaling.config.corpus import TextCorpus
+from scaling.errors import UserError
 
 _JSONL = (".jsonl", ".ndjson")
 _SHOWN_FIELDS = 8
@@ -21,7 +22,7 @@ _SHOWN_FIELDS = 8
 def files(config: TextCorpus) -> list[Path]:
     """The files that `corpus.paths` names, sorted, each once."""
     if not config.paths:
-        raise ValueError(
+        raise UserError(
             "corpus.paths is empty: name files, folders or globs, as corpus.paths=[notes.txt,books/]"
         )
     found = {file.resolve(): file for path in config.paths for file in _expand(path)}
@@ -35,15 +36,15 @@ def _expand(path: str) -> list[Path]:
     if place.is_dir():
         inside = list(_walk(place))
         if not inside:
-            raise ValueError(f"corpus.paths: folder {path} holds no file (hidden ones are left out)")
+            raise UserError(f"corpus.paths: folder {path} holds no file (hidden ones are left out)")
         return inside
     if glob.has_magic(path):
         matches = [Path(match) for match in glob.glob(str(place), recursive=True)]
         inside = [match for match in matches if match.is_file()]
         if not inside:
-            raise ValueError(f"corpus.paths: {path} matches no file")
+            raise UserError(f"corpus.paths: {path} matches no file")
         return inside
-    raise ValueError(f"corpus.paths: there is no file or folder {path} (seen from {Path.cwd()})")
+    raise UserError(f"corpus.paths: there is no file or folder {path} (seen from {Path.cwd()})")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -55,14 +56,14 @@ def _walk(folder: Path) -> Iterator[Path]:
 def documents(config: TextCorpus) -> Iterator[bytes]:
     """UTF-8 documents: a line of JSONL each, a plain file each, or a piece of a long plain file each.
 
-    Raises ValueError naming the file (and line) that is binary, not UTF-8, damaged or without the field.
+    Raises UserError naming the file (and line) that is binary, not UTF-8, damaged or without the field.
     """
     for path in files(config):
         try:
             with _open(path) as file:
                 yield from _read(path, file, config)
         except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"cannot read {path}: {error}") from error
+            raise UserError(f"cannot read {path}: {error}") from error
 
 
 def _open(path: Path) -> BinaryIO:
@@ -74,7 +75,7 @@ def _read(path: Path, file: BinaryIO, config: TextCorpus) -> Iterator[bytes]:
         return _json_lines(path, file, config.text_field)
     if Path(path.name.removesuffix(".gz")).suffix in _JSONL:
         fields = _shown(_json_object(file.readline(), f"{path} line 1"))
-        raise ValueError(f"{path} is JSONL: name its text field with corpus.text_field=… (it has {fields})")
+        raise UserError(f"{path} is JSONL: name its text field with corpus.text_field=… (it has {fields})")
     return _pieces(path, file, config.document_bytes)
 
 
@@ -85,7 +86,7 @@ def _json_lines(path: Path, file: BinaryIO, text_field: str) -> Iterator[bytes]:
         where = f"{path} line {number}"
         row = _json_object(line, where)
         if text_field not in row:
-            raise ValueError(f"{where} has no field {text_field!r}; it has {_shown(row)}")
+            raise UserError(f"{where} has no field {text_field!r}; it has {_shown(row)}")
         if document := encode(row[text_field], f"{where}, field {text_field!r},"):
             yield document
 
@@ -94,9 +95,9 @@ def _json_object(line: bytes, where: str) -> dict[str, object]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise ValueError(f"{where} is not JSON: {error}") from error
+        raise UserError(f"{where} is not JSON: {error}") from error
     if not isinstance(row, dict):
-        raise ValueError(f"{where} is a {type(row).__name__}, not a JSON object with named fields")
+        raise UserError(f"{where} is a {type(row).__name__}, not a JSON object with named fields")
     return row
 
 
@@ -107,13 +108,13 @@ def _shown(row: dict[str, object]) -> str:
 
 
 def encode(text: object, where: str) -> bytes:
-    """A field's text as UTF-8; ValueError naming the place when it is no text."""
+    """A field's text as UTF-8; UserError naming the place when it is no text."""
     if not isinstance(text, str):
-        raise ValueError(f"{where} is a {type(text).__name__}, not text")
+        raise UserError(f"{where} is a {type(text).__name__}, not text")
     try:
         return text.encode()
     except UnicodeEncodeError as error:  # a lone surrogate, which JSON can spell
-        raise ValueError(f"{where} cannot be written as UTF-8: {error.reason}") from error
+        raise UserError(f"{where} cannot be written as UTF-8: {error.reason}") from error
 
 
 def _pieces(path: Path, file: BinaryIO, document_bytes: int) -> Iterator[bytes]:
@@ -145,11 +146,11 @@ def _check_text(piece: bytes, path: Path, offset: int) -> None:
     remedy = "leave it out of corpus.paths (a glob such as folder/**/*.txt chooses files)"
     nul = piece.find(b"\0")
     if nul >= 0:
-        raise ValueError(f"{path} is a binary file (a zero byte at {offset + nul}): {remedy}")
+        raise UserError(f"{path} is a binary file (a zero byte at {offset + nul}): {remedy}")
     try:
         piece.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is not UTF-8 text (byte 0x{piece[error.start]:02x} at {offset + error.start}): "
             f"convert it to UTF-8, or {remedy}"
         ) from error

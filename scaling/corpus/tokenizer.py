@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.config.corpus import BPETokenizer, BytesTokenizer, TokenizerConfig
+from scaling.errors import UserError
 
 SEPARATOR_BYTE = 0xFF
 BYTES_DEFINITION = "bytes"
@@ -76,14 +77,14 @@ def train_tokenizer(config: TokenizerConfig, train_documents: Iterable[bytes]) -
         case BPETokenizer():
             return _train_bpe(config.vocab_size, train_documents)
         case _:
-            raise ValueError(f"unknown tokenizer {type(config).__name__}: use bytes or bpe")
+            raise UserError(f"unknown tokenizer {type(config).__name__}: use bytes or bpe")
 
 
 def from_definition(definition: str, vocab_size: int) -> Tokenizer:
     """The tokenizer that a definition describes.
 
     Raises:
-        ValueError: when the definition is damaged, or its library is not installed.
+        UserError: when the definition is damaged, or its library is not installed.
     """
     if definition == BYTES_DEFINITION:
         return ByteEncoder()
@@ -91,9 +92,9 @@ def from_definition(definition: str, vocab_size: int) -> Tokenizer:
     try:
         model = tokenizers.Tokenizer.from_str(definition)
     except Exception as error:  # the library raises nothing narrower
-        raise ValueError(f"not a tokenizer's definition: {error}") from error
+        raise UserError(f"not a tokenizer's definition: {error}") from error
     if model.get_vocab_size() + 1 != vocab_size:
-        raise ValueError(
+        raise UserError(
             f"the tokenizer has {model.get_vocab_size() + 1} tokens, the model's vocabulary {vocab_size}"
         )
     return BPEEncoder(model, vocab_size)
@@ -103,7 +104,7 @@ def _library() -> Any:
     try:
         import tokenizers
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             "tokenizer=bpe needs the tokenizers library: pip install 'scaling-simulator[bpe]', "
             "or set tokenizer=bytes"
         ) from error
@@ -124,7 +125,7 @@ def _train_bpe(vocab_size: int, train_documents: Iterable[bytes]) -> BPEEncoder:
     model.train_from_iterator((document.decode() for document in train_documents), trainer)
     found = model.get_vocab_size() + 1
     if found < vocab_size:
-        raise ValueError(
+        raise UserError(
             f"tokenizer.vocab_size={vocab_size}: the training text yields only {found} tokens; "
             f"set tokenizer.vocab_size={found} or less, or give more text"
         )

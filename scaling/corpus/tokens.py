@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scaling.errors import UserError
+
 _READ_BYTES = 1 << 20
 
 
@@ -52,7 +54,7 @@ class TokenArray:
 def check_indices(indices: NDArray[Any], count: int | None) -> None:
     """Refuse window indices outside 0 … count - 1."""
     if len(indices) and (indices.min() < 0 or (count is not None and indices.max() >= count)):
-        raise ValueError(
+        raise UserError(
             f"windows {indices.min()} … {indices.max()} asked for, but the source holds "
             + (f"windows 0 … {count - 1}" if count else "not one window of this context")
         )
@@ -92,22 +94,22 @@ def write_tokens(path: Path, pieces: Iterable[NDArray[Any]], vocab_size: int) ->
 def open_tokens(folder: Path, known: TokenFile) -> TokenArray:
     """Map a token file into memory after checking its length and digest (about 1 s a gigabyte).
 
-    Raises ValueError naming the file when it is missing, truncated or altered.
+    Raises UserError naming the file when it is missing, truncated or altered.
     """
     path = folder / known.file
     remedy = f"delete {folder} and run again, and it is made anew"
     expected = known.tokens * np.dtype(known.dtype).itemsize
     if not path.is_file():
-        raise ValueError(f"token file {path} is missing: {remedy}")
+        raise UserError(f"token file {path} is missing: {remedy}")
     found = path.stat().st_size
     if found != expected:
-        raise ValueError(f"token file {path} has {found} bytes instead of {expected}: {remedy}")
+        raise UserError(f"token file {path} has {found} bytes instead of {expected}: {remedy}")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_READ_BYTES):
             digest.update(chunk)
     if digest.hexdigest() != known.sha256:
-        raise ValueError(f"token file {path} is damaged (its checksum does not match): {remedy}")
+        raise UserError(f"token file {path} is damaged (its checksum does not match): {remedy}")
     if not known.tokens:
         return TokenArray(np.empty(0, known.dtype))
     # As a plain ndarray: indexing np.memmap itself costs several microseconds more each time.

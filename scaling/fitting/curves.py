@@ -25,7 +25,7 @@ def fit_curves(source: Path, keys: FitKeys) -> tuple[FitResult, list[str]]:
     """The multi-power law of all curves of a file, or of the runs of one size in a sweep's folder; and notes.
 
     Raises:
-        ValueError: columns that are missing, several sizes, or what the fit refuses.
+        UserError: columns that are missing, several sizes, or what the fit refuses.
     """
     import numpy as np
 

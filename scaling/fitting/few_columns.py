@@ -26,7 +26,7 @@ def fit_hyperparameters(source: Path, keys: FitKeys) -> tuple[FitResult, list[st
     sweep: the best is the minimum of a parabola at each scale, and scales without one are said.
 
     Raises:
-        ValueError: columns that are missing, or what the fit refuses.
+        UserError: columns that are missing, or what the fit refuses.
     """
     from analysis import laws
     from analysis.fit import fit
@@ -52,7 +52,7 @@ def read_columns(source: Path, keys: FitKeys, law: Law) -> tuple[pd.DataFrame, d
     """What a law of few columns reads of a table, and counts and losses that are there; and how each is counted.
 
     Raises:
-        ValueError: columns that are missing, or numbers that are not above 0.
+        UserError: columns that are missing, or numbers that are not above 0.
     """
     import pandas as pd
 
@@ -122,7 +122,7 @@ def fit_one_variable(source: Path, keys: FitKeys) -> tuple[FitResult, list[str]]
     """Kaplan's L(N), L(D) or L(C) of a table that has no more than that; and notes.
 
     Raises:
-        ValueError: columns that are missing, or what the fit refuses.
+        UserError: columns that are missing, or what the fit refuses.
     """
     from analysis import laws
     from analysis.fit import fit

@@ -11,6 +11,7 @@ from analysis.report import write
 from analysis.result import FitResult
 from analysis.study import Study
 from analysis.style import draw, save
+from scaling.errors import UserError
 
 SHOWN = {
     "parametric": ("Runs", "Fitted law", "What to train next", "The largest", "Backtest", "Which law"),
@@ -59,7 +60,7 @@ def write_fit(result: FitResult, folder: Path) -> None:
 def refuse_file(folder: Path) -> None:
     """Raise where a file has the folder's name."""
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"out={folder} is a file; name a folder")
+        raise UserError(f"out={folder} is a file; name a folder")
 
 
 def write_files(study: Study, folder: Path, source: Path, console: Console, approach: str) -> None:
@@ -69,6 +70,6 @@ def write_files(study: Study, folder: Path, source: Path, console: Console, appr
         try:
             write(study, folder, title=f"Scaling study of {source.name}", approach=approach)
         except OSError as error:
-            raise ValueError(
+            raise UserError(
                 f"cannot write to {folder}: {error.strerror or error}; name another folder with out=FOLDER"
             ) from error

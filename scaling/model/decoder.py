@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scaling.errors import UserError
 from scaling.model import cpu_ops
 from scaling.shape.shape import ModelShape
 
@@ -194,7 +195,7 @@ class Decoder(nn.Module):
         """The residual stream (B, T, C) after the last block."""
         T = tokens_BT.shape[1]
         if self.shape.context < T:
-            raise ValueError(
+            raise UserError(
                 f"{T} tokens do not fit the context of {self.shape.context}: shorten the input or raise model.context"
             )
         if self.written_out and cpu_ops.suits(self.embedding.weight):

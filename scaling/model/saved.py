@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from scaling.corpus.tokenizer import Tokenizer, from_definition
+from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.records.files import seal_label, sealed
 from scaling.shape.shape import ModelShape
@@ -48,11 +49,11 @@ def load(folder: Path) -> Trained:
         folder: a run's folder, or a job's folder that holds the model of one run.
 
     Raises:
-        ValueError: one line, when there is no model, more than one, or the file is damaged.
+        UserError: one line, when there is no model, more than one, or the file is damaged.
     """
     path = find(folder)
     if seal_label(path) != _LABEL:
-        raise ValueError(f"{path}: not a model; give the folder of a trained run")
+        raise UserError(f"{path}: not a model; give the folder of a trained run")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         model = Decoder(ModelShape(**content["shape"]), content["rope_base"])
@@ -60,27 +61,25 @@ def load(folder: Path) -> Trained:
         definition = str(content["tokenizer"])
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(
+        raise UserError(
             f"{path}: not a whole model of this version ({type(error).__name__}: {reason}); train the run again"
         ) from error
     try:
         return Trained(model.eval(), from_definition(definition, model.shape.vocab_size))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def find(folder: Path) -> Path:
     """The one `model.pt` in a run's folder, or in the folders just below it."""
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; give the folder of a trained run (runs/NAME/RUN)")
+        raise UserError(f"{folder}: no such folder; give the folder of a trained run (runs/NAME/RUN)")
     if (folder / MODEL).is_file():
         return folder / MODEL
     found = sorted(folder.glob(f"**/{MODEL}"))
     if not found:
-        raise ValueError(
-            f"{folder}: holds no {MODEL}; train with trainer.save_model=true to keep the weights"
-        )
+        raise UserError(f"{folder}: holds no {MODEL}; train with trainer.save_model=true to keep the weights")
     if len(found) > 1:
         names = ", ".join(str(path.parent) for path in found[:5]) + (", …" if len(found) > 5 else "")
-        raise ValueError(f"{folder}: holds {len(found)} models; choose one of {names}")
+        raise UserError(f"{folder}: holds {len(found)} models; choose one of {names}")
     return found[0]

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from scaling.errors import UserError
 from scaling.records.files import PART, json_bytes, read_json
 
 HEARTBEAT_SECONDS = 10.0
@@ -42,7 +43,7 @@ class Holder:
         return f"process {self.pid} on {self.host}, since {self.started}"
 
 
-class Claimed(ValueError):
+class Claimed(UserError):
     """The job is being trained by someone else."""
 
     def __init__(self, folder: Path, holder: Holder | None) -> None:

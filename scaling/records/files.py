@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from scaling.errors import UserError
+
 PART = ".part"
 """Ending of a file that is being written; one that is left over is what a kill interrupted."""
 CHECKSUM = "checksum"
@@ -20,7 +22,7 @@ _SEAL = b"\nsha256 "
 _CHUNK_BYTES = 1 << 20
 
 
-class Damaged(ValueError):
+class Damaged(UserError):
     """A file that is not what was written: truncated, altered, or of another origin."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from scaling.errors import UserError
 from scaling.records.files import Damaged, digest, read_json, set_aside, write_atomically, write_json
 
 log = logging.getLogger(__name__)
@@ -138,11 +139,11 @@ def read_record(path: Path) -> RunRecord:
 
     Raises:
         Damaged: one line naming the file, when the record or a file of its run is not what was written.
-        ValueError: for a whole record of another version of this program.
+        UserError: for a whole record of another version of this program.
     """
     values = read_json(path)
     if values.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(
+        raise UserError(
             f"{path}: record of schema {values.get('schema_version')}, this version reads schema {SCHEMA_VERSION}; "
             "choose another name= or go back to the version that wrote it"
         )
@@ -164,7 +165,7 @@ def read_or_set_aside(path: Path) -> RunRecord | None:
     """A record; or None where there is none, or a damaged one, which is set aside and named in a warning.
 
     Raises:
-        ValueError: for a whole record of another version of this program.
+        UserError: for a whole record of another version of this program.
     """
     if not path.is_file():
         return None
@@ -186,21 +187,21 @@ def load_sweep(folder: str | Path) -> pd.DataFrame:
     moves the level of the curve, not its shape).
 
     Raises:
-        ValueError: when the folder is missing, holds no records, or a damaged one.
+        UserError: when the folder is missing, holds no records, or a damaged one.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; train a sweep there first or name another")
+        raise UserError(f"{folder}: no such folder; train a sweep there first or name another")
     paths = sorted(folder.glob(f"**/{RECORD}"))
     paths += sorted(path for path in folder.glob(f"**/{FAILED}") if not path.with_name(RECORD).exists())
     if not paths:
         if (folder / TABLE).is_file():
             return pd.read_csv(folder / TABLE)
-        raise ValueError(f"{folder}: no run records in it; is it the folder of a sweep (runs/NAME)?")
+        raise UserError(f"{folder}: no run records in it; is it the folder of a sweep (runs/NAME)?")
     try:
         records = [read_record(path) for path in paths]
     except Damaged as error:
-        raise ValueError(
+        raise UserError(
             f"{error}; the command that trained this study sets it aside and trains it again"
         ) from error
     frame = pd.DataFrame([asdict(record) for record in records])

@@ -8,6 +8,7 @@ does not count, and backward is twice forward.
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from scaling.errors import UserError
 from scaling.shape.params import attention_matrices, count_params, ffn_matrices
 from scaling.shape.shape import ModelShape
 
@@ -38,10 +39,10 @@ class ForwardFlops:
 def forward_flops_per_token(shape: ModelShape, context: int | None = None) -> ForwardFlops:
     """Forward FLOPs of one token in a sequence of `context` tokens (default: the shape's own), by component.
 
-    Raises `ValueError` for an encoder-decoder, whose two streams have lengths of their own.
+    Raises `UserError` for an encoder-decoder, whose two streams have lengths of their own.
     """
     if shape.encoder_depth:
-        raise ValueError(
+        raise UserError(
             f"encoder_depth={shape.encoder_depth}: exact FLOPs of an encoder-decoder depend on two "
             "sequence lengths; use convention=6nd, which counts half of its parameters a token"
         )
@@ -100,7 +101,7 @@ def train_flops_per_token(
         embedding = 2 * shape.vocab_size * shape.width
         softmax = 3 * shape.heads * context * shape.depth
         return 3 * (forward.total + embedding + softmax)
-    raise ValueError(f"convention={convention!r} is unknown: choose one of {', '.join(get_args(Convention))}")
+    raise UserError(f"convention={convention!r} is unknown: choose one of {', '.join(get_args(Convention))}")
 
 
 def recomputed_flops_per_token(shape: ModelShape, recompute: Recompute, context: int | None = None) -> int:
@@ -114,16 +115,16 @@ def recomputed_flops_per_token(shape: ModelShape, recompute: Recompute, context:
         return forward.total - forward.head - _stored_by_policy_flops(shape, forward)
     if recompute == "full":
         return forward.total - forward.head
-    raise ValueError(f"recompute={recompute!r} is unknown: choose one of {', '.join(get_args(Recompute))}")
+    raise UserError(f"recompute={recompute!r} is unknown: choose one of {', '.join(get_args(Recompute))}")
 
 
 def _stored_by_policy_flops(shape: ModelShape, forward: ForwardFlops) -> int:
     """Forward FLOPs of what `selective_ops` stores: the attention scores and every second product of a block.
 
-    Raises `ValueError` for latent attention and mixtures, whose products the policy was not written for.
+    Raises `UserError` for latent attention and mixtures, whose products the policy was not written for.
     """
     if shape.latent is not None or shape.experts:
-        raise ValueError(
+        raise UserError(
             "recompute=selective_ops is defined for dense blocks with query, key, value and output projections: "
             "use recompute=full or none"
         )
@@ -151,5 +152,5 @@ def _whole_context(shape: ModelShape, context: int | None) -> int:
     if context is None:
         return shape.context
     if context < 1:
-        raise ValueError(f"context={context} must be a positive whole number of tokens")
+        raise UserError(f"context={context} must be a positive whole number of tokens")
     return context

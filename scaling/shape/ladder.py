@@ -10,6 +10,7 @@ depend on them only weakly).
 from dataclasses import replace
 from math import log
 
+from scaling.errors import UserError
 from scaling.shape.params import count_params
 from scaling.shape.shape import FFN_MULTIPLE, FFN_RATIO, ModelShape
 
@@ -45,7 +46,7 @@ def shape_for(target_params: float, like: ModelShape) -> ModelShape:
         like: what the ladder leaves alone: vocabulary, context, feed-forward kind, tied head, QK-norm.
 
     Raises:
-        ValueError: when even the smallest shape is more than twice the target.
+        UserError: when even the smallest shape is more than twice the target.
     """
     # Total parameters rise with width, so the widths worth trying bracket the target.
     candidates = [shape for width in _widths(target_params, like) for shape in _at_width(width, like)]
@@ -53,7 +54,7 @@ def shape_for(target_params: float, like: ModelShape) -> ModelShape:
     best = min(errors)
     if best > log(2) and target_params < count_params(candidates[0]).total:
         smallest = min(count_params(shape).total for shape in candidates)
-        raise ValueError(
+        raise UserError(
             f"{target_params:g} parameters are too few for a vocabulary of {like.vocab_size}: the smallest model "
             f"has {smallest:,}; ask for more or use a smaller vocabulary"
         )

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
+from scaling.errors import UserError
 from scaling.shape.families import (
     bert,
     bloom,
@@ -40,7 +41,7 @@ def published_shape(name: str) -> ModelShape:
     """The shape of a published model; case, hyphens, spaces and an owner before a slash do not matter.
 
     `meta-llama/Llama-2-7b-chat-hf`, `Llama2 7B` and `llama-2-7b` are one: a name not known as it stands is tried
-    without what names a variant. Raises `ValueError` naming the nearest names when there is no such model.
+    without what names a variant. Raises `UserError` naming the nearest names when there is no such model.
     """
     key = name.strip().lower().rpartition("/")[2].replace("_", "-").replace(" ", "-")
     key = RELEASE.sub("", key)
@@ -48,7 +49,7 @@ def published_shape(name: str) -> ModelShape:
     while _squeezed(shorter) not in _by_squeezed_name():
         cut = VARIANT.sub("", shorter)
         if cut == shorter:
-            raise ValueError(f"model={name!r} is not a published model known here: {_hint(key)}")
+            raise UserError(f"model={name!r} is not a published model known here: {_hint(key)}")
         shorter = cut
     return PUBLISHED[_by_squeezed_name()[_squeezed(shorter)]]
 

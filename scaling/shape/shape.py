@@ -7,6 +7,8 @@ The remaining fields exist because published models differ in them (`scaling.sha
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
+from scaling.errors import UserError
+
 Ffn = Literal["swiglu", "gelu"]
 Norm = Literal["rmsnorm", "layernorm", "layernorm_no_bias", "layernorm_no_weights"]
 Biases = Literal["none", "qkv", "ffn", "all_but_qkv", "all"]
@@ -38,7 +40,7 @@ class LatentAttention:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """A transformer's shape. Counts and widths are positive integers; ill shapes raise `ValueError`."""
+    """A transformer's shape. Counts and widths are positive integers; ill shapes raise `UserError`."""
 
     width: int
     """Features of the residual stream (d_model)."""
@@ -133,36 +135,36 @@ class ModelShape:
                 _require_whole(name, getattr(self, name), least=1)
         for name, allowed in (("ffn", Ffn), ("norm", Norm), ("biases", Biases), ("positions", Positions)):
             if getattr(self, name) not in get_args(allowed):
-                raise ValueError(
+                raise UserError(
                     f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(get_args(allowed))}"
                 )
         if self.heads % self.kv_heads:
-            raise ValueError(
+            raise UserError(
                 f"kv_heads={self.kv_heads} does not divide heads={self.heads}: "
                 f"choose one of {_divisors(self.heads)}"
             )
         if self.positions == "rotary" and self.head_width % 2:
-            raise ValueError(
+            raise UserError(
                 f"head_width={self.head_width} is odd, but rotary positions turn features in pairs: "
                 f"use {self.head_width + 1}, or change heads so that width/heads is even"
             )
         if self.norms_per_block not in (1, 2, 4):
-            raise ValueError(
+            raise UserError(
                 f"norms_per_block={self.norms_per_block} is not a block that exists: use 1, 2 or 4"
             )
         if self.experts and not 1 <= self.experts_active <= self.experts:
-            raise ValueError(
+            raise UserError(
                 f"experts_active={self.experts_active} with experts={self.experts}: "
                 f"a token visits at least one and at most all {self.experts} experts"
             )
         if not self.experts and (
             self.experts_active or self.shared_experts or self.dense_depth or self.expert_width
         ):
-            raise ValueError(
+            raise UserError(
                 "experts_active, shared_experts, expert_width, dense_depth belong to a mixture: set experts"
             )
         if self.dense_depth > self.depth:
-            raise ValueError(
+            raise UserError(
                 f"dense_depth={self.dense_depth} exceeds depth={self.depth}: "
                 f"at most {self.depth} blocks can be dense"
             )
@@ -204,14 +206,14 @@ def decoder_shape(
 ) -> ModelShape:
     """This project's decoder with the usual defaults filled in.
 
-    kv_heads is heads; head_width is width/heads; ffn_width is `usual_ffn_width`. Raises `ValueError` when heads do not
+    kv_heads is heads; head_width is width/heads; ffn_width is `usual_ffn_width`. Raises `UserError` when heads do not
     divide width.
     """
     _require_whole("heads", heads, least=1)
     _require_whole("width", width, least=1)
     if head_width is None:
         if width % heads:
-            raise ValueError(
+            raise UserError(
                 f"heads={heads} does not divide width={width}: choose heads from {_divisors(width)}, "
                 f"width={-(-width // heads) * heads}, or give head_width"
             )
@@ -241,7 +243,7 @@ def shape_field_names() -> tuple[str, ...]:
 def _require_whole(name: str, value: object, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         what = "a positive whole number" if least else "a whole number, 0 or more"
-        raise ValueError(f"{name}={value!r} must be {what}")
+        raise UserError(f"{name}={value!r} must be {what}")
 
 
 def _divisors(number: int) -> str:

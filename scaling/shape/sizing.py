@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import log
 
+from scaling.errors import UserError
 from scaling.shape.ladder import depth, head_width
 from scaling.shape.params import count_params
 from scaling.shape.shape import FFN_RATIO, ModelShape, usual_ffn_width
@@ -26,12 +27,12 @@ def shape_of_size(params: float, like: ModelShape) -> ModelShape:
     """The decoder of about `params` total parameters (within 1 % from 0.3M up), otherwise like `like`.
 
     Raises:
-        ValueError: when `params` cannot hold even the smallest decoder with that vocabulary.
+        UserError: when `params` cannot hold even the smallest decoder with that vocabulary.
     """
     smallest = _shape(8, 2, _ffn_multiple(8), like)
     least = count_params(smallest).total
     if params < least:
-        raise ValueError(
+        raise UserError(
             f"{params:,.3g} parameters are too few for any model with a vocabulary of {like.vocab_size:,}: the "
             f"smallest has {least:,}; raise the budget or lower model.vocab_size (256 for bytes)"
         )

@@ -7,6 +7,8 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from scaling.errors import UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
@@ -99,7 +101,7 @@ def run_through(admission: Admission, seconds: Sequence[float], workers: int) ->
         workers: most jobs at once.
 
     Raises:
-        ValueError: for a job that never fits.
+        UserError: for a job that never fits.
     """
     waiting = list(range(len(seconds)))
     running: dict[int, tuple[int, ...]] = {}
@@ -111,7 +113,7 @@ def run_through(admission: Admission, seconds: Sequence[float], workers: int) ->
             waiting.remove(job)
             heapq.heappush(ends, (now + seconds[job], job))
         if not running:
-            raise ValueError(admission.refusal(waiting[0]))
+            raise UserError(admission.refusal(waiting[0]))
         most = max(most, len(running))
         now, ended = heapq.heappop(ends)
         del running[ended]

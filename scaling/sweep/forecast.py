@@ -19,6 +19,7 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.timing import step_time
+from scaling.errors import UserError
 from scaling.sweep.admission import Admission, Demand, run_through
 from scaling.sweep.gpus import GPU_MEMORY_SHARE, demand, gpu_bytes, runtime_device, visible_gpus
 from scaling.sweep.placement import Placement
@@ -73,12 +74,12 @@ def refuse_what_does_not_fit(
         free_disk: bytes free where the study is written.
 
     Raises:
-        ValueError: one line with what does not fit, how much there is, and the remedy.
+        UserError: one line with what does not fit, how much there is, and the remedy.
     """
     if where.gpus and jobs:
         devices = jobs[0].job.config.trainer.devices
         if devices > len(where.gpus):
-            raise ValueError(
+            raise UserError(
                 f"trainer.devices={devices}: GPUs here: {len(where.gpus)}; "
                 f"set trainer.devices={len(where.gpus)} or less"
             )
@@ -111,13 +112,13 @@ def refuse_what_does_not_fit(
             )
             if where.remedy:
                 remedy += f", or {where.remedy}"
-            raise ValueError(
+            raise UserError(
                 f"{worst.name}: needs {bytes_ / 2**20:,.0f} MiB"
                 + (f" (with the {sharing - 1} beside it {together / 2**20:,.0f})" if sharing > 1 else "")
                 + f", and {memory / 2**20:,.0f} MiB are there; {remedy}"
             )
     if (disk := sum(disk_bytes(job.job) for job in jobs)) > free_disk:
-        raise ValueError(
+        raise UserError(
             f"the study writes up to {disk / 2**20:,.0f} MiB, and {free_disk / 2**20:,.0f} MiB are free; "
             "choose another disk with out=, or set trainer.save_model=false"
         )

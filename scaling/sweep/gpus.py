@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scaling.config.schema import TrainConfig
 from scaling.corpus import TokenCorpus, prepare
+from scaling.errors import UserError
 from scaling.sweep.admission import Admission, Demand, Gpu
 from scaling.training.job import Job
 from scaling.training.planned import evaluation_memory, reserved_memory
@@ -113,6 +114,6 @@ def admission(jobs: Sequence[TrainConfig], gpus: Sequence[Gpu]) -> Admission:
             if source not in corpora:
                 corpora[source] = prepare(config.corpus, config.tokenizer, Path(config.cache))
             demands.append(demand(Job(config, corpora[source]), gpus))
-        except (ValueError, OSError):
+        except (UserError, OSError):
             demands.append(Demand())
     return Admission(demands=tuple(demands), gpus=tuple(gpus))

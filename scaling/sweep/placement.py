@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from scaling.errors import UserError
 from scaling.sweep.admission import Gpu
 from scaling.sweep.workers import cores, default_workers
 
@@ -47,13 +48,13 @@ def refuse_missing_package(config: DictConfig) -> None:
     """Refuse a launcher whose package is not installed.
 
     Raises:
-        ValueError: one line with what to install.
+        UserError: one line with what to install.
     """
     package = ".".join(str(config.hydra.launcher.get("_target_")).split(".")[:2])
     if package.startswith("hydra_plugins.hydra_") and find_spec(package) is None:
         name = package.split("_")[2]
         extra = f"scaling-simulator[{EXTRAS[name]}]" if name in EXTRAS else package.split(".")[1]
-        raise ValueError(f"hydra.launcher: {package} is not installed; pip install '{extra}'")
+        raise UserError(f"hydra.launcher: {package} is not installed; pip install '{extra}'")
 
 
 def placement(config: DictConfig) -> Placement:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling.errors import UserError
 from scaling.records.claims import holder_of
 from scaling.records.files import Damaged, read_json, set_aside, write_json
 from scaling.records.records import RECORD
@@ -67,7 +68,7 @@ def settle(folder: Path, now: dict[str, Any]) -> None:
     """Check a study against the ground it was begun on, and write down the ground it goes on with.
 
     Raises:
-        ValueError: one line with what differs (key: was -> now) and the remedy; nothing is changed then.
+        UserError: one line with what differs (key: was -> now) and the remedy; nothing is changed then.
     """
     path = folder / SWEEP
     if path.is_file():
@@ -114,7 +115,7 @@ def _compare(folder: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
         told += [f"code of {text}" for text in code]
         remedy += f" (code: {was['code_version']})"
     count = f"{len(changed)} planned runs would be others now, {len(dropped)} are no longer planned; "
-    raise ValueError(
+    raise UserError(
         f"{folder}: begun on other ground: {'; '.join(told)}. {count if dropped or changed else ''}{remedy}"
     )
 

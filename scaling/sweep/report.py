@@ -11,6 +11,7 @@ from rich.table import Table
 
 from scaling.cli.fit import FitKeys, run
 from scaling.config.corpus import LexiconCorpus
+from scaling.errors import UserError
 from scaling.records.files import write_atomically
 from scaling.records.records import TABLE, load_sweep, write_table
 from scaling.training.progress import format_count, format_seconds
@@ -54,7 +55,7 @@ def conclude(config: "SweepConfig", planned: "list[PlannedJob]", failures: dict[
     runs = [record for job in planned for record in job.job.recorded()]
     missing = runs.count(None)
     if missing == len(runs):
-        raise ValueError(f"{config.folder}: no run was trained; see the reasons above")
+        raise UserError(f"{config.folder}: no run was trained; see the reasons above")
     table = load_sweep(config.folder)
     write_table(table, config.folder)
     print_runs(console, table)

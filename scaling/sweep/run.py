@@ -16,6 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from scaling.errors import UserError
 from scaling.sweep.placement import Placement, placement, refuse_missing_package
 from scaling.training.signals import PREEMPTED
 
@@ -51,7 +52,7 @@ class ScalingSweeper(Sweeper):
 
         for override in OverridesParser.create().parse_overrides(arguments):
             if override.is_sweep_override():
-                raise ValueError(
+                raise UserError(
                     f"{override.input_line}: a scaling sweep plans its own runs (design.budgets, design.sizes); "
                     f"for a plain grid use `scaling train -m {override.input_line}`"
                 )
@@ -225,7 +226,7 @@ def writable(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"out={folder}: cannot be written ({error.strerror}); choose another folder with out="
         ) from error
 

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from scaling.errors import UserError
 from scaling.records.claims import holder_of
 from scaling.records.files import Damaged, read_json
 from scaling.records.records import FAILED, RECORD
@@ -61,10 +62,10 @@ def read_status(folder: Path) -> SweepStatus:
     """The state of the sweep in a folder.
 
     Raises:
-        ValueError: one line, when no sweep was begun there or its description is damaged.
+        UserError: one line, when no sweep was begun there or its description is damaged.
     """
     if not (folder / SWEEP).is_file():
-        raise ValueError(
+        raise UserError(
             f"{folder}: no sweep was begun here (it has no {SWEEP}); give the folder of one, runs/NAME"
         )
     told = read_sweep(folder / SWEEP)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from scaling.config.schema import OptimConfig
+from scaling.errors import UserError
 
 REFERENCE_TOKENS = 1e6  # tokens seen at which the rule's reference batch holds
 
@@ -71,12 +72,12 @@ def batch_ramp(config: OptimConfig, context: int, largest_tokens: float) -> Batc
         largest_tokens: token budget of the job's longest run; no stage starts after it.
 
     Raises:
-        ValueError: when `optim.batch_tokens` is not a whole number of sequences.
+        UserError: when `optim.batch_tokens` is not a whole number of sequences.
     """
     if config.batch_tokens is not None:
         sequences, rest = divmod(config.batch_tokens, context)
         if rest or not sequences:
-            raise ValueError(
+            raise UserError(
                 f"optim.batch_tokens={config.batch_tokens}: must be a whole multiple of model.context={context}"
             )
         return constant(sequences, context)

@@ -13,6 +13,7 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
+from scaling.errors import UserError
 from scaling.records.files import PART, Damaged, move_into_place, seal, seal_label, set_aside
 from scaling.training.job import CHECKPOINT, TRUNK, Job
 from scaling.training.module import Pretraining
@@ -64,7 +65,7 @@ def find(job: Job, module: Pretraining) -> Path | None:
     is to be trained again.
 
     Raises:
-        ValueError: for a checkpoint of another config.
+        UserError: for a checkpoint of another config.
     """
     trunk = _checked(job, TRUNK, "the start")
     last = _checked(job, CHECKPOINT, "the trunk" if trunk else "the start")
@@ -96,7 +97,7 @@ def _checked(job: Job, name: str, otherwise: str) -> Checkpoint | None:
         log.warning("%s; set aside as %s, going on from %s", error, aside.name, otherwise)
         return None
     if fingerprint != job.fingerprint:
-        raise ValueError(
+        raise UserError(
             f"{path}: a checkpoint of another config; set the config back, choose another name=, or delete that file"
         )
     return Checkpoint(path, int(position))

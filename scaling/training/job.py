@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scaling.config.schema import TrainConfig
 from scaling.corpus import TokenCorpus
+from scaling.errors import UserError
 from scaling.records.claims import holder_of, remove_stale
 from scaling.records.files import remove_parts
 from scaling.records.records import FAILED, RECORD, RunRecord, read_or_set_aside
@@ -66,7 +67,7 @@ class Job:
         for folder, wanted in zip(self.run_folders, self.identities, strict=True):
             record = read_or_set_aside(folder / RECORD)
             if record is not None and record.identity != wanted:
-                raise ValueError(
+                raise UserError(
                     f"{folder}: holds a run of another config or corpus (identity {record.identity}, now {wanted}); "
                     f"choose another name= or delete that folder"
                 )
@@ -98,7 +99,7 @@ def resolve_shape(config: TrainConfig, vocab_size: int) -> ModelShape:
             h for h in range(1, model.width + 1) if model.width % h == 0 and (model.width // h) % 2 == 0
         ]
         near = sorted(divisors, key=lambda h: abs(h - heads))[:3]
-        raise ValueError(
+        raise UserError(
             f"model.heads={heads}: does not divide model.width={model.width}; "
             f"try model.heads={' or '.join(str(h) for h in sorted(near))}"
         )
@@ -122,20 +123,20 @@ def resolve_recipe(config: TrainConfig, shape: ModelShape) -> Recipe:
     """Learning rate, batch, warmup and steps of a job, every rule resolved.
 
     Raises:
-        ValueError: when a budget is shorter than one batch, or a micro-batch does not fit the batch.
+        UserError: when a budget is shorter than one batch, or a micro-batch does not fit the batch.
     """
     params = count_params(shape).total
     budgets = [run.tokens for run in config.runs]
     batches = batch_ramp(config.optim, shape.context, budgets[-1])
     first = batches.tokens_before(1)
     if budgets[0] < first:
-        raise ValueError(
+        raise UserError(
             f"tokens={budgets[0]:g}: shorter than one batch of {first} tokens; "
             "raise tokens or lower optim.batch_tokens"
         )
     devices = config.trainer.devices
     if batches.sequences(0) % devices:
-        raise ValueError(
+        raise UserError(
             f"trainer.devices={devices}: the first batch, of {batches.sequences(0)} sequences, does not divide among "
             f"them; set optim.batch_smallest or optim.batch_tokens to a multiple of {devices * shape.context}"
         )
@@ -145,7 +146,7 @@ def resolve_recipe(config: TrainConfig, shape: ModelShape) -> Recipe:
     if config.trainer.micro_batch_tokens is not None:
         micro = min(micro, config.trainer.micro_batch_tokens // shape.context)
         if micro == 0:
-            raise ValueError(
+            raise UserError(
                 f"trainer.micro_batch_tokens={config.trainer.micro_batch_tokens}: "
                 f"must hold at least one sequence of {shape.context} tokens"
             )
@@ -165,19 +166,19 @@ def check_corpus(corpus: TokenCorpus, recipe: Recipe) -> None:
     """Refuse a corpus shorter than one batch, or without enough held-out text for a standard error.
 
     Raises:
-        ValueError: one line, with the remedy.
+        UserError: one line, with the remedy.
     """
     windows = corpus.train.windows(recipe.context)
     largest = recipe.batches.stages[-1].sequences
     if windows is not None and windows < largest:
-        raise ValueError(
+        raise UserError(
             f"corpus={corpus.name}: {corpus.train_tokens} training tokens are {windows} windows of {recipe.context}, "
             f"less than one batch of {largest}; use more text, or lower optim.batch_tokens "
             f"or model.context"
         )
     held_out = corpus.validation.windows(recipe.context)
     if held_out is not None and held_out < 2:
-        raise ValueError(
+        raise UserError(
             f"corpus={corpus.name}: {held_out} validation windows of {recipe.context} tokens give no standard error; "
             f"raise corpus.validation_bytes and corpus.validation_fraction, or lower model.context"
         )

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from scaling.accounting.memory import MUON_STACKED_NUMBERS
+from scaling.errors import UserError
 
 # Coefficients of the quintic and their number of applications (Jordan, 2024): the slope at zero is largest, and
 # singular values end between about 0.7 and 1.2.
@@ -59,7 +60,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.dtype = dtype
         if bad := [tuple(p.shape) for group in self.param_groups for p in group["params"] if p.ndim != 2]:
-            raise ValueError(f"Muon updates matrices, not tensors of shape {bad[0]}: give those to AdamW")
+            raise UserError(f"Muon updates matrices, not tensors of shape {bad[0]}: give those to AdamW")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -6,6 +6,7 @@ The resolved name stands in the run's record and identity, so that runs of unlik
 from dataclasses import replace
 
 from scaling.config.schema import TrainerConfig
+from scaling.errors import UserError
 
 MASTER = "bf16-master"
 """Weights, activations and products in bfloat16; the optimizer updates a float32 copy of the weights."""
@@ -18,11 +19,11 @@ def resolved(trainer: TrainerConfig, width: int) -> TrainerConfig:
     """The trainer's config with a precision that is not `auto`, for a model of a width.
 
     Raises:
-        ValueError: for bf16-master on more than one device, whose wrappers know nothing of the float32 copy.
+        UserError: for bf16-master on more than one device, whose wrappers know nothing of the float32 copy.
     """
     single = trainer.devices == 1 and trainer.strategy in ("auto", "single_device")
     if trainer.precision == MASTER and not single:
-        raise ValueError(
+        raise UserError(
             f"trainer.precision={MASTER}: for one device and strategy=auto alone, not for devices={trainer.devices} "
             f"and strategy={trainer.strategy}; take bf16-mixed"
         )

@@ -20,6 +20,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from scaling.config.schema import LoggerConfig, TrainConfig, TrainerConfig
 from scaling.corpus import prepare
+from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.records.claims import Claim, claim
 from scaling.records.files import remove_parts
@@ -45,7 +46,7 @@ def pretrain(
         retried: what an earlier attempt failed of and what was changed since, for the records.
 
     Raises:
-        ValueError: for a config that cannot train, before anything is written; or a folder that holds other runs.
+        UserError: for a config that cannot train, before anything is written; or a folder that holds other runs.
         Claimed: while another process trains the job.
         Preempted: when a signal asked it to end; it goes on from its checkpoint when it is started again.
     """
@@ -174,7 +175,7 @@ def build_logger(config: LoggerConfig, folder: Path, name: str) -> Logger | bool
     """Lightning's logger of the configured kind, writing into the job's folder.
 
     Raises:
-        ValueError: one line, when the logger's package is not installed.
+        UserError: one line, when the logger's package is not installed.
     """
     try:
         match config.kind:
@@ -192,7 +193,7 @@ def build_logger(config: LoggerConfig, folder: Path, name: str) -> Logger | bool
             case _:
                 return False
     except ModuleNotFoundError as error:
-        raise ValueError(
+        raise UserError(
             f"logger={config.kind}: its package is not installed; "
             f"pip install 'scaling-simulator[{config.kind}]', or logger=csv"
         ) from error

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.config.schema import TrainConfig, TrainerConfig
+from scaling.errors import UserError
 from scaling.training.signals import PREEMPTED, SIGNALS, HeldSignals, Preempted
 
 GRACE_SECONDS = 1.0
@@ -275,7 +276,7 @@ def _sendable(error: Exception, rank: int) -> Exception:
     import torch
 
     # Others may hold what cannot be sent.
-    plain = type(error) in (ValueError, RuntimeError, MemoryError, torch.OutOfMemoryError)
+    plain = type(error) in (UserError, RuntimeError, MemoryError, torch.OutOfMemoryError)
     sendable = (
         error if plain or isinstance(error, OSError) else RuntimeError(f"{type(error).__name__}: {error}")
     )

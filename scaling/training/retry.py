@@ -14,6 +14,7 @@ from typing import Any
 
 from scaling.config.schema import TrainConfig
 from scaling.corpus import prepare
+from scaling.errors import UserError
 from scaling.records.claims import Claimed
 from scaling.records.records import FAILED, RECORD, SCHEMA_VERSION, RunRecord, write_record
 from scaling.training.job import ERROR_LOG, Job
@@ -98,7 +99,7 @@ def _fail(config: TrainConfig, error: Exception) -> str:
         path.write_text("".join(traceback.format_exception(error)))
         reason += f" (see {path})"
         record_failure(Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))), reason)
-    except (OSError, ValueError) as another:  # a full disk, or a config that makes no job
+    except (OSError, UserError) as another:  # a full disk, or a config that makes no job
         log.warning("%s: nothing could be kept of its failure: %s", config.name, another)
     return reason
 
