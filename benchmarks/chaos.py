@@ -112,7 +112,8 @@ def sweep(config: Any) -> None:
     from scaling.records.files import remove_parts
     from scaling.records.records import load_sweep, write_table
     from scaling.sweep import provenance
-    from scaling.sweep.run import plan_jobs, train_jobs
+    from scaling.sweep.plan import plan_jobs
+    from scaling.sweep.run import train_jobs
     from scaling.sweep.workers import run_in_workers
 
     def launch(jobs: list[Any]) -> dict[str, str]:
@@ -237,7 +238,7 @@ def chaos(kills: int, folder: Path, seed: int = 0, say: Callable[[str], None] = 
 
 def undisturbed(out: Path, cache: Path) -> tuple[pd.DataFrame, int, float]:
     """The table that every sweep must come to; how many instants of writing there are, and how long it takes."""
-    from scaling.sweep.run import plan_jobs
+    from scaling.sweep.plan import plan_jobs
     from scaling.training.meters import matmul_peak
     from scaling.training.pretrain import pretrain
 
@@ -404,7 +405,7 @@ def files_and_readers(folder: Path) -> dict[Path, Callable[[], Any]]:
     from scaling.records.files import json_bytes, seal_label
     from scaling.records.records import FAILED, RECORD, read_record
     from scaling.sweep import provenance
-    from scaling.sweep.run import plan_jobs
+    from scaling.sweep.plan import plan_jobs
     from scaling.training.job import CHECKPOINT, TRUNK
     from scaling.training.pretrain import pretrain
     from scaling.training.retry import record_failure

@@ -21,7 +21,7 @@ from scaling.corpus import prepare
 from scaling.records.records import load_sweep
 from scaling.sweep.design import expected_params, plan
 from scaling.sweep.workers import run_in_workers
-from scaling.training.job import Job, resolve_shape
+from scaling.training.job import plan_job, resolve_shape
 
 LIMIT = 0.005  # largest relative excess of the default's loss over the best
 
@@ -82,7 +82,7 @@ def main() -> int:
                     ffn_width=shape.ffn_width,
                 ),
             )
-            recipe = Job(replace(base, name="probe"), corpus).recipe
+            recipe = plan_job(replace(base, name="probe"), corpus).recipe
             for what in arguments.what:
                 for factor in arguments.factors:
                     for seed in range(arguments.seeds):

@@ -32,10 +32,11 @@ from scaling.config.schema import (
 from scaling.corpus import prepare
 from scaling.records.records import load_sweep
 from scaling.sweep import forecast
-from scaling.sweep.workers import cores, run_in_workers
-from scaling.training.job import Job
+from scaling.sweep.workers import run_in_workers
+from scaling.training.job import plan_job
+from scaling.training.machine import cores, probe
 from scaling.training.meters import cpu_name
-from scaling.training.precision import MASTER, MASTER_LEAST_WIDTH, processor_multiplies_bf16
+from scaling.training.precision import MASTER, MASTER_LEAST_WIDTH
 
 SHAPES = ((32, 2), (48, 3), (64, 3), (96, 4), (128, 5), (192, 6))  # width, depth
 BATCHES = (512, 1024, 2048, 4096)  # tokens a step
@@ -95,7 +96,7 @@ def tokens_per_second(width: int, depth: int, batch: int, precision: str, folder
         logger=LoggerConfig(kind="none"),
         tokens=1e7,
     )
-    return 1 / forecast.probe(Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))))
+    return 1 / forecast.probe(plan_job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))))
 
 
 def main() -> int:
@@ -109,7 +110,7 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     options = parser.parse_args()
-    if not processor_multiplies_bf16():
+    if not probe("cpu").multiplies_bf16:
         print("this processor has no products of bfloat16: auto is float32 here")
         return 0
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

@@ -100,7 +100,8 @@ def soak(runs: int, out: Path) -> list[tuple[str, str, str, bool]]:
     """Run the sweep; rows of (what, asked, measured, reached)."""
     from scaling.records.records import load_sweep, write_table
     from scaling.sweep import provenance
-    from scaling.sweep.run import plan_jobs, train_jobs
+    from scaling.sweep.plan import plan_jobs
+    from scaling.sweep.run import train_jobs
     from scaling.sweep.workers import run_in_workers
     from scaling.training.meters import matmul_peak
     from scaling.training.pretrain import pretrain

@@ -40,7 +40,8 @@ from scaling.corpus import TokenCorpus
 from scaling.records.records import VALIDATION_LOSSES
 from scaling.sweep.design import PlannedRun
 from scaling.sweep.design import plan as plan_runs
-from scaling.sweep.run import plan_jobs, train_jobs
+from scaling.sweep.plan import plan_jobs
+from scaling.sweep.run import train_jobs
 from scaling.sweep.workers import run_in_workers
 from scaling.training.job import resolve_shape
 

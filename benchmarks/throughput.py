@@ -54,7 +54,7 @@ from scaling.corpus.tokens import TokenArray
 from scaling.model.cpu_backward import with_gradients
 from scaling.model.decoder import Decoder
 from scaling.shape.flops import train_flops_per_token
-from scaling.training.job import Job, resolve_shape
+from scaling.training.job import Job, plan_job, resolve_shape
 from scaling.training.meters import cpu_name
 from scaling.training.module import METERED_STEPS, steps_together
 from scaling.training.optim import build_optimizer, clip_gradients
@@ -221,7 +221,7 @@ def measure(
     together = steps_together(resolve_shape(config, vocab_size), sequences)
     steps = WARM_STEPS + together * int(pairs / together**0.5)
     config = job_config(shape, vocab_size, steps, folder, optim)
-    job = Job(config, corpus_of(config, vocab_size))
+    job = plan_job(config, corpus_of(config, vocab_size))
     job.folder.mkdir(parents=True, exist_ok=True)
     run = BaselineRun(
         width=width,
@@ -272,7 +272,7 @@ def _ours_alone(shape: str, seconds: float, folder: str, sender: Any, start: Any
     """Tokens a second, by the clock, of one 1-thread job under the Trainer among others like it."""
     config = job_config(shape, 256, 10_000, Path(folder))
     torch.set_num_threads(1)
-    job = Job(config, corpus_of(config, 256))
+    job = plan_job(config, corpus_of(config, 256))
     job.folder.mkdir(parents=True, exist_ok=True)
     stamps: list[float] = []
     first: list[int] = []
@@ -298,7 +298,7 @@ def two_at_once(shape: str, seconds: float, folder: Path) -> float:
     """Tokens a second of two 1-thread jobs at once over those of one 2-thread baseline; baseline, ours, baseline."""
     config = job_config(shape, 256, 100, folder)
     width, depth, context, sequences = SHAPES[shape]
-    job = Job(config, corpus_of(config, 256))
+    job = plan_job(config, corpus_of(config, 256))
     run = BaselineRun(
         width=width,
         depth=depth,

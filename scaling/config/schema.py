@@ -400,6 +400,8 @@ class SweepConfig(TrainConfig):
     name: str = "sweep"
     dry_run: bool = False
     """Whether the plan is only printed (`--dry-run`): each run's shape, tokens, FLOPs, memory and time."""
+    ask_machine: bool = False
+    """Set by the sweep alone, for one process that it launches: train nothing, and tell what that machine can do."""
     design: DesignConfig = field(default_factory=DesignConfig)
 
 

@@ -7,8 +7,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -19,18 +18,17 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.timing import step_time
+from scaling.config.schema import SweepConfig
 from scaling.errors import UserError
+from scaling.records.records import RunRecord
 from scaling.sweep.admission import Admission, Demand, run_through
-from scaling.sweep.gpus import GPU_MEMORY_SHARE, demand, gpu_bytes, runtime_device, visible_gpus
+from scaling.sweep.gpus import GPU_MEMORY_SHARE, demand, gpu_bytes, torch_device, visible_gpus
 from scaling.sweep.placement import Placement
+from scaling.sweep.plan import PlannedJob
 from scaling.training.job import Job
+from scaling.training.machine import available_memory_bytes
 from scaling.training.planned import predicted_memory
 from scaling.training.progress import format_count, format_seconds
-
-if TYPE_CHECKING:
-    from scaling.config.schema import SweepConfig
-    from scaling.records.records import RunRecord
-    from scaling.sweep.run import PlannedJob
 
 PROBED_SIZES = 5
 """Sizes that are tried out for their speed; the others lie between them."""
@@ -47,11 +45,7 @@ def memory_bytes(device: str) -> int | None:
     """Memory that runs can have: the roomiest GPU's; what the machine has available. None: not known."""
     if device == "cuda":
         return max((gpu.room_bytes for gpu in visible_gpus()), default=None)
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 2**10
-    return None
+    return available_memory_bytes()
 
 
 def memory_there(where: Placement, device: str) -> int | None:
@@ -62,7 +56,7 @@ def memory_there(where: Placement, device: str) -> int | None:
 
 
 def refuse_what_does_not_fit(
-    jobs: "list[PlannedJob]", device: str, where: Placement, memory: int | None, free_disk: int
+    jobs: list[PlannedJob], device: str, where: Placement, memory: int | None, free_disk: int
 ) -> None:
     """Refuse a plan whose runs do not fit in memory, or whose files do not fit on the disk.
 
@@ -137,8 +131,10 @@ def _run_bytes(job: Job, run: int, device: str) -> int:
 def _micro_batch_that_fits(job: Job, device: str, memory: int) -> int | None:
     micro = job.recipe.micro_batch_sequences
     while micro := micro // 2:
-        job.recipe = replace(job.recipe, micro_batch_sequences=micro)
-        if peak_bytes(job, device) <= memory:
+        if (
+            peak_bytes(replace(job, recipe=replace(job.recipe, micro_batch_sequences=micro)), device)
+            <= memory
+        ):
             return micro * job.recipe.context
     return None
 
@@ -153,7 +149,7 @@ def disk_bytes(job: Job) -> int:
 
 
 def seconds_per_token(
-    config: "SweepConfig", jobs: "list[PlannedJob]", records: "list[RunRecord]"
+    config: SweepConfig, jobs: list[PlannedJob], records: list[RunRecord]
 ) -> tuple[dict[str, float], str]:
     """Training time a token of each job, and where it comes from.
 
@@ -197,7 +193,7 @@ def _catalogue(job: Job, device: Any) -> float:
 
 def probe(job: Job) -> float:
     """Seconds a token, measured by training the job's first steps in a folder that is thrown away."""
-    from scaling.training.pretrain import pretrain
+    from scaling.training.pretrain import pretrain  # torch and Lightning, where the speed is measured alone
 
     class Enough(BaseException):
         pass
@@ -276,10 +272,10 @@ def time_at_once(seconds: list[float], where: Placement, demands: tuple[Demand, 
 # --- what is printed -----------------------------------------------------------------------------------
 
 
-def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", where: Placement) -> None:
+def print_dry_run(config: SweepConfig, planned: list[PlannedJob], where: Placement) -> None:
     """Print each run with its shape, tokens, FLOPs, memory and time, and the whole; refuses what will not fit."""
     console = Console()
-    device = runtime_device(config.trainer.accelerator)
+    device = torch_device(planned[0].job.config.trainer.accelerator)
     records = {job.name: job.job.recorded() for job in planned}
     waiting = [job for job in planned if not all(records[job.name])]
     memory = memory_there(where, device)

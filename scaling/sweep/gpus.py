@@ -10,7 +10,7 @@ from scaling.config.schema import TrainConfig
 from scaling.corpus import TokenCorpus, prepare
 from scaling.errors import UserError
 from scaling.sweep.admission import Admission, Demand, Gpu
-from scaling.training.job import Job
+from scaling.training.job import Job, as_first_planned, plan_job
 from scaling.training.planned import evaluation_memory, reserved_memory
 
 GPU_MEMORY_SHARE = 0.9
@@ -63,18 +63,14 @@ def listed_gpus(listed: str, visible: str | None) -> tuple[Gpu, ...]:
     return tuple(chosen)
 
 
-def runtime_device(accelerator: str) -> str:
-    """Where runs will be trained: cpu, cuda or mps."""
-    if accelerator in ("gpu", "cuda"):
-        return "cuda"
-    if accelerator == "auto":
-        return "cuda" if visible_gpus() else "cpu"
-    return accelerator
+def torch_device(accelerator: str) -> str:
+    """PyTorch's name of an accelerator that is not `auto`: cpu, cuda or mps."""
+    return "cuda" if accelerator == "gpu" else accelerator
 
 
 def gpus_for(accelerator: str) -> tuple[Gpu, ...]:
-    """The GPUs that jobs of an accelerator may share; none where they train elsewhere, or memory is not known."""
-    return visible_gpus() if accelerator in ("auto", "gpu", "cuda") else ()
+    """The GPUs that jobs of an accelerator may share (never `auto`); none on a processor, or of unknown memory."""
+    return visible_gpus() if accelerator in ("gpu", "cuda") else ()
 
 
 # --- what a job takes ----------------------------------------------------------------------------------
@@ -113,7 +109,7 @@ def admission(jobs: Sequence[TrainConfig], gpus: Sequence[Gpu]) -> Admission:
         try:
             if source not in corpora:
                 corpora[source] = prepare(config.corpus, config.tokenizer, Path(config.cache))
-            demands.append(demand(Job(config, corpora[source]), gpus))
+            demands.append(demand(plan_job(as_first_planned(config), corpora[source]), gpus))
         except (UserError, OSError):
             demands.append(Demand())
     return Admission(demands=tuple(demands), gpus=tuple(gpus))

@@ -1,15 +1,18 @@
 """Where a launcher's jobs run: how many at once, and in whose memory. Read off the config of any Hydra launcher."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from scaling.config.schema import TrainerConfig
 from scaling.errors import UserError
 from scaling.sweep.admission import Gpu
-from scaling.sweep.workers import cores, default_workers
+from scaling.sweep.gpus import gpus_for
+from scaling.training.machine import cores
 
 PROCESS_BYTES = 2**29
 """What a worker holds before it trains: Python, torch and Lightning; 470 MiB resident, as measured with torch 2.13."""
@@ -57,8 +60,22 @@ def refuse_missing_package(config: DictConfig) -> None:
         raise UserError(f"hydra.launcher: {package} is not installed; pip install '{extra}'")
 
 
-def placement(config: DictConfig) -> Placement:
-    """Where the launcher of a composed sweep config runs its jobs."""
+def default_workers(trainer: TrainerConfig, gpus: Sequence[Gpu] = ()) -> int:
+    """Most jobs at once: available cores over threads a job, all its ranks together; on a GPU of unknown memory, one.
+
+    `gpus`: those whose memory is known, by which fewer may be admitted.
+    """
+    if trainer.accelerator in ("gpu", "cuda", "mps") and not gpus:
+        return 1
+    return max(1, cores() // (trainer.devices * (trainer.threads or 1)))
+
+
+def placement(config: DictConfig, trainer: TrainerConfig | None = None) -> Placement:
+    """Where the launcher of a composed sweep config runs its jobs.
+
+    `trainer`: as decided for the study; None: nothing is decided yet, and no GPU is looked at.
+    """
+    trainer = trainer or TrainerConfig(accelerator="cpu")
     launcher: dict[str, Any] = OmegaConf.to_container(config.hydra.launcher, resolve=True)  # type: ignore[assignment]
     target = str(launcher.get("_target_", "")).rpartition(".")[0].removeprefix("hydra_plugins.")
     name = str(launcher.get("_target_", "")).rpartition(".")[2]
@@ -85,10 +102,8 @@ def placement(config: DictConfig) -> Placement:
             address, each = ray["init"].get("address"), ray["remote"].get("num_cpus") or 1
             return Placement(at_once=max(1, math.floor(cores() / each)), here=address in (None, "local"))
         case "scaling_simulator", _:
-            from scaling.sweep.gpus import gpus_for
-
-            gpus = gpus_for(config.trainer.accelerator)
-            workers = launcher.get("workers") or default_workers(config, gpus)
+            gpus = gpus_for(trainer.accelerator)
+            workers = launcher.get("workers") or default_workers(trainer, gpus)
             sharing = workers > 1 and not gpus  # on a GPU a job that does not fit waits for the others
             return Placement(
                 at_once=workers, here=True, remedy="hydra.launcher.workers=1" * sharing, gpus=gpus

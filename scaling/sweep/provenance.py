@@ -8,20 +8,19 @@ refused with the differences. A design may grow, and what no run depends on (wor
 import ast
 import hashlib
 import logging
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from scaling.config.schema import SweepConfig
 from scaling.errors import UserError
 from scaling.records.claims import holder_of
 from scaling.records.files import Damaged, read_json, set_aside, write_json
 from scaling.records.records import RECORD
+from scaling.sweep.plan import PlannedJob
 from scaling.training.job import CHECKPOINT, TRUNK, code_version
-
-if TYPE_CHECKING:
-    from scaling.config.schema import SweepConfig
-    from scaling.sweep.run import PlannedJob
+from scaling.training.machine import Machine
 
 SWEEP = "sweep.json"
 UNIMPORTANT = ("name", "out", "cache", "dry_run", "logger.", "hardware.")
@@ -44,9 +43,15 @@ _APART = (
 log = logging.getLogger(__name__)
 
 
-def describe(config: "SweepConfig", planned: "list[PlannedJob]") -> dict[str, Any]:
-    """What `sweep.json` says of a study."""
+def describe(
+    config: SweepConfig, planned: list[PlannedJob], machine: Machine | None = None
+) -> dict[str, Any]:
+    """What `sweep.json` says of a study.
+
+    `machine`: by which `auto` was decided; None: nothing was `auto`.
+    """
     return {
+        "machine": None if machine is None else asdict(machine),
         "name": config.name,
         "config": flatten(config),
         "corpus": planned[0].job.corpus.fingerprint,
@@ -62,6 +67,16 @@ def describe(config: "SweepConfig", planned: "list[PlannedJob]") -> dict[str, An
             for job in planned
         },
     }
+
+
+def recorded_machine(folder: Path) -> Machine | None:
+    """The machine by which a study that was begun decided what `auto` stands for; None where none is recorded."""
+    path = folder / SWEEP
+    try:
+        told = read_sweep(path).get("machine") if path.is_file() else None
+        return None if told is None else Machine(**told)
+    except (Damaged, TypeError):  # `settle` names a damaged file, and sets it aside.
+        return None
 
 
 def settle(folder: Path, now: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """What a sweep prints and leaves: its plan before it starts; its tables, fit and figures at its end."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from omegaconf import OmegaConf
@@ -11,24 +10,22 @@ from rich.table import Table
 
 from scaling.cli.fit import FitKeys, run
 from scaling.config.corpus import LexiconCorpus
+from scaling.config.schema import SweepConfig
 from scaling.errors import UserError
 from scaling.records.files import write_atomically
 from scaling.records.records import TABLE, load_sweep, write_table
+from scaling.sweep.plan import PlannedJob
 from scaling.training.progress import format_count, format_seconds
-
-if TYPE_CHECKING:
-    from scaling.config.schema import SweepConfig
-    from scaling.sweep.run import PlannedJob
 
 CONFIG = "config.yaml"
 
 
-def write_config(config: "SweepConfig", folder: Path) -> None:
+def write_config(config: SweepConfig, folder: Path) -> None:
     """Leave the study's resolved config in its folder."""
     write_atomically(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
 
 
-def print_plan(config: "SweepConfig", planned: "list[PlannedJob]", waiting: "list[PlannedJob]") -> None:
+def print_plan(config: SweepConfig, planned: list[PlannedJob], waiting: list[PlannedJob]) -> None:
     """Say what will be trained, before it is."""
     console = Console(stderr=True)
     runs = sum(len(job.job.tokens) for job in planned)
@@ -47,7 +44,7 @@ def print_plan(config: "SweepConfig", planned: "list[PlannedJob]", waiting: "lis
         console.print(f"to train: {flops:.3g} FLOPs (exact count, with attention and head)", highlight=False)
 
 
-def conclude(config: "SweepConfig", planned: "list[PlannedJob]", failures: dict[str, str]) -> int:
+def conclude(config: SweepConfig, planned: list[PlannedJob], failures: dict[str, str]) -> int:
     """Collect the records, analyse them, print tables and write figures; returns how many runs are not done."""
     console = Console()
     for job, reason in failures.items():

@@ -2,24 +2,31 @@
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+import logging
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from scaling.config.schema import TrainConfig
-from scaling.corpus import TokenCorpus
+from scaling.config.typed_json import from_json, to_json
+from scaling.corpus import TokenCorpus, prepare
 from scaling.errors import UserError
 from scaling.records.claims import holder_of, remove_stale
-from scaling.records.files import remove_parts
+from scaling.records.files import Damaged, read_json, remove_parts, set_aside, write_json
 from scaling.records.records import FAILED, RECORD, RunRecord, read_or_set_aside
 from scaling.shape.flops import train_flops_per_token
 from scaling.shape.ladder import head_width, shape_for
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape, usual_ffn_width
 from scaling.training.batch_ramp import batch_ramp
-from scaling.training.precision import resolved
+from scaling.training.machine import Machine
+from scaling.training.precision import decided
 from scaling.training.recipe import Recipe, peak_lr, warmup_tokens
 
+log = logging.getLogger(__name__)
+
+JOB_PLAN = "job.json"
+"""The config of a job with nothing left open; whoever plans the job writes it, and whoever trains it reads it."""
 CHECKPOINT = "last.ckpt"
 """Where a job stands, on the way."""
 TRUNK = "trunk.ckpt"
@@ -30,22 +37,39 @@ PROGRESS = "progress.json"
 """Where a job stands, for people."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job's facts, fixed before it trains: what it is called, where it writes, which runs it holds."""
+    """A training job's facts, fixed before it trains: its config, its runs, and where each of them writes."""
 
-    def __init__(self, config: TrainConfig, corpus: TokenCorpus) -> None:
-        self.corpus = corpus
-        self.shape = shape = resolve_shape(config, corpus.vocab_size)
-        self.config = config = replace(config, trainer=resolved(config.trainer, shape.width))
-        self.recipe = recipe = resolve_recipe(config, shape)
-        check_corpus(corpus, recipe)
-        self.params_total = count_params(shape).total
-        self.folder = config.folder
-        self.tokens = [recipe.batches.tokens_before(steps) for steps in recipe.run_steps]
-        self.run_folders = [self.folder / run_id(shape, tokens, config.seed) for tokens in self.tokens]
-        self.identities = [identity(recipe, i, shape, corpus, config) for i in range(len(self.tokens))]
-        # What a checkpoint must agree with to be continued.
-        self.fingerprint = hashlib.sha256(" ".join(self.identities).encode()).hexdigest()[:16]
+    config: TrainConfig
+    """Nothing in it is `auto`."""
+    corpus: TokenCorpus
+    shape: ModelShape
+    recipe: Recipe
+    tokens: list[int]
+    """Training tokens of each run, rising: its budget rounded to whole batches."""
+    identities: list[str]
+    """For each run, the hash of all that decides its loss."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the job writes."""
+        return self.config.folder
+
+    @property
+    def run_folders(self) -> list[Path]:
+        """Where each run leaves its record."""
+        return [self.folder / run_id(self.shape, tokens, self.config.seed) for tokens in self.tokens]
+
+    @property
+    def params_total(self) -> int:
+        """Parameters of the model, embedding included."""
+        return count_params(self.shape).total
+
+    @property
+    def fingerprint(self) -> str:
+        """What a checkpoint must agree with to be continued: the hash of all runs' identities."""
+        return hashlib.sha256(" ".join(self.identities).encode()).hexdigest()[:16]
 
     @property
     def flops_spent(self) -> list[float]:
@@ -86,6 +110,84 @@ class Job:
             (folder / FAILED).unlink(missing_ok=True)
         remove_parts(self.folder)
         remove_stale(self.folder)
+
+
+def plan_job(config: TrainConfig, corpus: TokenCorpus, machine: Machine | None = None) -> Job:
+    """The job that a config describes on a corpus, with nothing left open.
+
+    Args:
+        config: as the user wrote it; what is `auto` in it is decided here.
+        corpus: prepared by `scaling.corpus.prepare`.
+        machine: where the job will be trained; None: this machine.
+
+    Raises:
+        UserError: one line, for a config or a corpus that cannot be trained.
+    """
+    shape = resolve_shape(config, corpus.vocab_size)
+    config = replace(config, trainer=decided(config.trainer, shape.width, machine))
+    recipe = resolve_recipe(config, shape)
+    check_corpus(corpus, recipe)
+    return Job(
+        config=config,
+        corpus=corpus,
+        shape=shape,
+        recipe=recipe,
+        tokens=[recipe.batches.tokens_before(steps) for steps in recipe.run_steps],
+        identities=[identity(recipe, run, shape, corpus, config) for run in range(len(recipe.run_steps))],
+    )
+
+
+def job_of(config: TrainConfig) -> Job:
+    """The job of a config, on its corpus. What is `auto` means what it meant when the job was first planned.
+
+    Raises:
+        UserError: one line, for a config or a corpus that cannot be trained.
+    """
+    corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
+    return plan_job(as_first_planned(config), corpus)
+
+
+def as_first_planned(config: TrainConfig) -> TrainConfig:
+    """The config with each `auto` as the plan in the job's folder decided it; as it is, where there is none."""
+    path = config.folder / JOB_PLAN
+    if "auto" not in (config.trainer.accelerator, config.trainer.precision) or not path.is_file():
+        return config
+    try:
+        planned = from_json(read_json(path)).trainer
+    except UserError as error:  # damaged, or of another version: the job is planned anew
+        log.warning("%s; set aside as %s", error, set_aside(path).name)
+        return config
+    accelerator, precision = config.trainer.accelerator, config.trainer.precision
+    return replace(
+        config,
+        trainer=replace(
+            config.trainer,
+            accelerator=planned.accelerator if accelerator == "auto" else accelerator,
+            precision=planned.precision if precision == "auto" else precision,
+        ),
+    )
+
+
+def write_plan(config: TrainConfig) -> None:
+    """Leave a job's config, with nothing left open, in the job's folder: whoever trains the job reads it there."""
+    write_json(config.folder / JOB_PLAN, to_json(config))
+
+
+def read_plan(folder: Path) -> TrainConfig:
+    """The config of the job that was planned in a folder.
+
+    Raises:
+        UserError: one line naming the file, when it is missing, damaged, or of another version.
+    """
+    path = folder / JOB_PLAN
+    try:
+        return from_json(read_json(path))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: missing; the sweep that plans the job writes it") from error
+    except Damaged as error:
+        raise UserError(f"{error}; start the sweep again, which plans its jobs anew") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def resolve_shape(config: TrainConfig, vocab_size: int) -> ModelShape:

@@ -1,54 +1,53 @@
-"""Which precision a run trains in: `trainer.precision=auto` resolved for the device at hand.
+"""Which precision a run trains in: what `trainer.precision=auto` stands for on a machine.
 
-The resolved name stands in the run's record and identity, so that runs of unlike machines are told apart.
+The name that it stands for is part of the run's record and identity, so that runs of unlike precision are told apart.
 """
 
 from dataclasses import replace
 
 from scaling.config.schema import TrainerConfig
 from scaling.errors import UserError
+from scaling.training.machine import Machine, probe
 
 MASTER = "bf16-master"
 """Weights, activations and products in bfloat16; the optimizer updates a float32 copy of the weights."""
 MASTER_LEAST_WIDTH = 48
-"""Narrowest model that `auto` trains so, on a processor with AVX-512 BF16: from here on it is no slower at any batch
-tried, below it small products lose at small ones (`benchmarks/precision.py`)."""
+"""Narrowest model that `auto` trains so, on a processor with AVX-512 BF16. From this width on it is no slower at any
+batch tried; below it, small products lose at small batches (`benchmarks/precision.py`)."""
 
 
-def resolved(trainer: TrainerConfig, width: int) -> TrainerConfig:
-    """The trainer's config with a precision that is not `auto`, for a model of a width.
+def decided(trainer: TrainerConfig, width: int, machine: Machine | None = None) -> TrainerConfig:
+    """The trainer's config with every `auto` replaced by what it stands for, for a model of a width.
+
+    Args:
+        trainer: as the user wrote it, or decided already: then it is returned as it is.
+        width: of the model's residual stream.
+        machine: where the run will be trained; None: on this machine, which is probed where something is `auto`.
 
     Raises:
         UserError: for bf16-master on more than one device, whose wrappers know nothing of the float32 copy.
     """
-    single = trainer.devices == 1 and trainer.strategy in ("auto", "single_device")
-    if trainer.precision == MASTER and not single:
+    if trainer.precision == MASTER and trainer.devices > 1:
         raise UserError(
-            f"trainer.precision={MASTER}: for one device and strategy=auto alone, not for devices={trainer.devices} "
-            f"and strategy={trainer.strategy}; take bf16-mixed"
+            f"trainer.precision={MASTER}: for one device alone, not for trainer.devices={trainer.devices}; "
+            "take bf16-mixed"
         )
-    if trainer.precision != "auto":
+    if "auto" not in (trainer.accelerator, trainer.precision):
         return trainer
-    return replace(trainer, precision=best(trainer.accelerator, single, width))
+    machine = machine or probe(trainer.accelerator)
+    accelerator = machine.accelerator if trainer.accelerator == "auto" else trainer.accelerator
+    precision = best(machine, trainer.devices, width) if trainer.precision == "auto" else trainer.precision
+    return replace(trainer, accelerator=accelerator, precision=precision)
 
 
-def best(accelerator: str, single_device: bool, width: int) -> str:
-    """16 bits over float32 weights where the device multiplies them faster at any batch, else float32.
+def best(machine: Machine, devices: int, width: int) -> str:
+    """16 bits over float32 weights where the machine multiplies them faster at any batch, else float32.
 
-    On a processor, losses agree with float32's within .002 nats on average over seeds where
+    On a processor, the losses agree with float32's within .002 nats on average over seeds, where
     `benchmarks/precision.py` compares them.
     """
-    import torch
-
-    if accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available()):
-        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
-    on_cpu = accelerator == "cpu" or not torch.backends.mps.is_available()
-    wide = width >= MASTER_LEAST_WIDTH
-    return MASTER if on_cpu and single_device and wide and processor_multiplies_bf16() else "32-true"
-
-
-def processor_multiplies_bf16() -> bool:
-    """Whether the processor has instructions for products of bfloat16 (AVX-512 BF16 or AMX)."""
-    import torch
-
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if not machine.multiplies_bf16:
+        return "32-true"
+    if machine.accelerator == "gpu":
+        return "bf16-mixed"
+    return MASTER if devices == 1 and width >= MASTER_LEAST_WIDTH else "32-true"

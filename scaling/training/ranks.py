@@ -28,6 +28,9 @@ from typing import Any
 
 from scaling.config.schema import TrainConfig, TrainerConfig
 from scaling.errors import UserError
+from scaling.records.claims import check_held
+from scaling.training.job import job_of
+from scaling.training.machine import cores
 from scaling.training.signals import PREEMPTED, SIGNALS, HeldSignals, Preempted
 
 GRACE_SECONDS = 1.0
@@ -112,8 +115,7 @@ def tasks_for(config: TrainConfig, folder: Path, **facts: Any) -> list[Task]:
 
 
 def _threads(trainer: TrainerConfig) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return trainer.threads or max(1, cores // trainer.devices)
+    return trainer.threads or max(1, cores() // trainer.devices)
 
 
 def _start(ranks: int, threads: int, rank: int) -> Rank:
@@ -232,15 +234,12 @@ def _receive(connection: Connection, tasks: "queue.Queue[tuple[Task, HeldSignals
 
 def _train(task: Task, signals: HeldSignals, connection: Connection) -> str:
     """Train a task; returns what it came to, done or preempted."""
-    import torch
+    import torch  # The parent of the ranks, which imports this module too, may train nothing itself.
 
-    from scaling.corpus import prepare
-    from scaling.records.claims import check_held
-    from scaling.training.job import Job
-    from scaling.training.pretrain import fit
+    from scaling.training.fit import fit
 
     config = task.config
-    on_gpu = config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    on_gpu = config.trainer.accelerator in ("gpu", "cuda")
     if on_gpu:
         torch.cuda.set_device(task.rank)
     torch.distributed.init_process_group(
@@ -252,7 +251,7 @@ def _train(task: Task, signals: HeldSignals, connection: Connection) -> str:
     )
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    job = Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache)))
+    job = job_of(config)
     first = task.rank == 0
     outcome = "done"
     try:

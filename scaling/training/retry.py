@@ -9,15 +9,13 @@ without an outcome, until it is trained.
 import logging
 import traceback
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 from scaling.config.schema import TrainConfig
-from scaling.corpus import prepare
 from scaling.errors import UserError
 from scaling.records.claims import Claimed
 from scaling.records.records import FAILED, RECORD, SCHEMA_VERSION, RunRecord, write_record
-from scaling.training.job import ERROR_LOG, Job
+from scaling.training.job import ERROR_LOG, Job, job_of
 from scaling.training.planned import planned_facts
 from scaling.training.progress import progress_file
 from scaling.training.ranks import RankDied
@@ -75,7 +73,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _with_half_the_micro_batch(config: TrainConfig) -> TrainConfig | None:
-    recipe = Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))).recipe
+    recipe = job_of(config).recipe
     half = recipe.micro_batch_sequences // 2
     if not half:
         return None
@@ -98,7 +96,7 @@ def _fail(config: TrainConfig, error: Exception) -> str:
     try:
         path.write_text("".join(traceback.format_exception(error)))
         reason += f" (see {path})"
-        record_failure(Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))), reason)
+        record_failure(job_of(config), reason)
     except (OSError, UserError) as another:  # a full disk, or a config that makes no job
         log.warning("%s: nothing could be kept of its failure: %s", config.name, another)
     return reason

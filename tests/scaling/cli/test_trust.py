@@ -151,9 +151,9 @@ def test_a_checkpoint_that_holds_code_is_not_loaded(tiny_job: Make, tmp_path: Pa
     config = replace(config, trainer=replace(config.trainer, checkpoint_every_seconds=0.0))
 
     from scaling.corpus import prepare
-    from scaling.training.job import Job
+    from scaling.training.job import plan_job
 
-    job = Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache)))
+    job = plan_job(config, prepare(config.corpus, config.tokenizer, Path(config.cache)))
     job.folder.mkdir(parents=True)
     path = job.folder / CHECKPOINT
     torch.save({"state_dict": Mine(tmp_path / "executed"), "pytorch-lightning_version": "2.6.6"}, path)

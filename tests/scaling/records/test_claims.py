@@ -141,4 +141,4 @@ def test_a_job_that_another_trains_is_left_to_it(tiny_job: Callable[..., TrainCo
         pretrain(config)
     other.unlink()
     record = pretrain(config)[0]
-    assert sorted(path.name for path in config.folder.iterdir()) == [record.run_id]
+    assert sorted(path.name for path in config.folder.iterdir()) == sorted([record.run_id, "job.json"])

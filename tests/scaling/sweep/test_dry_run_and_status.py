@@ -20,7 +20,7 @@ from scaling.records.records import RECORD
 from scaling.sweep import forecast, provenance
 from scaling.sweep.admission import Gpu
 from scaling.sweep.placement import Placement
-from scaling.sweep.run import PlannedJob, expected_work, plan_jobs
+from scaling.sweep.plan import PlannedJob, expected_work, plan_jobs
 from scaling.sweep.status import read_status, render
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import record_failure

@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
-from scaling.config.schema import TrainConfig
+from scaling.config.schema import TrainConfig, TrainerConfig
 from scaling.corpus import prepare
 from scaling.sweep import forecast, gpus
 from scaling.sweep.admission import Admission, Demand, Gpu, run_through
-from scaling.sweep.workers import cores, default_workers, run_in_workers
-from scaling.training.job import Job
+from scaling.sweep.placement import default_workers
+from scaling.sweep.workers import run_in_workers
+from scaling.training.job import Job, plan_job
+from scaling.training.machine import cores
 from scaling.training.planned import evaluation_memory, predicted_memory, reserved_memory
 
 Make = Callable[..., TrainConfig]
@@ -147,7 +148,7 @@ def on_gpu(tiny_job: Make) -> TrainConfig:
 
 
 def made(config: TrainConfig) -> Job:
-    return Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache)))
+    return plan_job(config, prepare(config.corpus, config.tokenizer, Path(config.cache)))
 
 
 def test_a_job_takes_its_longest_run_its_evaluation_and_its_process(on_gpu: TrainConfig) -> None:
@@ -175,9 +176,9 @@ def test_where_no_gpu_is_known_all_is_as_on_the_processor(
     assert gpus.admission([on_gpu], gpus.gpus_for("gpu")) == Admission(demands=(Demand(),))
     show_gpus(monkeypatch, Gpu(name="0", room_bytes=2**40))
     assert gpus.gpus_for("cpu") == ()
-    assert gpus.runtime_device("cpu") == "cpu"
-    assert gpus.runtime_device("auto") == "cuda"
-    known = gpus.admission([on_gpu, replace(on_gpu, tokens=1, branches=[])], gpus.gpus_for("auto"))
+    assert gpus.torch_device("cpu") == "cpu"
+    assert gpus.torch_device("gpu") == "cuda"
+    known = gpus.admission([on_gpu, replace(on_gpu, tokens=1, branches=[])], gpus.gpus_for("gpu"))
     assert known.demands == (
         gpus.demand(made(on_gpu), known.gpus),
         Demand(),
@@ -185,9 +186,9 @@ def test_where_no_gpu_is_known_all_is_as_on_the_processor(
 
 
 def test_jobs_on_a_gpu_are_no_more_than_cores() -> None:
-    config = OmegaConf.create({"trainer": {"accelerator": "gpu", "devices": 1, "threads": None}})
-    assert default_workers(config) == 1
-    assert default_workers(config, [Gpu(name="0", room_bytes=1)]) == cores()
+    trainer = TrainerConfig(accelerator="gpu")
+    assert default_workers(trainer) == 1
+    assert default_workers(trainer, [Gpu(name="0", room_bytes=1)]) == cores()
 
 
 # --- the launcher --------------------------------------------------------------------------------------

@@ -12,14 +12,18 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from hydra_plugins.scaling_simulator import LocalLauncher, ScalingSweeper
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from scaling.config.schema import AdamWConfig, DesignConfig, SweepConfig, TrainConfig
 from scaling.records.claims import claim
 from scaling.records.records import FAILED, RECORD, load_sweep
 from scaling.sweep import provenance
-from scaling.sweep.run import ScalingSweeper, plan_jobs, train_jobs
+from scaling.sweep.plan import plan_jobs
+from scaling.sweep.run import train_jobs
 from scaling.sweep.workers import run_in_workers
+from scaling.training.job import JOB_PLAN
 from scaling.training.module import Pretraining
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import ERROR_LOG, attempt
@@ -152,7 +156,7 @@ def test_a_job_whose_worker_dies_is_tried_once_more(
         assert first is None
         assert pretrain(config)[0].retried is not None
         assert "its process died (exit code -9" in str(pretrain(config)[0].retried)
-        assert [path.name for path in config.folder.iterdir()] == [pretrain(config)[0].run_id]
+        assert {path.name for path in config.folder.iterdir()} == {pretrain(config)[0].run_id, JOB_PLAN}
 
 
 def test_one_failing_job_stops_no_other_and_shows_in_the_exit_code(
@@ -172,21 +176,17 @@ def test_one_failing_job_stops_no_other_and_shows_in_the_exit_code(
     assert sorted(table["status"]) == ["done", "done", "failed", "failed"]
     assert set(table.loc[table["status"] == "failed", "reason"]) == {"its process died"}
 
-    from omegaconf import OmegaConf
 
+def test_a_sweep_that_is_not_done_ends_with_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweeper = ScalingSweeper()
-    sweeper.config = OmegaConf.structured(config)
-    OmegaConf.set_struct(sweeper.config, False)
-    sweeper.config["hydra"] = {"launcher": {}}
-    sweeper.launcher = type("Launcher", (), {"launch": None})()
-    for unfinished in (0, 2):
-        monkeypatch.setattr("scaling.sweep.run.run_sweep", lambda *_, left=unfinished: left)
-        if unfinished:
-            with pytest.raises(SystemExit) as stop:
-                sweeper.sweep([])
-            assert stop.value.code == 1
-        else:
-            assert sweeper.sweep([]) == 0
+    sweeper.config = OmegaConf.create({})
+    sweeper.launcher = LocalLauncher()
+    monkeypatch.setattr("scaling.sweep.run.sweep", lambda *_: 0)
+    sweeper.sweep([])
+    monkeypatch.setattr("scaling.sweep.run.sweep", lambda *_: 2)
+    with pytest.raises(SystemExit) as stop:
+        sweeper.sweep([])
+    assert stop.value.code == 1
 
 
 # --- two at once ---------------------------------------------------------------------------------------

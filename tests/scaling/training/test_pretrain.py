@@ -14,6 +14,7 @@ from scaling.config.schema import AdamWConfig, CosineConfig, ModelConfig, MuonCo
 from scaling.records.records import RECORD, RunRecord, load_sweep
 from scaling.training.branching import CURVE, Progress
 from scaling.training.job import CHECKPOINT
+from scaling.training.machine import Machine
 from scaling.training.precision import MASTER_LEAST_WIDTH
 from scaling.training.pretrain import pretrain
 
@@ -316,9 +317,8 @@ def test_auto_is_recorded_as_what_it_stands_for(tiny_job: Make, monkeypatch: pyt
     for has_bf16, width, precision in (
         (True, wide, "bf16-master"), (False, wide, "32-true"), (True, narrow, "32-true")
     ):  # fmt: skip
-        monkeypatch.setattr(
-            "scaling.training.precision.processor_multiplies_bf16", lambda answer=has_bf16: answer
-        )
+        machine = Machine(accelerator="cpu", multiplies_bf16=has_bf16)
+        monkeypatch.setattr("scaling.training.precision.probe", lambda _, machine=machine: machine)
         job = tiny_job(
             [1024], name=f"{precision}-{width}", model=ModelConfig(width=width, depth=1, context=16)
         )

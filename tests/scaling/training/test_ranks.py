@@ -16,10 +16,10 @@ from scaling.records.claims import holder_of
 from scaling.records.files import seal_label
 from scaling.records.records import RunRecord
 from scaling.sweep.forecast import peak_bytes
-from scaling.sweep.workers import default_workers
+from scaling.sweep.placement import default_workers
 from scaling.training import ranks
 from scaling.training.branching import Progress
-from scaling.training.job import CHECKPOINT, Job
+from scaling.training.job import CHECKPOINT, plan_job
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import attempt
 from scaling.training.signals import HeldSignals, Preempted
@@ -225,8 +225,6 @@ def test_a_batch_that_does_not_divide_is_refused(tiny_job: Make) -> None:
 
 
 def test_plans_count_the_ranks(tiny_job: Make) -> None:
-    from omegaconf import OmegaConf
-
     from scaling.corpus import prepare
 
     # AdamW, whose states are shared out: Muon orthogonalises whole matrices on every rank.
@@ -234,10 +232,11 @@ def test_plans_count_the_ranks(tiny_job: Make) -> None:
     config = tiny_job([2048], model=shape, optim=AdamWConfig(lr=5e-3, batch_tokens=128))
     corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
     one, ddp, fsdp = (
-        peak_bytes(Job(c, corpus), "cpu") for c in (config, spread(config, "ddp"), spread(config, "fsdp"))
+        peak_bytes(plan_job(c, corpus), "cpu")
+        for c in (config, spread(config, "ddp"), spread(config, "fsdp"))
     )
     assert fsdp < 0.8 * one
     assert fsdp < ddp
     cores = len(os.sched_getaffinity(0))
-    pair = OmegaConf.create({"trainer": {"accelerator": "cpu", "devices": 2, "threads": 1}})
+    pair = TrainerConfig(accelerator="cpu", devices=2, threads=1)
     assert default_workers(pair) == max(1, cores // 2)

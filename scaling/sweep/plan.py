@@ -1,0 +1,117 @@
+"""The training jobs of a study, planned: every run with its shape, tokens and recipe, and nothing left open.
+
+What depends on a machine is decided here, once for the study: see `study_machine`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scaling.accounting.hardware import get_device
+from scaling.config.schema import Branch, SweepConfig
+from scaling.corpus import TokenCorpus, prepare
+from scaling.sweep import design
+from scaling.training.job import Job, plan_job, resolve_shape
+from scaling.training.machine import Machine, described_by, probe
+
+FLOPS_BESIDE_A_TOKEN = 2e5
+"""FLOPs that would take about as long as what a step spends beside its products, for each token: from a line through
+the times a token of seven models of 4e3 to 1e5 parameters at 1024 tokens a step (AMD EPYC, one thread). It decides only
+which job starts first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedJob:
+    """A training job of a study, before it is launched."""
+
+    name: str
+    """Its folder in the study's folder."""
+    job: Job
+
+    @property
+    def recorded(self) -> bool:
+        """Whether every run of the job has its record."""
+        return all(record is not None for record in self.job.recorded())
+
+
+def study_machine(
+    config: SweepConfig, recorded: Machine | None, here: bool, ask: Callable[[], Machine]
+) -> Machine | None:
+    """The machine by which `auto` is decided for all runs of a study; None where nothing is `auto`.
+
+    Args:
+        config: the study's.
+        recorded: the machine by which the study was begun, which then still holds; None: it begins now.
+        here: whether the jobs are trained on this machine.
+        ask: learns from a machine elsewhere what it can do, where the config does not say which device that is.
+    """
+    asked = config.trainer.accelerator
+    if "auto" not in (asked, config.trainer.precision):
+        return None
+    if recorded is not None and asked in ("auto", recorded.accelerator):
+        return recorded
+    if config.hardware.name != "auto" and (config.dry_run or not here):
+        return described_by(get_device(config.hardware.name))
+    return probe(asked) if here else ask()
+
+
+def plan_jobs(config: SweepConfig, machine: Machine | None = None) -> list[PlannedJob]:
+    """The training jobs of a study, the largest first: the last to end is then a small one.
+
+    Args:
+        config: the study's.
+        machine: where the jobs will be trained (`study_machine`); None: on this machine.
+
+    Raises:
+        UserError: one line, for a study that cannot be trained.
+    """
+    # The corpus is made here once, so that the workers find its tokens ready; and its vocabulary decides the shapes.
+    corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
+    like = resolve_shape(config, corpus.vocab_size)
+    runs = design.plan(config.design, like, config.seed)
+    share = config.design.share_trunks and config.schedule.kind == "wsd"
+    planned = [_planned(config, group, corpus, machine) for group in design.jobs(runs, share)]
+    return sorted(planned, key=lambda job: -expected_work(job.job))
+
+
+def _planned(
+    config: SweepConfig, runs: list[design.PlannedRun], corpus: TokenCorpus, machine: Machine | None
+) -> PlannedJob:
+    shape, seed = runs[0].shape, runs[0].seed
+    alone = "" if len(runs) > 1 or config.design.share_trunks else f"-flops{runs[0].budget_flops:.3g}"
+    name = f"params{runs[0].params_total}-seed{seed}{alone}"
+    model = replace(
+        config.model,
+        target_params=None,
+        width=shape.width,
+        depth=shape.depth,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        ffn_width=shape.ffn_width,
+    )
+    job = plan_job(
+        replace(
+            config,
+            name=f"{config.name}/{name}",
+            seed=seed,
+            model=model,
+            branches=[Branch(tokens=float(round(run.tokens)), budget_flops=run.budget_flops) for run in runs],
+        ),
+        corpus,
+        machine,
+    )
+    return PlannedJob(name=name, job=_one_thread_where_open(job))
+
+
+def _one_thread_where_open(job: Job) -> Job:
+    """The job with one thread on a processor, unless the user chose another number: jobs share the cores."""
+    trainer = job.config.trainer
+    if trainer.threads is not None or trainer.accelerator != "cpu":
+        return job
+    return replace(job, config=replace(job.config, trainer=replace(trainer, threads=1)))
+
+
+def expected_work(job: Job) -> float:
+    """FLOPs of a job, and what its time holds beside them: only the order of jobs follows from it."""
+    tokens = job.recipe.tokens_in(job.recipe.plan)
+    return sum(job.flops_spent) + tokens * FLOPS_BESIDE_A_TOKEN

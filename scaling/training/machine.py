@@ -1,0 +1,81 @@
+"""What a machine can do, as far as the training of a run depends on it. The project asks the machine only here.
+
+A study is planned on one machine and may be trained on another. What `auto` stands for is therefore decided once, from
+the `Machine` where the jobs will run, and the decision is recorded and carried to the jobs.
+"""
+
+import os
+from dataclasses import dataclass
+
+import psutil
+
+from scaling.accounting.device import Device
+from scaling.config.schema import TrainerConfig
+from scaling.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The device on which runs are trained."""
+
+    accelerator: str
+    """cpu, gpu (NVIDIA's or AMD's, through CUDA's interface) or mps (Apple's)."""
+    multiplies_bf16: bool
+    """Whether the device has instructions for products of bfloat16."""
+
+
+def probe(accelerator: str = "auto") -> Machine:
+    """This machine's device of a kind.
+
+    Args:
+        accelerator: `trainer.accelerator`; auto: a GPU where there is one, else Apple's, else the processor.
+    """
+    import torch  # Planning a study of explicit precision needs no torch.
+
+    if accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available()):
+        there = torch.cuda.is_available()
+        return Machine(accelerator="gpu", multiplies_bf16=there and torch.cuda.is_bf16_supported())
+    if accelerator == "mps" or (accelerator == "auto" and torch.backends.mps.is_available()):
+        return Machine(accelerator="mps", multiplies_bf16=False)
+    # AVX-512 BF16, or AMX on Intel's processors.
+    units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return Machine(accelerator="cpu", multiplies_bf16=units)
+
+
+def described_by(device: Device) -> Machine:
+    """The machine that a device of the hardware catalogue makes."""
+    kind = "cpu" if device.name == "cpu" else "mps" if device.name.startswith("apple") else "gpu"
+    return Machine(accelerator=kind, multiplies_bf16=kind == "gpu" and "bf16" in device.peak_flops)
+
+
+def refuse_what_is_missing(trainer: TrainerConfig) -> None:
+    """Refuse a run whose accelerator, as asked or as planned elsewhere, is not on this machine.
+
+    Raises:
+        UserError: one line with the accelerator or the precision that is missing, and the remedy.
+    """
+    if trainer.accelerator not in ("gpu", "cuda", "mps"):
+        return
+    import torch
+
+    there = torch.backends.mps.is_available() if trainer.accelerator == "mps" else torch.cuda.is_available()
+    if not there:
+        raise UserError(
+            f"trainer.accelerator={trainer.accelerator}: this machine has no such device that PyTorch can use; run "
+            "where there is one, or choose another name= and set trainer.accelerator=cpu"
+        )
+    if trainer.precision.startswith("bf16") and not probe(trainer.accelerator).multiplies_bf16:
+        raise UserError(
+            f"trainer.precision={trainer.precision}: the device of this machine has no bfloat16 products; run where "
+            "there are, or choose another name= and set trainer.precision=32-true"
+        )
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory_bytes() -> int:
+    """Memory that new processes can have without swapping."""
+    return int(psutil.virtual_memory().available)
