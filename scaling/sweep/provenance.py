@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 from scaling.errors import UserError
 from scaling.records.claims import holder_of
 from scaling.records.files import Damaged, read_json, set_aside, write_json
-from scaling.records.records import RECORD
-from scaling.training.job import CHECKPOINT, TRUNK, code_version
+from scaling.records.folder import CHECKPOINT, RECORD, STUDY_PLAN, TRUNK
+from scaling.training.job import code_version
 
 if TYPE_CHECKING:
     from scaling.config.schema import SweepConfig
     from scaling.sweep.run import PlannedJob
 
-SWEEP = "sweep.json"
 UNIMPORTANT = ("name", "out", "cache", "dry_run", "logger.", "hardware.")
 """Keys that are left out of an explanation: no run depends on them."""
 _TRAINING = ("scaling.training.module", "scaling.training.job", "scaling.training.branching")
@@ -33,6 +32,7 @@ _APART = (
     "scaling.config.corpus",
     "scaling.records.records",
     "scaling.records.files",
+    "scaling.records.folder",
     "scaling.records.claims",
     "scaling.training.checkpoint",
     "scaling.training.meters",
@@ -70,7 +70,7 @@ def settle(folder: Path, now: dict[str, Any]) -> None:
     Raises:
         UserError: one line with what differs (key: was -> now) and the remedy; nothing is changed then.
     """
-    path = folder / SWEEP
+    path = folder / STUDY_PLAN
     if path.is_file():
         try:
             was = read_sweep(path)

@@ -11,7 +11,8 @@ from scaling.corpus import TokenCorpus
 from scaling.errors import UserError
 from scaling.records.claims import holder_of, remove_stale
 from scaling.records.files import remove_parts
-from scaling.records.records import FAILED, RECORD, RunRecord, read_or_set_aside
+from scaling.records.folder import CHECKPOINT, ERROR_LOG, FAILED, PROGRESS, RECORD, TRUNK
+from scaling.records.records import RunRecord, read_or_set_aside
 from scaling.shape.flops import train_flops_per_token
 from scaling.shape.ladder import head_width, shape_for
 from scaling.shape.params import count_params
@@ -19,15 +20,6 @@ from scaling.shape.shape import ModelShape, usual_ffn_width
 from scaling.training.batch_ramp import batch_ramp
 from scaling.training.precision import resolved
 from scaling.training.recipe import Recipe, peak_lr, warmup_tokens
-
-CHECKPOINT = "last.ckpt"
-"""Where a job stands, on the way."""
-TRUNK = "trunk.ckpt"
-"""Where the last branch left the trunk."""
-ERROR_LOG = "error.log"
-"""Where a failed job went wrong: its traceback."""
-PROGRESS = "progress.json"
-"""Where a job stands, for people."""
 
 
 class Job:

@@ -16,8 +16,9 @@ from scaling.config.schema import TrainConfig
 from scaling.corpus import prepare
 from scaling.errors import UserError
 from scaling.records.claims import Claimed
-from scaling.records.records import FAILED, RECORD, SCHEMA_VERSION, RunRecord, write_record
-from scaling.training.job import ERROR_LOG, Job
+from scaling.records.folder import ERROR_LOG, FAILED, RECORD
+from scaling.records.records import SCHEMA_VERSION, RunRecord, write_record
+from scaling.training.job import Job
 from scaling.training.planned import planned_facts
 from scaling.training.progress import progress_file
 from scaling.training.ranks import RankDied

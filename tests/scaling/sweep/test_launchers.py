@@ -17,8 +17,8 @@ from benchmarks.chaos import MEASURED
 from scaling.cli.hydra_app import one_line
 from scaling.config.schema import register
 from scaling.records.files import seal
+from scaling.records.folder import CHECKPOINT
 from scaling.sweep.placement import PROCESS_BYTES, placement
-from scaling.training.job import CHECKPOINT
 
 PACKAGES = {
     "basic": None,
