@@ -32,6 +32,20 @@ from typing import Any
 
 import pandas as pd
 
+from scaling.records.folder import (
+    CHECKPOINT,
+    CLAIM_PREFIX,
+    ERROR_LOG,
+    FAILED,
+    MODEL,
+    PART,
+    PROGRESS,
+    RECORD,
+    RECORDS_TABLE,
+    STUDY_PLAN,
+    TRUNK,
+)
+
 FORK = multiprocessing.get_context("fork")
 WORKERS = 2
 WRITING = "a process while it wrote"
@@ -152,7 +166,6 @@ def start(config: Any, countdown: Any) -> Any:
 
 def note_repeated_records() -> None:
     """Leave a line in repeated.log whenever a run is recorded that has its record."""
-    from scaling.records.records import RECORD
     from scaling.training import branching
 
     write = branching.write_record
@@ -199,7 +212,7 @@ def die_while_writing(countdown: Any) -> None:
 
 def table(folder: Path) -> pd.DataFrame:
     """A sweep's table without what was measured, in an order of its own."""
-    frame = pd.read_csv(folder / "records.csv", dtype=str, keep_default_na=False)
+    frame = pd.read_csv(folder / RECORDS_TABLE, dtype=str, keep_default_na=False)
     return frame.drop(columns=MEASURED).sort_values("run_id").reset_index(drop=True)
 
 
@@ -326,7 +339,7 @@ def examine(folder: Path, wanted: pd.DataFrame, tally: Tally) -> None:
     )
     stray = [
         path
-        for pattern in ("claim-*", ".*.part", "*.ckpt", "progress.json", "failed.json", "error.log")
+        for pattern in (f"{CLAIM_PREFIX}*", f".*{PART}", "*.ckpt", PROGRESS, FAILED, ERROR_LOG)
         for path in folder.glob(f"**/{pattern}")
     ]
     tally.left_behind += len(stray)
@@ -367,7 +380,7 @@ def fuzz(mutants: int, folder: Path, seed: int = 0) -> Tally:
     readers = files_and_readers(folder)
     truth = {path: read() for path, read in readers.items()}
     tally = Tally()
-    weights = [8 if path.name in ("record.json", "last.ckpt") else 1 for path in readers]
+    weights = [8 if path.name in (RECORD, CHECKPOINT) else 1 for path in readers]
     for _ in range(mutants):
         path = chance.choices(list(readers), weights)[0]
         whole = path.read_bytes()
@@ -400,13 +413,13 @@ def files_and_readers(folder: Path) -> dict[Path, Callable[[], Any]]:
 
     from scaling.config.corpus import BPETokenizer, TextCorpus
     from scaling.corpus import prepare
-    from scaling.model.saved import MODEL, load
+    from scaling.model.saved import load
     from scaling.records import claims
     from scaling.records.files import json_bytes, seal_label
-    from scaling.records.records import FAILED, RECORD, read_record
+    from scaling.records.folder import CHECKPOINT
+    from scaling.records.records import read_record
     from scaling.sweep import provenance
     from scaling.sweep.plan import plan_jobs
-    from scaling.training.job import CHECKPOINT, TRUNK
     from scaling.training.pretrain import pretrain
     from scaling.training.retry import record_failure
 
@@ -445,9 +458,7 @@ def files_and_readers(folder: Path) -> dict[Path, Callable[[], Any]]:
     readers[failed] = lambda: read_record(failed)
 
     provenance.settle(config.folder, provenance.describe(config, jobs))
-    readers[config.folder / provenance.SWEEP] = lambda: provenance.read_sweep(
-        config.folder / provenance.SWEEP
-    )
+    readers[config.folder / STUDY_PLAN] = lambda: provenance.read_sweep(config.folder / STUDY_PLAN)
 
     texts = folder / "texts"
     texts.mkdir()

@@ -26,6 +26,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from scaling.records.folder import CLAIM_PREFIX, PART
+
 OVERHEAD_SECONDS = 0.050
 """Most that the sweeper may add to a run."""
 SLACK_BYTES = 8 * 2**20
@@ -136,7 +138,9 @@ def soak(runs: int, out: Path) -> list[tuple[str, str, str, bool]]:
     done = int((table["status"] == "done").sum())
     training = statistics.median(line["ended"] - line["began"] for line in seen)
     kept = resident_bytes() - sweep_bytes
-    files = len(list(config.folder.glob("*/claim-*"))) + len(list(config.folder.glob("**/.*.part")))
+    files = len(list(config.folder.glob(f"*/{CLAIM_PREFIX}*"))) + len(
+        list(config.folder.glob(f"**/.*{PART}"))
+    )
     return [
         ("runs done", f"{runs}", f"{done}", done == runs and not failures),
         ("runs lost", "0", f"{runs - len(table)}", len(table) == runs),

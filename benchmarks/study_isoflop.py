@@ -37,7 +37,7 @@ from study_runs import (
 
 from scaling.config.schema import SweepConfig
 from scaling.corpus import TokenCorpus
-from scaling.records.records import VALIDATION_LOSSES
+from scaling.records.folder import VALIDATION_LOSSES
 from scaling.sweep.design import PlannedRun
 from scaling.sweep.design import plan as plan_runs
 from scaling.sweep.plan import plan_jobs

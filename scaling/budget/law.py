@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis import laws
 from scaling.errors import UserError
+from scaling.records.folder import FIT, FITTED_LAW, FITTED_STUDY
 
 if TYPE_CHECKING:
     from analysis.result import FitResult
@@ -36,7 +37,7 @@ PUBLISHED_DRAWS = 500
 """Draws that stand for a published covariance."""
 NON_EMBEDDING = ("kaplan", "kaplan_n")
 """Laws whose N leaves out embeddings."""
-FIT_FILES = ("fit/study.json", "study.json", "fit.json")
+FIT_FILES = (f"{FIT}/{FITTED_STUDY}", FITTED_STUDY, FITTED_LAW)
 """Where a folder of runs keeps its fitted law; `scaling fit` writes study.json."""
 
 

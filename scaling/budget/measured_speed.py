@@ -15,6 +15,7 @@ from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.timing import calibration, step_time
 from scaling.errors import UserError
+from scaling.records.folder import RECORD, RECORDS_TABLE
 from scaling.shape.shape import ModelShape
 
 
@@ -74,9 +75,9 @@ def _records(folder: Path) -> list[dict[str, Any]]:
             f"measured_run={folder}: no such folder; give that of a sweep or of a run (runs/NAME)"
         )
     records: list[dict[str, Any]] = [
-        json.loads(path.read_text()) for path in sorted(folder.glob("**/record.json"))
+        json.loads(path.read_text()) for path in sorted(folder.glob(f"**/{RECORD}"))
     ]
-    table = folder / "records.csv"
+    table = folder / RECORDS_TABLE
     if not records and table.is_file():
         with table.open(newline="") as file:
             records = list(csv.DictReader(file))

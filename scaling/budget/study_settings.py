@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.budget.keys import RecipeKeys
 from scaling.errors import UserError
+from scaling.records.folder import RECORDS_TABLE, STUDY_CONFIG
 
 if TYPE_CHECKING:
     from scaling.budget.solve import SolveKeys
@@ -61,7 +62,7 @@ def read_settings(folder: Path) -> StudySettings | None:
     Raises:
         UserError: when its runs do not share one setting.
     """
-    table, config = folder / "records.csv", folder / "config.yaml"
+    table, config = folder / RECORDS_TABLE, folder / STUDY_CONFIG
     if not (table.is_file() and config.is_file()):
         return None
     import pandas as pd

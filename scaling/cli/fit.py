@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from scaling.config.overrides import parse
 from scaling.errors import UserError
 from scaling.fitting.keys import APPROACHES, COLUMNS, FitKeys, help_text
+from scaling.records.folder import FIT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,9 +77,7 @@ def run(source: Path, keys: FitKeys, as_json: bool) -> int:
 
     console = Console()
     print_study(study, keys.approach, console)
-    folder = (
-        Path(keys.out) if keys.out else source / "fit" if source.is_dir() else Path(f"{stem(source)}_fit")
-    )
+    folder = Path(keys.out) if keys.out else source / FIT if source.is_dir() else Path(f"{stem(source)}_fit")
     write_files(study, folder, source, quiet, keys.approach)
     console.print(
         f"\n{folder}/report.html has all of this with figures; study.json and figures/ lie beside it",

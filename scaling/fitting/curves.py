@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.fitting.keys import FitKeys
+from scaling.records.folder import CURVE, RECORD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from analysis.result import FitResult
     from analysis.schedule import Curve
 
-CURVE = "curve.csv"
 STEP = "step steps iteration iter global_step train_step"
 RATE = "lr learning_rate lrs"
 LOSS = "loss train_loss_nats train_loss val_loss validation_loss losses metrics_loss"
@@ -116,7 +116,7 @@ def curves_of_sweep(folder: Path, keys: FitKeys) -> pd.DataFrame:
 
     from analysis.refusals import BadTable, MixedTable
     from analysis.table import apply_filters
-    from scaling.records.records import RECORD, read_record
+    from scaling.records.records import read_record
 
     paths = [path for path in sorted(folder.glob(f"**/{RECORD}")) if (path.parent / CURVE).is_file()]
     if not paths:

@@ -12,6 +12,7 @@ from analysis.result import FitResult
 from analysis.study import Study
 from analysis.style import draw, save
 from scaling.errors import UserError
+from scaling.records.folder import FIGURES, FITTED_LAW
 
 SHOWN = {
     "parametric": ("Runs", "Fitted law", "What to train next", "The largest", "Backtest", "Which law"),
@@ -53,8 +54,8 @@ def write_fit(result: FitResult, folder: Path) -> None:
     """JSON and figure of one fitted law."""
     refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "fit.json").write_text(result.to_json() + "\n", encoding="utf-8")
-    save(draw(lambda ax: result.plot(ax), (5.4, 4.6)), folder / "figures", "fit")
+    (folder / FITTED_LAW).write_text(result.to_json() + "\n", encoding="utf-8")
+    save(draw(lambda ax: result.plot(ax), (5.4, 4.6)), folder / FIGURES, "fit")
 
 
 def refuse_file(folder: Path) -> None:

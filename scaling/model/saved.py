@@ -12,9 +12,9 @@ from scaling.corpus.tokenizer import Tokenizer, from_definition
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.records.files import seal_label, sealed
+from scaling.records.folder import MODEL
 from scaling.shape.shape import ModelShape
 
-MODEL = "model.pt"
 _LABEL = "model"
 
 

@@ -16,13 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scaling.errors import UserError
-from scaling.records.files import PART, json_bytes, read_json
+from scaling.records.files import json_bytes, read_json
+from scaling.records.folder import CLAIM_PREFIX, CLAIM_SUFFIX, PART
 
 HEARTBEAT_SECONDS = 10.0
 """Time between two heartbeats."""
 SILENCE_SECONDS = 120.0
 """A claim of another host that has been silent for longer is stale; on the shared file system's own clock."""
-_PREFIX, _SUFFIX = "claim-", ".json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,18 +195,18 @@ def this_process() -> Holder:
 
 
 def _path(folder: Path, number: int) -> Path:
-    return folder / f"{_PREFIX}{number}{_SUFFIX}"
+    return folder / f"{CLAIM_PREFIX}{number}{CLAIM_SUFFIX}"
 
 
 def _number(path: Path) -> int:
-    return int(path.name[len(_PREFIX) : -len(_SUFFIX)])
+    return int(path.name[len(CLAIM_PREFIX) : -len(CLAIM_SUFFIX)])
 
 
 def _claims(folder: Path) -> list[Path]:
     return [
         path
-        for path in folder.glob(f"{_PREFIX}*{_SUFFIX}")
-        if path.name[len(_PREFIX) : -len(_SUFFIX)].isdigit()
+        for path in folder.glob(f"{CLAIM_PREFIX}*{CLAIM_SUFFIX}")
+        if path.name[len(CLAIM_PREFIX) : -len(CLAIM_SUFFIX)].isdigit()
     ]
 
 

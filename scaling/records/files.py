@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
+from scaling.records.folder import DAMAGED, PART
 
-PART = ".part"
-"""Ending of a file that is being written; one that is left over is what a kill interrupted."""
 CHECKSUM = "checksum"
 """Key of a JSON object's own checksum."""
 _SEAL = b"\nsha256 "
@@ -64,7 +63,7 @@ def remove_parts(folder: Path, *, below: bool = True) -> None:
 def set_aside(path: Path) -> Path:
     """Rename a damaged file to NAME.damaged-N, N the first that is free; returns its new path."""
     number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while (aside := path.with_name(f"{path.name}{DAMAGED}{number}")).exists():
         number += 1
     path.rename(aside)
     return aside

@@ -13,15 +13,11 @@ import pandas as pd
 
 from scaling.errors import UserError
 from scaling.records.files import Damaged, digest, read_json, set_aside, write_atomically, write_json
+from scaling.records.folder import FAILED, RECORD, RECORDS_TABLE, VALIDATION_LOSSES
 
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 2
-RECORD = "record.json"
-FAILED = "failed.json"
-"""A record without an outcome: why a run was not trained to its end."""
-TABLE = "records.csv"
-VALIDATION_LOSSES = "validation.npy"
 FILES = "files"
 """Key under which a record keeps the checksums of its run's other files."""
 
@@ -195,8 +191,8 @@ def load_sweep(folder: str | Path) -> pd.DataFrame:
     paths = sorted(folder.glob(f"**/{RECORD}"))
     paths += sorted(path for path in folder.glob(f"**/{FAILED}") if not path.with_name(RECORD).exists())
     if not paths:
-        if (folder / TABLE).is_file():
-            return pd.read_csv(folder / TABLE)
+        if (folder / RECORDS_TABLE).is_file():
+            return pd.read_csv(folder / RECORDS_TABLE)
         raise UserError(f"{folder}: no run records in it; is it the folder of a sweep (runs/NAME)?")
     try:
         records = [read_record(path) for path in paths]
@@ -234,7 +230,7 @@ def _paired_errors(frame: pd.DataFrame, paths: list[Path]) -> list[float | None]
 
 def write_table(frame: pd.DataFrame, folder: Path) -> Path:
     """Write a sweep's table as CSV, and as Parquet beside it where pyarrow is installed; returns the CSV's path."""
-    path = folder / TABLE
+    path = folder / RECORDS_TABLE
     write_atomically(path, frame.to_csv(index=False).encode())
     try:
         import pyarrow  # noqa: F401

@@ -17,12 +17,11 @@ from scaling.config.schema import SweepConfig
 from scaling.errors import UserError
 from scaling.records.claims import holder_of
 from scaling.records.files import Damaged, read_json, set_aside, write_json
-from scaling.records.records import RECORD
+from scaling.records.folder import CHECKPOINT, RECORD, STUDY_PLAN, TRUNK
 from scaling.sweep.plan import PlannedJob
-from scaling.training.job import CHECKPOINT, TRUNK, code_version
+from scaling.training.job import code_version
 from scaling.training.machine import Machine
 
-SWEEP = "sweep.json"
 UNIMPORTANT = ("name", "out", "cache", "dry_run", "logger.", "hardware.")
 """Keys that are left out of an explanation: no run depends on them."""
 _TRAINING = ("scaling.training.module", "scaling.training.job", "scaling.training.branching")
@@ -32,6 +31,7 @@ _APART = (
     "scaling.config.corpus",
     "scaling.records.records",
     "scaling.records.files",
+    "scaling.records.folder",
     "scaling.records.claims",
     "scaling.training.checkpoint",
     "scaling.training.meters",
@@ -71,7 +71,7 @@ def describe(
 
 def recorded_machine(folder: Path) -> Machine | None:
     """The machine by which a study that was begun decided what `auto` stands for; None where none is recorded."""
-    path = folder / SWEEP
+    path = folder / STUDY_PLAN
     try:
         told = read_sweep(path).get("machine") if path.is_file() else None
         return None if told is None else Machine(**told)
@@ -85,7 +85,7 @@ def settle(folder: Path, now: dict[str, Any]) -> None:
     Raises:
         UserError: one line with what differs (key: was -> now) and the remedy; nothing is changed then.
     """
-    path = folder / SWEEP
+    path = folder / STUDY_PLAN
     if path.is_file():
         try:
             was = read_sweep(path)

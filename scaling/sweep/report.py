@@ -13,16 +13,15 @@ from scaling.config.corpus import LexiconCorpus
 from scaling.config.schema import SweepConfig
 from scaling.errors import UserError
 from scaling.records.files import write_atomically
-from scaling.records.records import TABLE, load_sweep, write_table
+from scaling.records.folder import RECORDS_TABLE, STUDY_CONFIG
+from scaling.records.records import load_sweep, write_table
 from scaling.sweep.plan import PlannedJob
 from scaling.training.progress import format_count, format_seconds
-
-CONFIG = "config.yaml"
 
 
 def write_config(config: SweepConfig, folder: Path) -> None:
     """Leave the study's resolved config in its folder."""
-    write_atomically(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
+    write_atomically(folder / STUDY_CONFIG, OmegaConf.to_yaml(OmegaConf.structured(config)).encode())
 
 
 def print_plan(config: SweepConfig, planned: list[PlannedJob], waiting: list[PlannedJob]) -> None:
@@ -61,7 +60,7 @@ def conclude(config: SweepConfig, planned: list[PlannedJob], failures: dict[str,
     if table["entropy_nats"].notna().all():
         assert isinstance(config.corpus, LexiconCorpus)
         print_truth(console, table, config.corpus.a)
-    for label, files in {"records": TABLE, "this study's config": CONFIG}.items():
+    for label, files in {"records": RECORDS_TABLE, "this study's config": STUDY_CONFIG}.items():
         console.print(f"{label}: {config.folder / files}", highlight=False)
     diverged = sum(record is not None and record.status != "done" for record in runs)
     if missing:

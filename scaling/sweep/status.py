@@ -12,9 +12,8 @@ from rich.table import Table
 from scaling.errors import UserError
 from scaling.records.claims import holder_of
 from scaling.records.files import Damaged, read_json
-from scaling.records.records import FAILED, RECORD
-from scaling.sweep.provenance import SWEEP, read_sweep
-from scaling.training.job import CHECKPOINT, PROGRESS, TRUNK
+from scaling.records.folder import CHECKPOINT, FAILED, PROGRESS, RECORD, STUDY_PLAN, TRUNK
+from scaling.sweep.provenance import read_sweep
 from scaling.training.progress import format_count, format_seconds
 
 
@@ -64,11 +63,11 @@ def read_status(folder: Path) -> SweepStatus:
     Raises:
         UserError: one line, when no sweep was begun there or its description is damaged.
     """
-    if not (folder / SWEEP).is_file():
+    if not (folder / STUDY_PLAN).is_file():
         raise UserError(
-            f"{folder}: no sweep was begun here (it has no {SWEEP}); give the folder of one, runs/NAME"
+            f"{folder}: no sweep was begun here (it has no {STUDY_PLAN}); give the folder of one, runs/NAME"
         )
-    told = read_sweep(folder / SWEEP)
+    told = read_sweep(folder / STUDY_PLAN)
     return SweepStatus(
         name=told["name"], jobs=[_job(folder / name, runs) for name, runs in told["jobs"].items()]
     )

@@ -13,21 +13,20 @@ import lightning as L
 import numpy as np
 import torch
 
-from scaling.model.saved import MODEL, to_bytes
+from scaling.model.saved import to_bytes
 from scaling.records.files import seal_label, write_atomically
-from scaling.records.records import VALIDATION_LOSSES, RunRecord, write_record
+from scaling.records.folder import CHECKPOINT, CURVE, MODEL, TRUNK, VALIDATION_LOSSES
+from scaling.records.records import RunRecord, write_record
 from scaling.training import checkpoint
 from scaling.training.cadence import Looks
 from scaling.training.fsdp import model_states
-from scaling.training.job import CHECKPOINT, TRUNK, Job
+from scaling.training.job import Job
 from scaling.training.meters import LiveBytes, device_name, matmul_peak
 from scaling.training.module import METERED_STEPS, Pretraining
 from scaling.training.optim import state_tensors
 from scaling.training.planned import planned_facts, predicted_memory
 from scaling.training.segments import Segment
 from scaling.training.signals import HeldSignals, Preempted
-
-CURVE = "curve.csv"
 
 
 @dataclass(frozen=True, kw_only=True)

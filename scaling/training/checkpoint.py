@@ -14,8 +14,9 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from scaling.errors import UserError
-from scaling.records.files import PART, Damaged, move_into_place, seal, seal_label, set_aside
-from scaling.training.job import CHECKPOINT, TRUNK, Job
+from scaling.records.files import Damaged, move_into_place, seal, seal_label, set_aside
+from scaling.records.folder import CHECKPOINT, PART, TRUNK
+from scaling.training.job import Job
 from scaling.training.module import Pretraining
 
 log = logging.getLogger(__name__)

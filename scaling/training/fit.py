@@ -15,6 +15,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from scaling.config.schema import LoggerConfig, TrainerConfig
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
+from scaling.records.folder import CSV_LOG, MLFLOW_LOG, TENSORBOARD_LOG
 from scaling.training import checkpoint
 from scaling.training.branching import Branching, Progress
 from scaling.training.fsdp import FullyShardedStrategy
@@ -110,15 +111,15 @@ def build_logger(config: LoggerConfig, folder: Path, name: str) -> Logger | bool
     try:
         match config.kind:
             case "csv":
-                return CSVLogger(folder, name="", version="log", flush_logs_every_n_steps=1)
+                return CSVLogger(folder, name="", version=CSV_LOG, flush_logs_every_n_steps=1)
             case "tensorboard":
-                return TensorBoardLogger(folder, name="", version="tensorboard")
+                return TensorBoardLogger(folder, name="", version=TENSORBOARD_LOG)
             case "wandb":
                 return WandbLogger(name=name, project=config.project, save_dir=folder, offline=config.offline)
             case "mlflow":
                 # MLflow asks for a database, which takes its full package; plain files do for one machine.
                 os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-                uri = config.uri or f"file:{folder.resolve() / 'mlflow'}"
+                uri = config.uri or f"file:{folder.resolve() / MLFLOW_LOG}"
                 return MLFlowLogger(experiment_name=config.project, run_name=name, tracking_uri=uri)
             case _:
                 return False

@@ -13,7 +13,8 @@ from scaling.corpus import TokenCorpus, prepare
 from scaling.errors import UserError
 from scaling.records.claims import holder_of, remove_stale
 from scaling.records.files import Damaged, read_json, remove_parts, set_aside, write_json
-from scaling.records.records import FAILED, RECORD, RunRecord, read_or_set_aside
+from scaling.records.folder import CHECKPOINT, ERROR_LOG, FAILED, JOB_PLAN, PROGRESS, RECORD, TRUNK
+from scaling.records.records import RunRecord, read_or_set_aside
 from scaling.shape.flops import train_flops_per_token
 from scaling.shape.ladder import head_width, shape_for
 from scaling.shape.params import count_params
@@ -24,17 +25,6 @@ from scaling.training.precision import decided
 from scaling.training.recipe import Recipe, peak_lr, warmup_tokens
 
 log = logging.getLogger(__name__)
-
-JOB_PLAN = "job.json"
-"""The config of a job with nothing left open; whoever plans the job writes it, and whoever trains it reads it."""
-CHECKPOINT = "last.ckpt"
-"""Where a job stands, on the way."""
-TRUNK = "trunk.ckpt"
-"""Where the last branch left the trunk."""
-ERROR_LOG = "error.log"
-"""Where a failed job went wrong: its traceback."""
-PROGRESS = "progress.json"
-"""Where a job stands, for people."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scaling.records.records import RECORD, RunRecord
-from scaling.training.job import PROGRESS
+from scaling.records.folder import PROGRESS, RECORD
+from scaling.records.records import RunRecord
 
 
 def format_count(value: float) -> str:

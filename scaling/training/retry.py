@@ -14,8 +14,9 @@ from typing import Any
 from scaling.config.schema import TrainConfig
 from scaling.errors import UserError
 from scaling.records.claims import Claimed
-from scaling.records.records import FAILED, RECORD, SCHEMA_VERSION, RunRecord, write_record
-from scaling.training.job import ERROR_LOG, Job, job_of
+from scaling.records.folder import ERROR_LOG, FAILED, RECORD
+from scaling.records.records import SCHEMA_VERSION, RunRecord, write_record
+from scaling.training.job import Job, job_of
 from scaling.training.planned import planned_facts
 from scaling.training.progress import progress_file
 from scaling.training.ranks import RankDied
@@ -91,7 +92,8 @@ def _free_memory() -> None:
 
 
 def _fail(config: TrainConfig, error: Exception) -> str:
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    message = " ".join(str(error).split())
+    reason = message if isinstance(error, UserError) else f"{type(error).__name__}: {message}"
     path = config.folder / ERROR_LOG
     try:
         path.write_text("".join(traceback.format_exception(error)))

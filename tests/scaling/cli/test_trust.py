@@ -18,10 +18,10 @@ from hydra.core.global_hydra import GlobalHydra
 
 from scaling.cli import hydra_app, untrusted_config
 from scaling.config.schema import TrainConfig, load, register
-from scaling.model.saved import MODEL
 from scaling.model.saved import load as load_trained
 from scaling.records.files import seal, write_json
-from scaling.records.records import FILES, RECORD, VALIDATION_LOSSES, load_sweep
+from scaling.records.folder import MODEL, RECORD, VALIDATION_LOSSES
+from scaling.records.records import FILES, load_sweep
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import attempt
 
@@ -145,7 +145,7 @@ def test_a_typed_key_names_no_code(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_holds_code_is_not_loaded(tiny_job: Make, tmp_path: Path) -> None:
     """Sealed properly, by someone with bad intentions: loading it still executes nothing."""
-    from scaling.training.job import CHECKPOINT
+    from scaling.records.folder import CHECKPOINT
 
     config = tiny_job([2048])
     config = replace(config, trainer=replace(config.trainer, checkpoint_every_seconds=0.0))

@@ -12,10 +12,9 @@ import pytest
 from analysis.refusals import MixedTable
 from analysis.table import load
 from scaling.config.schema import AdamWConfig, CosineConfig, TrainConfig
-from scaling.model.saved import MODEL
 from scaling.records.files import Damaged, read_json, write_atomically, write_json
-from scaling.records.records import RECORD, VALIDATION_LOSSES, load_sweep, read_record, write_table
-from scaling.training.branching import CURVE
+from scaling.records.folder import CURVE, MODEL, RECORD, VALIDATION_LOSSES
+from scaling.records.records import load_sweep, read_record, write_table
 from scaling.training.pretrain import pretrain
 
 

@@ -16,7 +16,7 @@ from scaling.cli import status as command
 from scaling.config.schema import DesignConfig, HardwareConfig, SweepConfig, TrainConfig
 from scaling.records.claims import claim
 from scaling.records.files import write_json
-from scaling.records.records import RECORD
+from scaling.records.folder import RECORD, STUDY_PLAN
 from scaling.sweep import forecast, provenance
 from scaling.sweep.admission import Gpu
 from scaling.sweep.placement import Placement
@@ -261,7 +261,7 @@ def test_a_damaged_progress_is_no_progress(study: SweepConfig, text: str) -> Non
 
 def test_a_file_of_another_kind_is_no_description_of_a_sweep(study: SweepConfig) -> None:
     begin(study)
-    write_json(study.folder / provenance.SWEEP, {"name": "other"})
+    write_json(study.folder / STUDY_PLAN, {"name": "other"})
     with pytest.raises(ValueError, match=r"sweep\.json: not the description of a sweep \(it lacks code,"):
         read_status(study.folder)
 

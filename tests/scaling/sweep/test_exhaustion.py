@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from scaling.config.schema import AdamWConfig, ModelConfig, TrainConfig
-from scaling.records.records import RECORD, load_sweep
-from scaling.training.job import CHECKPOINT
+from scaling.records.folder import CHECKPOINT, RECORD
+from scaling.records.records import load_sweep
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import attempt
 

@@ -17,8 +17,8 @@ from benchmarks.chaos import MEASURED
 from scaling.cli.hydra_app import one_line
 from scaling.config.schema import register
 from scaling.records.files import seal
+from scaling.records.folder import CHECKPOINT
 from scaling.sweep.placement import PROCESS_BYTES, placement
-from scaling.training.job import CHECKPOINT
 
 PACKAGES = {
     "basic": None,
@@ -73,10 +73,26 @@ def test_the_same_table_comes_out_of_each_launcher(
     pd.testing.assert_frame_equal(table(tmp_path), local, check_exact=True)
 
 
+PRETENDED_GPU = """
+import functools
+import lightning
+from scaling.training import machine
+
+gpu = machine.Machine(accelerator="gpu", multiplies_bf16=False)
+machine.probe = lambda accelerator="auto": gpu
+machine.refuse_what_is_missing = lambda trainer: None
+trainer = lightning.Trainer
+lightning.Trainer = lambda **options: trainer(**{**options, "accelerator": "cpu"})
+"""
+"""A sitecustomize.py, which Python runs at its start: the machine claims a GPU, and trains on the processor."""
+
+
 def test_the_same_table_comes_of_jobs_that_wait_for_a_gpus_memory(
     local: pd.DataFrame, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole way but for the GPU: nvidia-smi is a script, and what it lists leaves the training on the processor."""
+    """All but the GPU itself: nvidia-smi is a script, and what is planned for the GPU trains on the processor."""
+    (tmp_path / "sitecustomize.py").write_text(PRETENDED_GPU)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho '0, GPU-1, 4000, 4000, Default, Disabled'\n")
     tool.chmod(0o755)
@@ -85,7 +101,9 @@ def test_the_same_table_comes_of_jobs_that_wait_for_a_gpus_memory(
     ended = sweep(tmp_path, cache, "trainer.accelerator=auto", "hydra.launcher.workers=2")
     assert ended.returncode == 0, ended.stderr
     pd.testing.assert_frame_equal(table(tmp_path), local, check_exact=True)
-    planned = sweep(tmp_path, cache, "trainer.accelerator=auto", "--dry-run", "name=again")
+    planned = sweep(tmp_path, cache, "trainer.accelerator=auto", "--dry-run")
+    assert "2 recorded already" in planned.stdout, planned.stderr
+    planned = sweep(tmp_path, cache, "trainer.accelerator=gpu", "--dry-run", "name=again")
     assert "3,600 MiB for the runs on a GPU together" in planned.stdout, planned.stderr
     tool.write_text("#!/bin/sh\necho '0, GPU-1, 500, 500, Default, Disabled'\n")
     refused = sweep(tmp_path, cache, "trainer.accelerator=auto", "name=small")
@@ -105,7 +123,7 @@ def test_a_failing_job_is_named_and_a_resumed_sweep_trains_only_that(
     ended = sweep(tmp_path, cache, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert ended.returncode == 1, ended.stderr
     assert (
-        f"failed {broken.name}: ValueError: {broken / CHECKPOINT}: a checkpoint of another config"
+        f"failed {broken.name}: {broken / CHECKPOINT}: a checkpoint of another config"
         in ended.stdout
     )
     assert sorted(table(tmp_path)["status"]) == ["done", "failed"]

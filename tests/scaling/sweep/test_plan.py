@@ -21,11 +21,12 @@ from scaling.config.schema import (
     register,
 )
 from scaling.errors import UserError
+from scaling.records.folder import JOB_PLAN
 from scaling.records.records import read_record
 from scaling.sweep import provenance, run
 from scaling.sweep.placement import Placement
 from scaling.sweep.plan import plan_jobs, study_machine
-from scaling.training.job import JOB_PLAN, job_of, read_plan
+from scaling.training.job import job_of, read_plan
 from scaling.training.machine import Machine, described_by, refuse_what_is_missing
 from scaling.training.precision import MASTER, decided
 from scaling.training.pretrain import pretrain

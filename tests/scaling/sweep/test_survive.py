@@ -18,15 +18,15 @@ from torch import Tensor
 
 from scaling.config.schema import AdamWConfig, DesignConfig, SweepConfig, TrainConfig
 from scaling.records.claims import claim
-from scaling.records.records import FAILED, RECORD, load_sweep
+from scaling.records.folder import ERROR_LOG, FAILED, JOB_PLAN, RECORD, STUDY_PLAN
+from scaling.records.records import load_sweep
 from scaling.sweep import provenance
 from scaling.sweep.plan import plan_jobs
 from scaling.sweep.run import train_jobs
 from scaling.sweep.workers import run_in_workers
-from scaling.training.job import JOB_PLAN
 from scaling.training.module import Pretraining
 from scaling.training.pretrain import pretrain
-from scaling.training.retry import ERROR_LOG, attempt
+from scaling.training.retry import attempt
 
 Make = Callable[..., TrainConfig]
 FORK = multiprocessing.get_context("fork")
@@ -264,7 +264,7 @@ def begun(tiny_job: Make) -> SweepConfig:
 
 def test_another_recipe_or_corpus_is_refused_with_the_difference(begun: SweepConfig) -> None:
     settle(begun)
-    before = (begun.folder / provenance.SWEEP).read_bytes()
+    before = (begun.folder / STUDY_PLAN).read_bytes()
     changes: list[tuple[dict[str, Any], str]] = [
         (
             {"optim": replace(begun.optim, lr=1e-3)},
@@ -281,7 +281,7 @@ def test_another_recipe_or_corpus_is_refused_with_the_difference(begun: SweepCon
             settle(replace(begun, **change))
         assert "choose another name=" in str(refusal.value)
         assert "\n" not in str(refusal.value)
-        assert (begun.folder / provenance.SWEEP).read_bytes() == before
+        assert (begun.folder / STUDY_PLAN).read_bytes() == before
 
 
 def test_what_no_run_depends_on_may_change_and_a_design_may_grow(begun: SweepConfig) -> None:
@@ -322,7 +322,7 @@ def test_a_study_of_which_nothing_is_trained_may_change(tiny_job: Make) -> None:
 
 
 def test_a_damaged_description_is_set_aside(begun: SweepConfig, caplog: pytest.LogCaptureFixture) -> None:
-    path = begun.folder / provenance.SWEEP
+    path = begun.folder / STUDY_PLAN
     path.write_text(path.read_text().replace("0.005", "0.006"))
     settle(begun)
     assert "sweep.json.damaged-1" in caplog.text

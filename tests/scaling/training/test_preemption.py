@@ -14,10 +14,10 @@ import pytest
 from scaling.cli import hydra_app
 from scaling.config.schema import TrainConfig
 from scaling.records.claims import holder_of
+from scaling.records.folder import CHECKPOINT, PROGRESS
 from scaling.records.records import RunRecord
 from scaling.sweep.run import train_jobs
 from scaling.sweep.workers import run_in_workers
-from scaling.training.job import CHECKPOINT, PROGRESS
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import attempt
 from scaling.training.signals import PREEMPTED, SIGNALS, Preempted, Terminated, terminate

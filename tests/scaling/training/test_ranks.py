@@ -14,12 +14,13 @@ from scaling.config.schema import AdamWConfig, ModelConfig, MuonConfig, TrainCon
 from scaling.model.saved import load
 from scaling.records.claims import holder_of
 from scaling.records.files import seal_label
+from scaling.records.folder import CHECKPOINT
 from scaling.records.records import RunRecord
 from scaling.sweep.forecast import peak_bytes
 from scaling.sweep.placement import default_workers
 from scaling.training import ranks
 from scaling.training.branching import Progress
-from scaling.training.job import CHECKPOINT, plan_job
+from scaling.training.job import plan_job
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import attempt
 from scaling.training.signals import HeldSignals, Preempted
