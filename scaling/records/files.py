@@ -113,7 +113,7 @@ def seal_label(path: Path) -> str:
     return label.decode()
 
 
-def _digest(path: Path, size: int) -> Any:
+def _digest(path: Path, size: int) -> "hashlib._Hash":
     result = hashlib.sha256()
     with path.open("rb") as file:
         while size and (chunk := file.read(min(size, _CHUNK_BYTES))):
@@ -142,7 +142,7 @@ def read_json(path: Path) -> dict[str, Any]:
         Damaged: one line, naming the file, when it is not what was written.
     """
     try:
-        values = json.loads(path.read_bytes())
+        values: dict[str, Any] = json.loads(path.read_bytes())
         told = values.pop(CHECKSUM)
         whole = told == _checksum(values)
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or not a number that JSON knows

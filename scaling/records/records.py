@@ -5,10 +5,11 @@ The records are all that passes from training to analysis. Imports no torch.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from scaling.errors import UserError
@@ -23,17 +24,13 @@ FILES = "files"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """One trained run. Null means not measured, never zero."""
+class PlannedFacts:
+    """What is known of a run before it trains."""
 
     # identity
     run_id: str
     trunk_id: str
     """Training job; runs that share it branched from one trunk and are not independent."""
-    status: str
-    """done, diverged or failed."""
-    reason: str | None
-    """Why a run is not done."""
     identity: str
     """Hash of the resolved config, corpus and seed: equal identities train to the same loss."""
     code_version: str
@@ -65,11 +62,11 @@ class RunRecord:
     # data and recipe
     corpus: str
     corpus_fingerprint: str
+    entropy_nats: float | None
+    """Irreducible loss of the corpus, where it is known exactly."""
     tokenizer: str
     tokens: int
     """Training tokens of the run as if trained alone."""
-    tokens_spent: int
-    """Tokens trained for this run and no earlier one of its job."""
     unique_tokens: int
     epochs: float
     batch_tokens: int
@@ -89,43 +86,84 @@ class RunRecord:
     train_flops_exact: float
     """Matrix products with attention and head, forward and backward."""
 
-    # outcome
-    loss_nats: float | None
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome:
+    """What a run came to: its status, its loss and its measured cost. None means not measured, never zero."""
+
+    status: str
+    """done, diverged or failed."""
+    reason: str | None
+    """Why a run is not done."""
+    retried: str | None = None
+    """What an earlier attempt at the run failed of, and what was changed."""
+
+    # loss
+    loss_nats: float | None = None
     """Validation loss, nats a token."""
-    loss_se_nats: float | None
+    loss_se_nats: float | None = None
     """Its standard error from the finite validation set."""
-    bits_per_byte: float | None
-    entropy_nats: float | None
-    """Irreducible loss of the corpus, where it is known exactly."""
-    validation_tokens: int
+    bits_per_byte: float | None = None
+    validation_tokens: int = 0
 
     # cost
-    wall_seconds: float | None
+    tokens_spent: int = 0
+    """Tokens trained for this run and no earlier one of its job."""
+    wall_seconds: float | None = None
     """Training seconds of the run as if trained alone."""
-    seconds_spent: float | None
-    tokens_per_second: float | None
-    achieved_flops_per_second: float | None
-    matmul_peak_flops_per_second: float | None
+    seconds_spent: float | None = None
+    """Training seconds for this run and no earlier one of its job."""
+    tokens_per_second: float | None = None
+    achieved_flops_per_second: float | None = None
+    matmul_peak_flops_per_second: float | None = None
     """The device's matmul peak, measured in the same process and precision."""
-    peak_memory_bytes_predicted: int | None
-    peak_memory_bytes_measured: int | None
+    peak_memory_bytes_predicted: int | None = None
+    peak_memory_bytes_measured: int | None = None
     """Live tensor bytes on the CPU; max_memory_allocated on CUDA."""
-    peak_memory_bytes_reserved: int | None
+    peak_memory_bytes_reserved: int | None = None
     """CUDA's max_memory_reserved."""
-    device: str | None
-    devices: int | None
-    threads: int | None
-    versions: str | None
+    device: str | None = None
+    devices: int | None = None
+    threads: int | None = None
+    versions: str | None = None
     """Python, torch and lightning."""
-    retried: str | None
-    """What an earlier attempt at the run failed of, and what was changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord(PlannedFacts, RunOutcome):
+    """One run: what was planned and what came of it."""
+
     schema_version: int = SCHEMA_VERSION
+
+    @classmethod
+    def of(cls, planned: PlannedFacts, outcome: RunOutcome) -> "RunRecord":
+        """The record of a planned run with its outcome."""
+        return cls(**vars(planned), **vars(outcome))
+
+    def flat(self) -> dict[str, Any]:
+        """The record's values by `KEYS`, as JSON and tables hold them."""
+        return {key: getattr(self, key) for key in KEYS}
+
+
+KEYS = (
+    "run_id", "trunk_id", "status", "reason", "identity", "code_version", "seed", "budget_flops", "budget_convention",
+    "width", "depth", "heads", "kv_heads", "head_width", "ffn_width", "ffn", "vocab_size", "context", "tied_head",
+    "qk_norm", "params_total", "params_non_embedding", "params_embedding", "params_attention", "params_ffn",
+    "params_norms", "params_head", "corpus", "corpus_fingerprint", "tokenizer", "tokens", "tokens_spent",
+    "unique_tokens", "epochs", "batch_tokens", "micro_batch_tokens", "steps", "optimizer", "schedule", "lr",
+    "warmup_tokens", "precision", "train_flops_6nd", "train_flops_exact", "loss_nats", "loss_se_nats",
+    "bits_per_byte", "entropy_nats", "validation_tokens", "wall_seconds", "seconds_spent", "tokens_per_second",
+    "achieved_flops_per_second", "matmul_peak_flops_per_second", "peak_memory_bytes_predicted",
+    "peak_memory_bytes_measured", "peak_memory_bytes_reserved", "device", "devices", "threads", "versions", "retried",
+    "schema_version",
+)  # fmt: skip
+"""The keys of `record.json` and columns of `records.csv`, in their order, which never changes within a schema."""
 
 
 def write_record(record: RunRecord, folder: Path, files: Sequence[str] = (), name: str = RECORD) -> None:
     """Put a run's record into its folder, with the checksums of the run's other files there."""
     digests = {file: digest(folder / file) for file in files}
-    write_json(folder / name, {**asdict(record), FILES: digests})
+    write_json(folder / name, {**record.flat(), FILES: digests})
     if name == RECORD:
         (folder / FAILED).unlink(missing_ok=True)
 
@@ -144,9 +182,8 @@ def read_record(path: Path) -> RunRecord:
             "choose another name= or go back to the version that wrote it"
         )
     digests: Any = values.pop(FILES, None)
-    expected = {field.name for field in fields(RunRecord)}
-    if not isinstance(digests, dict) or values.keys() != expected:
-        odd = sorted(values.keys() ^ expected) or [FILES]
+    if not isinstance(digests, dict) or values.keys() != set(KEYS):
+        odd = sorted(values.keys() ^ set(KEYS)) or [FILES]
         raise Damaged(f"{path}: not a run record (missing or unknown: {', '.join(odd)})")
     for name, told in digests.items():
         file = path.parent / name
@@ -200,14 +237,12 @@ def load_sweep(folder: str | Path) -> pd.DataFrame:
         raise UserError(
             f"{error}; the command that trained this study sets it aside and trains it again"
         ) from error
-    frame = pd.DataFrame([asdict(record) for record in records])
+    frame = pd.DataFrame([record.flat() for record in records])
     frame["loss_se_paired_nats"] = _paired_errors(frame, paths)
     return frame.sort_values(["params_total", "tokens", "seed"], kind="stable").reset_index(drop=True)
 
 
 def _paired_errors(frame: pd.DataFrame, paths: list[Path]) -> list[float | None]:
-    import numpy as np
-
     done = frame["loss_nats"].notna()
     if not done.any():
         return [None] * len(frame)
