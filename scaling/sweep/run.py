@@ -78,8 +78,8 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, where: P
     from scaling.records.claims import claim_when_free
     from scaling.records.files import remove_parts
     from scaling.sweep import forecast, provenance, report
+    from scaling.sweep.display import show_sweep
     from scaling.sweep.gpus import runtime_device
-    from scaling.training.progress import SweepDisplay
 
     planned = plan_jobs(config)
     folder = config.folder
@@ -97,22 +97,10 @@ def run_sweep(config: "SweepConfig", arguments: list[str], launch: Any, where: P
     forecast.refuse_what_does_not_fit(
         waiting, device, where, forecast.memory_there(where, device), shutil.disk_usage(folder).free
     )
-    display = SweepDisplay(
-        folder,
-        {
-            planned_job.name: [
-                (folder.name, flops)
-                for folder, flops in zip(
-                    planned_job.job.run_folders, planned_job.job.flops_spent, strict=True
-                )
-            ]
-            for planned_job in planned
-        },
-    )
     report.print_plan(config, planned, waiting)
     failures: dict[str, str] = {}
     if waiting:
-        with display:
+        with show_sweep(folder):
             failures = train_jobs(planned, lambda jobs: launch_jobs(jobs, arguments, launch))
     with claim_when_free(folder):
         remove_parts(folder, below=False)

@@ -4,7 +4,6 @@ run at its end, and goes back to the trunk. What a run costs is measured here, o
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,21 +24,9 @@ from scaling.training.meters import LiveBytes, device_name, matmul_peak
 from scaling.training.module import METERED_STEPS, Pretraining
 from scaling.training.optim import state_tensors
 from scaling.training.planned import planned_facts, predicted_memory
+from scaling.training.progress import Progress
 from scaling.training.segments import Segment
 from scaling.training.signals import HeldSignals, Preempted
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a job stands; what a display needs."""
-
-    step: int
-    steps: int
-    tokens_per_second: float
-    loss: float
-    seconds_left: float
-    runs_done: int
-    runs: int
 
 
 class Branching(L.Callback):
