@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from scaling.errors import UserError
 from scaling.records.files import json_bytes, read_json
 from scaling.records.folder import CLAIM_PREFIX, CLAIM_SUFFIX, PART
@@ -35,7 +37,7 @@ class Holder:
     """The machine's boot and process namespace: within one of them a process id means one process."""
     pid: int
     process_start: str
-    """When the process started, as the kernel tells; tells it from a later one with the same id."""
+    """When the process started, hundredths of a second after the boot; tells it from a later one with the same id."""
     started: str
     """When the claim was made, UTC."""
 
@@ -221,8 +223,9 @@ def _read(path: Path) -> Holder | None:
 def _alive(path: Path) -> bool:
     holder = _read(path)
     if holder is not None and holder.machine == _machine():
-        return _process_start(holder.pid) == holder.process_start
-    # Another host's, a damaged one, or one whose writer was killed before it was written: heartbeats tell.
+        with suppress(psutil.AccessDenied):
+            return _process_start(holder.pid) == holder.process_start
+    # The process is hidden or of another host, or the claim is damaged or not written to its end: heartbeats tell.
     try:
         silence = _now_there(path.parent) - path.stat().st_mtime
     except FileNotFoundError:
@@ -244,7 +247,10 @@ def _now_there(folder: Path) -> float:
 
 
 def _machine() -> str:
-    """Names the space in which process ids are unique: this boot of this kernel, and the process namespace."""
+    """Names the space in which process ids are unique: this boot of this kernel, and the process namespace.
+
+    psutil tells neither: its time of boot changes when the clock is set, and it knows of no namespaces.
+    """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -253,21 +259,18 @@ def _machine() -> str:
 
 
 def _process_start(pid: int) -> str | None:
-    """When a process of this machine started; None where there is none, or only a dead one not yet buried."""
+    """When a process of this machine started, in hundredths of a second since the boot; None: it does not run.
+
+    The time since the boot is compared, as it stays the same when the machine's clock is set.
+
+    Raises:
+        psutil.AccessDenied: where the system hides other users' processes.
+    """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
-    except OSError:
+        booted = psutil.boot_time()
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None  # It has ended, and only its parent has not asked for its exit status yet.
+        return str(round(100 * (process.create_time() - booted)))
+    except psutil.NoSuchProcess:
         return None
-    else:
-        words = stat.rpartition(")")[2].split()  # the name before it may hold anything
-        return None if words[0] in "ZX" else words[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        return "alive"
-    return "alive"

@@ -130,6 +130,9 @@ def read_status(folder: Path, before: SweepStatus | None = None) -> SweepStatus:
 
 
 def _job(folder: Path, planned: dict[str, dict[str, Any]]) -> JobStatus:
+    if not folder.is_dir():  # Nothing of the job is there yet, so that nothing more is asked of the disk.
+        waiting = tuple(RunStatus(name=name, flops=float(facts["flops"])) for name, facts in planned.items())
+        return JobStatus(name=folder.name, state="waiting", runs=waiting, holder=None, progress=None)
     runs = tuple(_run(folder / name, float(facts["flops"])) for name, facts in planned.items())
     holder = holder_of(folder)
     begun = any((folder / name).is_file() for name in (CHECKPOINT, TRUNK))
