@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from scaling.errors import UserError
 from scaling.records.claims import Holder, holder_of
-from scaling.records.files import Damaged, read_json
+from scaling.records.files import Damaged, JsonObject, read_json
 from scaling.records.folder import CHECKPOINT, FAILED, RECORD, STUDY_PLAN, TRUNK
 from scaling.sweep.provenance import read_sweep
 from scaling.training.progress import Progress, read_progress
@@ -129,7 +129,7 @@ def read_status(folder: Path, before: SweepStatus | None = None) -> SweepStatus:
     return SweepStatus(name=plan["name"], jobs=tuple(jobs))
 
 
-def _job(folder: Path, planned: dict[str, dict[str, Any]]) -> JobStatus:
+def _job(folder: Path, planned: dict[str, JsonObject]) -> JobStatus:
     if not folder.is_dir():  # Nothing of the job is there yet, so that nothing more is asked of the disk.
         waiting = tuple(RunStatus(name=name, flops=float(facts["flops"])) for name, facts in planned.items())
         return JobStatus(name=folder.name, state="waiting", runs=waiting, holder=None, progress=None)

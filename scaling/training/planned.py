@@ -1,4 +1,4 @@
-"""What is known of a run before it trains: the half of its record that follows from the plan. Imports no torch."""
+"""What is known of a run before it trains: the planned facts of its record, and its memory. Imports no torch."""
 
 from dataclasses import replace
 
@@ -12,11 +12,11 @@ from scaling.shape.params import count_params
 from scaling.training.job import Job, code_version
 
 GPU_PROBE_WIDTHS = (4096, 8192)
-"""Widths of the square matrices whose products `scaling/training/meters.py` times on a GPU, at the end of a run."""
+"""Widths of the square matrices that `scaling/training/meters.py` multiplies to time a GPU, at the end of a run."""
 
 
 def planned_facts(job: Job, run: int) -> PlannedFacts:
-    """The fields of a run's record that say what it is: identity, shape, data, recipe and FLOPs."""
+    """The fields of a run's record that follow from its plan: identity, shape, data, recipe and FLOPs."""
     shape, recipe, config = job.shape, job.recipe, job.config
     params = count_params(shape)
     tokens = job.tokens[run]
@@ -70,20 +70,21 @@ def planned_facts(job: Job, run: int) -> PlannedFacts:
 
 
 def predicted_memory(job: Job, run: int, device: str) -> int:
-    """Peak bytes a device of a run's largest step by the closed form of `scaling.accounting.memory`."""
+    """Peak bytes of live tensors on each device in a run's largest step, by `scaling.accounting.memory`."""
     return round(_estimate(job, run, device).peak_allocated_bytes)
 
 
 def reserved_memory(job: Job, run: int) -> int:
-    """Bytes that PyTorch reserves on each GPU of a run for its largest step."""
+    """Peak bytes that PyTorch reserves on each GPU in a run's largest step."""
     return round(_estimate(job, run, "cuda").peak_memory_bytes)
 
 
 def evaluation_memory(job: Job, run: int) -> int:
-    """Bytes that PyTorch reserves, at most, on each GPU of a run at its end: the held-out text's passes, the products
-    that tell the GPU's peak, and the model's states, which stay.
+    """Upper bound of the bytes that PyTorch reserves on each GPU at a run's end, when it evaluates and times the GPU.
 
-    A pass forward keeps one block at a time: it takes no more than a training step of one block on as many tokens.
+    The model's states stay in memory. Beside them there is either a forward pass on validation text, which keeps one
+    block's activations at a time and so takes no more than a training step of a model of one block on as many tokens,
+    or the matrices of the timing.
     """
     trainer = job.config.trainer
     windows = max(1, trainer.validation_batch_tokens // job.shape.context)
@@ -118,6 +119,7 @@ def _training_recipe(job: Job, device: str) -> TrainingRecipe:
     runtime: Runtime = "torch"
     if device == "cpu":
         runtime = "torch_cpu" if trainer.compile else processor_runtime(trainer.precision, trainer.devices)
+    # Hydra's configs hold plain strings, not `Literal`; theirs are among those of `TrainingRecipe`.
     return TrainingRecipe(
         optimizer=job.config.optim.kind,  # type: ignore[arg-type]
         precision=trainer.precision,  # type: ignore[arg-type]

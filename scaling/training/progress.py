@@ -1,7 +1,6 @@
-"""How far a training job is: what it reports, the file that carries the report, and what its user sees.
+"""How far a training job is: what it reports, the file that keeps the report, and what its user sees.
 
-A job leaves its progress in its folder, so that it can be shown whichever launcher carries the job, and from another
-terminal as well.
+A job writes its progress into its folder, so that other processes can show it, whichever launcher started the job.
 """
 
 import json
@@ -20,7 +19,7 @@ from scaling.records.records import RunRecord
 
 
 def format_count(value: float) -> str:
-    """A count with three digits and a suffix: 33.0k, 1.23M, 2.70T."""
+    """A count with three digits and a suffix: 33k, 1.23M, 2.7T."""
     for limit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:.3g}{suffix}"
@@ -28,7 +27,7 @@ def format_count(value: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration: 12 s, 3 m 20 s, 2 h 5 m."""
+    """A duration: 12 s, 3 m 20 s, 2 h 5 m; ? for NaN."""
     if seconds != seconds:
         return "?"
     minutes, rest = divmod(round(seconds), 60)
@@ -50,13 +49,13 @@ class Progress:
     loss: float
     """Mean training loss of the latest steps, nats a token."""
     seconds_left: float
-    """At the speed so far; NaN before there is one."""
+    """Time to the end at the speed so far; NaN before there is a speed."""
     runs_done: int
     runs: int
 
 
 def progress_file(folder: Path) -> Callable[[Progress], None]:
-    """A reporter that leaves a job's progress in its folder, for other processes."""
+    """A function that writes a job's progress into its folder, for `read_progress` in other processes."""
 
     def report(progress: Progress) -> None:
         temporary = folder / f".{PROGRESS}"
@@ -69,15 +68,16 @@ def progress_file(folder: Path) -> Callable[[Progress], None]:
 def read_progress(folder: Path) -> Progress | None:
     """What a job last reported; None where it has not begun, has just ended, or its file is damaged."""
     try:
-        told = json.loads((folder / PROGRESS).read_text())
-        return Progress(**told) if all(isinstance(value, int | float) for value in told.values()) else None
+        values = json.loads((folder / PROGRESS).read_text())
+        numbers = all(isinstance(value, int | float) for value in values.values())
+        return Progress(**values) if numbers else None
     except (OSError, ValueError, AttributeError, TypeError):
         return None
 
 
 @contextmanager
 def report_job(name: str) -> Iterator[Callable[[Progress], None]]:
-    """A progress bar for one job on the terminal; plain lines where there is none."""
+    """A progress bar for one job on the terminal; where there is no terminal, a line every ten seconds."""
     console = Console(stderr=True)
     columns = (
         TextColumn("[bold]{task.description}"),
@@ -103,7 +103,7 @@ def report_job(name: str) -> Iterator[Callable[[Progress], None]]:
 
 
 def print_records(records: list[RunRecord], folder: Path) -> None:
-    """What a training job came to, a few lines a run."""
+    """Print what came of each run of a job: loss, model, data, compute, speed and memory."""
     console = Console()
     for record in records:
         memory = record.peak_memory_bytes_measured

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -31,7 +31,7 @@ def leave_claim(folder: Path, number: int = 0, **changes: object) -> Path:
     """A claim as another process would have left it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{CLAIM_PREFIX}{number}{CLAIM_SUFFIX}"
-    path.write_bytes(json_bytes(asdict(replace(this_process(), **changes))))  # type: ignore[arg-type]
+    path.write_bytes(json_bytes({**asdict(this_process()), **changes}))
     return path
 
 

@@ -14,7 +14,7 @@ from analysis.refusals import MixedTable
 from analysis.table import load
 from scaling.config.schema import AdamWConfig, CosineConfig, TrainConfig
 from scaling.corpus import prepare
-from scaling.records.files import Damaged, read_json, write_atomically, write_json
+from scaling.records.files import Damaged, read_json, write_json
 from scaling.records.folder import CURVE, FAILED, MODEL, RECORD, RECORDS_TABLE, VALIDATION_LOSSES
 from scaling.records.records import KEYS, RunRecord, load_sweep, read_record, write_record, write_table
 from scaling.training.job import Job
@@ -166,20 +166,6 @@ def test_a_record_of_another_version_is_refused_not_set_aside(tiny_job: Callable
         with pytest.raises(ValueError, match="schema 99"):
             read(config)
     assert path.is_file()
-
-
-def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file.json"
-    write_atomically(path, json.dumps({"old": 1}).encode())
-
-    def full_disk(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, b"new")
-    assert json.loads(path.read_text()) == {"old": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
