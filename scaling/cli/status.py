@@ -10,7 +10,6 @@ USAGE = """usage: scaling status runs/NAME [--watch]
 Shows which jobs of a sweep are done, under way (where, how far), waiting or failed (why), read from its folder.
 
   --watch    keep showing it, until the sweep is done or Ctrl-C"""
-LOOK_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +25,8 @@ def main(arguments: list[str]) -> int:
     from rich.console import Console
     from rich.live import Live
 
-    from scaling.sweep.status import read_status, render
+    from scaling.sweep.display import LOOK_SECONDS, render, rows_of
+    from scaling.sweep.status import read_status
 
     folder, console = Path(folders[0]), Console()
     status = read_status(folder)
@@ -34,12 +34,11 @@ def main(arguments: list[str]) -> int:
         console.print(render(status), highlight=False)
         return 0
     try:
-        rows = max(1, console.height - 6)
-        with Live(render(status, rows), console=console, auto_refresh=False) as live:
+        with Live(render(status, rows_of(console)), console=console, auto_refresh=False) as live:
             while status.count("done") + status.count("failed") < len(status.jobs):
                 time.sleep(LOOK_SECONDS)
-                status = read_status(folder)
-                live.update(render(status, rows), refresh=True)
+                status = read_status(folder, status)
+                live.update(render(status, rows_of(console)), refresh=True)
     except KeyboardInterrupt:
         return 130
     return 0

@@ -1,9 +1,10 @@
-"""Claims: who trains a job, so that of several sweeps on one folder, on one or several hosts, only one does.
+"""Claims: files that say which process trains a job, so that only one does, even of several sweeps on several hosts.
 
-A claim is a file in the job's folder, made by exclusive creation, that names host, process and start. Its time of
-modification is its heartbeat. A claim is stale at once when its process is gone from this host, and after
-`SILENCE_SECONDS` without a heartbeat otherwise. Claims are numbered: a stale one is taken over by creating the next
-number, which only one process can do, and nobody ever writes or removes a claim that may be alive.
+A claim lies in the job's folder and names its holder: host, process, start of the process. It is made by exclusive
+creation, and its time of modification is the holder's heartbeat. A claim is stale as soon as its process has ended,
+where that can be seen (on the same machine), and otherwise after `SILENCE_SECONDS` without a heartbeat. Claims are
+numbered: a stale one is taken over by creating the next number, which only one process can do. No process ever changes
+or removes another's claim before it is stale.
 """
 
 import os
@@ -15,14 +16,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from scaling.errors import UserError
 from scaling.records.files import json_bytes, read_json
 from scaling.records.folder import CLAIM_PREFIX, CLAIM_SUFFIX, PART
 
 HEARTBEAT_SECONDS = 10.0
-"""Time between two heartbeats."""
+"""Time between two heartbeats of a holder."""
 SILENCE_SECONDS = 120.0
-"""A claim of another host that has been silent for longer is stale; on the shared file system's own clock."""
+"""A claim of another host is stale after this time without a heartbeat, by the clock of the shared file system."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,7 @@ class Holder:
     """The machine's boot and process namespace: within one of them a process id means one process."""
     pid: int
     process_start: str
-    """When the process started, as the kernel tells; tells it from a later one with the same id."""
+    """When the process started, hundredths of a second after the boot; tells it from a later one with the same id."""
     started: str
     """When the claim was made, UTC."""
 
@@ -62,15 +65,14 @@ class Claim:
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
-            if self._mine():
-                with suppress(OSError):  # a file system that is away; `check` and the others' clock decide
+            if _has_content(self.path, self.content):
+                with suppress(
+                    OSError
+                ):  # While the file system is away, a heartbeat is lost; `check` finds out.
                     os.utime(self.path)
 
-    def _mine(self) -> bool:
-        return _is(self.path, self.content)
-
     def check(self) -> None:
-        """Refuse to go on when another has taken the job over, as after a long sleep of this machine.
+        """Raise where another process has taken the job over, as it may while this machine sleeps.
 
         Raises:
             Claimed: naming who has it now.
@@ -78,20 +80,21 @@ class Claim:
         check_held(self.path, self.content)
 
     def release(self) -> None:
+        """End the heartbeats and remove the claim, unless it is another's by now."""
         self._ended.set()
         self._heart.join()
-        if self._mine():
+        if _has_content(self.path, self.content):
             self.path.unlink(missing_ok=True)
 
 
 def check_held(path: Path, content: bytes) -> None:
-    """`Claim.check`, also for a process that trains in the name of the claim's holder."""
-    if not _is(path, content):
+    """`Claim.check` for a process that the claim's holder started to train for it."""
+    if not _has_content(path, content):
         raise Claimed(path.parent, holder_of(path.parent))
 
 
-def _is(path: Path, content: bytes) -> bool:
-    """Whether a claim is still the one with this content; another's may bear its number after a long sleep."""
+def _has_content(path: Path, content: bytes) -> bool:
+    """Whether a claim still is the one with this content: another process's claim may have the same number."""
     try:
         return path.read_bytes() == content
     except OSError:
@@ -115,7 +118,7 @@ def claim(folder: Path) -> Iterator[Claim]:
 
 @contextmanager
 def claim_when_free(folder: Path) -> Iterator[Claim]:
-    """Hold the claim on a folder, once nobody else does."""
+    """Wait until no living process holds the claim on a folder, then hold it, as `claim` does."""
     while True:
         try:
             held = _take(folder)
@@ -131,7 +134,7 @@ def claim_when_free(folder: Path) -> Iterator[Claim]:
 def _take(folder: Path) -> Claim:
     stale = _claims(folder)
     for path in stale:
-        if _alive(path):
+        if not _stale(path):
             raise Claimed(folder, _read(path))
     path = _path(folder, 1 + max((_number(old) for old in stale), default=-1))
     content = json_bytes(asdict(this_process()))
@@ -139,10 +142,11 @@ def _take(folder: Path) -> Claim:
         _create(path, content)
     except FileExistsError:
         raise Claimed(folder, _read(path)) from None
-    # A claim of another number may have been made at the same time. Each of the two sees the other at least in
-    # one order, and who sees one gives way, so that never both go on; the sweep asks again.
+    # Another process may have made a claim of another number at the same time. Whichever of the two looks last sees
+    # the other's claim, and a process that sees one gives way. So never do both go on; maybe neither does, and their
+    # sweeps try again.
     for other in _claims(folder):
-        if other != path and other not in stale and _alive(other):
+        if other != path and other not in stale and not _stale(other):
             path.unlink(missing_ok=True)
             raise Claimed(folder, _read(other))
     for old in stale:
@@ -151,7 +155,11 @@ def _take(folder: Path) -> Claim:
 
 
 def _create(path: Path, content: bytes) -> None:
-    """Make a file that must not exist, with its content at once, so that a claim is never without its holder."""
+    """Make a file with its content in one step, so that nobody sees a claim without its holder.
+
+    Raises:
+        FileExistsError: when there is a file of that name.
+    """
     written = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{PART}")
     try:
         written.write_bytes(content)
@@ -159,7 +167,7 @@ def _create(path: Path, content: bytes) -> None:
             os.link(written, path)
         except FileExistsError:
             raise
-        except OSError:  # a file system without links
+        except OSError:  # The file system knows no hard links.
             with path.open("xb") as file:
                 file.write(content)
     finally:
@@ -167,9 +175,9 @@ def _create(path: Path, content: bytes) -> None:
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """The living process that trains a job, or None."""
+    """The living process that trains a job; None where there is none."""
     for path in _claims(folder):
-        if _alive(path):
+        if not _stale(path):
             return _read(path) or Holder(
                 host="an unknown host", machine="", pid=0, process_start="", started="just now"
             )
@@ -179,12 +187,12 @@ def holder_of(folder: Path) -> Holder | None:
 def remove_stale(folder: Path) -> None:
     """Remove the claims that dead processes left on a job that has ended."""
     for path in _claims(folder):
-        if not _alive(path):
+        if _stale(path):
             path.unlink(missing_ok=True)
 
 
 def this_process() -> Holder:
-    """What a claim of this process says."""
+    """What a claim that this process makes says."""
     return Holder(
         host=socket.gethostname(),
         machine=_machine(),
@@ -211,32 +219,33 @@ def _claims(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Holder | None:
-    """What a claim says; None where it is gone, damaged or not written yet."""
+    """The holder that a claim names; None where the file is gone, damaged or not written to its end yet."""
     try:
         return Holder(**read_json(path))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _alive(path: Path) -> bool:
+def _stale(path: Path) -> bool:
     holder = _read(path)
     if holder is not None and holder.machine == _machine():
-        return _process_start(holder.pid) == holder.process_start
-    # Another host's, a damaged one, or one whose writer was killed before it was written: heartbeats tell.
+        with suppress(psutil.AccessDenied):
+            return _process_start(holder.pid) != holder.process_start
+    # Whether the process lives cannot be seen from here, or the claim does not say which it is: heartbeats decide.
     try:
-        silence = _now_there(path.parent) - path.stat().st_mtime
+        silence = _file_system_time(path.parent) - path.stat().st_mtime
     except FileNotFoundError:
-        return False
-    return silence < SILENCE_SECONDS
+        return True
+    return silence >= SILENCE_SECONDS
 
 
-def _now_there(folder: Path) -> float:
-    """The time by the clock of the file system, which stamps the heartbeats of all hosts."""
+def _file_system_time(folder: Path) -> float:
+    """The time by the clock of the file system, which also stamps the heartbeats of all hosts."""
     probe = folder / f".clock-{socket.gethostname()}-{os.getpid()}{PART}"
     try:
         probe.touch()
         return probe.stat().st_mtime
-    except OSError:  # someone who may only read
+    except OSError:  # This process may only read there.
         return time.time()
     finally:
         with suppress(OSError):
@@ -244,30 +253,30 @@ def _now_there(folder: Path) -> float:
 
 
 def _machine() -> str:
-    """Names the space in which process ids are unique: this boot of this kernel, and the process namespace."""
+    """The space in which process ids are unique: this boot of this kernel, and the namespace of processes.
+
+    psutil tells neither: its time of boot changes when the clock is set, and it knows of no namespaces.
+    """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:  # no /proc: host names tell machines apart
+    except OSError:  # Without /proc, host names tell machines apart.
         return socket.gethostname()
 
 
 def _process_start(pid: int) -> str | None:
-    """When a process of this machine started; None where there is none, or only a dead one not yet buried."""
+    """When a process of this machine started, in hundredths of a second since the boot; None: it does not run.
+
+    The time since the boot is used because it stays the same when the machine's clock is set.
+
+    Raises:
+        psutil.AccessDenied: where the system hides other users' processes.
+    """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
-    except OSError:
+        booted = psutil.boot_time()
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None  # It has ended; only its parent has not asked for its exit status yet.
+        return str(round(100 * (process.create_time() - booted)))
+    except psutil.NoSuchProcess:
         return None
-    else:
-        words = stat.rpartition(")")[2].split()  # the name before it may hold anything
-        return None if words[0] in "ZX" else words[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        return "alive"
-    return "alive"

@@ -1,8 +1,8 @@
-"""Files that are whole or absent, and are known to be what was written.
+"""Files that are either whole or absent, and whose damage is noticed when they are read.
 
-A file is written beside its place, flushed to the disk and renamed into it, so that nobody ever sees half of one,
-whatever is killed. A sealed file ends in a line with the SHA-256 of all that stands before it; JSON carries its own
-checksum. What does not agree is set aside under another name and never read.
+A file is written under a temporary name, flushed to the disk and renamed, so that nobody ever sees half of it, even
+when the writer is killed. A sealed file ends in a line with the SHA-256 of all that stands before that line; a JSON
+file carries a checksum of its values. A file that does not agree with its checksum is set aside under another name.
 """
 
 import hashlib
@@ -15,6 +15,8 @@ from typing import Any
 from scaling.errors import UserError
 from scaling.records.folder import DAMAGED, PART
 
+JsonObject = dict[str, Any]
+"""The values of a JSON object by key, of whatever types JSON knows."""
 CHECKSUM = "checksum"
 """Key of a JSON object's own checksum."""
 _SEAL = b"\nsha256 "
@@ -22,11 +24,11 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Damaged(UserError):
-    """A file that is not what was written: truncated, altered, or of another origin."""
+    """A file is not what this program wrote: it is truncated, altered, or of another origin."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and durably: another file never stands half-written in its place."""
+    """Write a file whole or not at all, so that it survives a crash of the machine once this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     try:
@@ -40,7 +42,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
-    """Give a written file its name, once its bytes are on the disk; and the name itself is, too."""
+    """Rename a written file once its bytes are on the disk, and put its new name on the disk too."""
     _sync(temporary)
     os.replace(temporary, path)
     _sync(path.parent)
@@ -55,13 +57,16 @@ def _sync(path: Path) -> None:
 
 
 def remove_parts(folder: Path, *, below: bool = True) -> None:
-    """Remove what killed writers left in a folder that has no other writer now; and, `below` it, in all its folders."""
+    """Remove the temporary files that killed writers left in a folder in which nobody writes now.
+
+    `below`: in all folders below it too.
+    """
     for part in folder.glob(f"**/.*{PART}" if below else f".*{PART}"):
         part.unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file to NAME.damaged-N, N the first that is free; returns its new path."""
+    """Rename a damaged file to NAME.damaged-N with the first free number N; returns its new path."""
     number = 1
     while (aside := path.with_name(f"{path.name}{DAMAGED}{number}")).exists():
         number += 1
@@ -69,7 +74,7 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-# --- sealed files: any bytes, then a line with a label and the digest of all before the digest ---------
+# --- sealed files: any bytes, then a line with a label and the SHA-256 of everything before the SHA-256 ---
 
 
 def digest(path: Path) -> str:
@@ -87,7 +92,7 @@ def seal(path: Path, label: str) -> None:
 
 
 def sealed(content: bytes, label: str) -> bytes:
-    """Bytes with the seal that `seal` gives a file."""
+    """The bytes of a file with this content after `seal`."""
     whole = content + _SEAL + label.encode() + b" "
     return whole + hashlib.sha256(whole).hexdigest().encode() + b"\n"
 
@@ -106,14 +111,14 @@ def seal_label(path: Path) -> str:
     words = tail[start + len(_SEAL) :]
     if start < 0 or not words.endswith(b"\n") or b" " not in words:
         raise Damaged(f"{path}: truncated, or not a file of this program (it has no seal at its end)")
-    label, _, told = words[:-1].rpartition(b" ")
-    found = _digest(path, size - len(told) - 1)
-    if found.hexdigest().encode() != told:
+    label, _, stated = words[:-1].rpartition(b" ")
+    found = _digest(path, size - len(stated) - 1)
+    if found.hexdigest().encode() != stated:
         raise Damaged(f"{path}: damaged (its checksum does not match)")
     return label.decode()
 
 
-def _digest(path: Path, size: int) -> Any:
+def _digest(path: Path, size: int) -> "hashlib._Hash":
     result = hashlib.sha256()
     with path.open("rb") as file:
         while size and (chunk := file.read(min(size, _CHUNK_BYTES))):
@@ -125,27 +130,27 @@ def _digest(path: Path, size: int) -> Any:
 # --- JSON with its own checksum ------------------------------------------------------------------------
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
+def write_json(path: Path, values: JsonObject) -> None:
     """Write a JSON object that carries the checksum of its values."""
     write_atomically(path, json_bytes(values))
 
 
-def json_bytes(values: dict[str, Any]) -> bytes:
-    """A JSON object that carries the checksum of its values, for `read_json`."""
+def json_bytes(values: JsonObject) -> bytes:
+    """The bytes of a JSON object that carries the checksum of its values, as `read_json` expects."""
     return json.dumps({**values, CHECKSUM: _checksum(values)}, indent=1, allow_nan=False).encode()
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> JsonObject:
     """The values of a JSON object that `write_json` wrote.
 
     Raises:
         Damaged: one line, naming the file, when it is not what was written.
     """
     try:
-        values = json.loads(path.read_bytes())
-        told = values.pop(CHECKSUM)
-        whole = told == _checksum(values)
-    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or not a number that JSON knows
+        values: JsonObject = json.loads(path.read_bytes())
+        stated = values.pop(CHECKSUM)
+        whole = stated == _checksum(values)
+    except (ValueError, RecursionError) as error:  # The text is not JSON, not UTF-8, or has NaN.
         raise Damaged(f"{path}: truncated or damaged ({' '.join(str(error).split())})") from error
     except (AttributeError, KeyError, TypeError) as error:
         raise Damaged(f"{path}: not a file of this program, or damaged (it has no checksum)") from error
@@ -154,5 +159,5 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _checksum(values: dict[str, Any]) -> str:
+def _checksum(values: JsonObject) -> str:
     return hashlib.sha256(json.dumps(values, allow_nan=False).encode()).hexdigest()

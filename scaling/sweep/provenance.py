@@ -36,6 +36,7 @@ _APART = (
     "scaling.training.checkpoint",
     "scaling.training.meters",
     "scaling.training.planned",
+    "scaling.training.progress",
     "scaling.model.saved",
 )
 """Imported there, but no part of it: a config's values are compared as such; the rest keeps, checks and measures."""

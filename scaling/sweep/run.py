@@ -16,12 +16,12 @@ from scaling.errors import UserError
 from scaling.records.claims import claim_when_free, holder_of
 from scaling.records.files import remove_parts
 from scaling.sweep import forecast, provenance, report
+from scaling.sweep.display import show_sweep
 from scaling.sweep.gpus import torch_device
 from scaling.sweep.placement import placement
 from scaling.sweep.plan import PlannedJob, plan_jobs, study_machine
 from scaling.training.job import write_plan
 from scaling.training.machine import Machine, refuse_what_is_missing
-from scaling.training.progress import SweepDisplay
 from scaling.training.retry import record_failure
 from scaling.training.signals import PREEMPTED
 
@@ -78,22 +78,10 @@ def sweep(composed: DictConfig, arguments: list[str], launch: Launch) -> int:
     for job in waiting:
         if not holder_of(job.job.folder):
             write_plan(job.job.config)
-    display = SweepDisplay(
-        folder,
-        {
-            planned_job.name: [
-                (run_folder.name, flops)
-                for run_folder, flops in zip(
-                    planned_job.job.run_folders, planned_job.job.flops_spent, strict=True
-                )
-            ]
-            for planned_job in planned
-        },
-    )
     report.print_plan(config, planned, waiting)
     failures: dict[str, str] = {}
     if waiting:
-        with display:
+        with show_sweep(folder):
             failures = train_jobs(planned, lambda jobs: launch_jobs(jobs, arguments, launch))
     with claim_when_free(folder):
         remove_parts(folder, below=False)

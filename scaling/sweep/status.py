@@ -1,20 +1,36 @@
-"""Where a sweep stands, read from its folder alone: by anyone who may read it, at any time. Imports no torch."""
+"""The state of a sweep, read from its folder alone: by anyone who may read it, at any time. Imports no torch."""
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
+from typing import Literal
 
 from scaling.errors import UserError
-from scaling.records.claims import holder_of
-from scaling.records.files import Damaged, read_json
-from scaling.records.folder import CHECKPOINT, FAILED, PROGRESS, RECORD, STUDY_PLAN, TRUNK
+from scaling.records.claims import Holder, holder_of
+from scaling.records.files import Damaged, JsonObject, read_json
+from scaling.records.folder import CHECKPOINT, FAILED, RECORD, STUDY_PLAN, TRUNK
 from scaling.sweep.provenance import read_sweep
-from scaling.training.progress import format_count, format_seconds
+from scaling.training.progress import Progress, read_progress
+
+State = Literal["done", "training", "interrupted", "waiting", "failed", "damaged"]
+"""A job is done once all its runs are recorded, interrupted where it left a checkpoint or records and no process
+trains it, and damaged where a record is not what was written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """One run of a training job."""
+
+    name: str
+    flops: float
+    """What the run costs beyond the runs before it in its job, by the exact count."""
+    recorded: bool = False
+    """Whether it was trained to its end, be it done or diverged."""
+    status: str | None = None
+    """done, diverged or failed, as its record says; damaged where the record is; None before there is one."""
+    reason: str | None = None
+    """Why it is not done."""
+    loss_nats: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,17 +38,38 @@ class JobStatus:
     """One training job of a sweep."""
 
     name: str
-    state: str
-    """done, training, interrupted, failed or waiting; damaged where a record is not what was written."""
-    runs: int
-    runs_recorded: int
-    flops: float
-    """What the job costs, exact count."""
-    flops_done: float
-    note: str
-    """Who trains it (host and process), or why it failed."""
-    progress: dict[str, Any] | None
-    """What the job last said of itself, while it is under way."""
+    state: State
+    runs: tuple[RunStatus, ...]
+    holder: Holder | None
+    """The process that trains the job."""
+    progress: Progress | None
+    """What the job last reported, until all its runs are recorded."""
+
+    @property
+    def runs_recorded(self) -> int:
+        return sum(run.recorded for run in self.runs)
+
+    @property
+    def flops(self) -> float:
+        """What the job costs, by the exact count."""
+        return sum(run.flops for run in self.runs)
+
+    @property
+    def flops_done(self) -> float:
+        recorded = sum(run.flops for run in self.runs if run.recorded)
+        if self.progress is None:
+            return recorded
+        return max(recorded, self.flops * self.progress.step / max(1, self.progress.steps))
+
+    @property
+    def reasons(self) -> str:
+        """Why runs of the job are not done."""
+        told = (
+            f"{run.name} {run.status}: {run.reason}" if run.recorded else run.reason
+            for run in self.runs
+            if run.reason is not None
+        )
+        return "; ".join(dict.fromkeys(filter(None, told)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,138 +77,96 @@ class SweepStatus:
     """A sweep as its folder shows it."""
 
     name: str
-    jobs: list[JobStatus]
+    jobs: tuple[JobStatus, ...]
 
-    def count(self, state: str) -> int:
+    def count(self, state: State) -> int:
         return sum(job.state == state for job in self.jobs)
+
+    @property
+    def runs(self) -> list[RunStatus]:
+        return [run for job in self.jobs for run in job.runs]
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of all jobs that train now."""
+        return sum(
+            job.progress.tokens_per_second for job in self.jobs if job.state == "training" and job.progress
+        )
 
     @property
     def seconds_left(self) -> float | None:
         """At the speed of the jobs that train now; None while none does."""
         rate = sum(
-            (job.flops - job.flops_done) / job.progress["seconds_left"]
+            (job.flops - job.flops_done) / job.progress.seconds_left
             for job in self.jobs
-            if job.state == "training" and job.progress and (job.progress["seconds_left"] or 0) > 0
+            if job.state == "training" and job.progress and job.progress.seconds_left > 0
         )
         left = sum(job.flops - job.flops_done for job in self.jobs if job.state != "failed")
         return left / rate if rate else None
 
 
-def read_status(folder: Path) -> SweepStatus:
+def read_status(folder: Path, before: SweepStatus | None = None) -> SweepStatus:
     """The state of the sweep in a folder.
 
+    Args:
+        folder: the study's.
+        before: an earlier state of the same sweep; jobs that were done then are not read again.
+
     Raises:
-        UserError: one line, when no sweep was begun there or its description is damaged.
+        UserError: one line, when no sweep was begun there or its plan is damaged.
     """
     if not (folder / STUDY_PLAN).is_file():
         raise UserError(
             f"{folder}: no sweep was begun here (it has no {STUDY_PLAN}); give the folder of one, runs/NAME"
         )
-    told = read_sweep(folder / STUDY_PLAN)
-    return SweepStatus(
-        name=told["name"], jobs=[_job(folder / name, runs) for name, runs in told["jobs"].items()]
-    )
+    plan = read_sweep(folder / STUDY_PLAN)
+    done = {job.name: job for job in before.jobs if job.state == "done"} if before else {}
+    jobs = []
+    for name, runs in plan["jobs"].items():
+        known = done.get(name)
+        same = known is not None and [run.name for run in known.runs] == list(runs)
+        jobs.append(known if known is not None and same else _job(folder / name, runs))
+    return SweepStatus(name=plan["name"], jobs=tuple(jobs))
 
 
-def _job(folder: Path, runs: dict[str, dict[str, Any]]) -> JobStatus:
-    recorded, notes, damaged = [], [], False
-    for run in runs:
-        try:
-            if (folder / run / RECORD).is_file():
-                record = read_json(folder / run / RECORD)
-                recorded.append(run)
-                if record["status"] != "done":
-                    notes.append(f"{run} {record['status']}: {record['reason']}")
-            elif (folder / run / FAILED).is_file():
-                notes.append(str(read_json(folder / run / FAILED)["reason"]))
-        except Damaged as error:
-            damaged = True
-            notes.append(str(error))
+def _job(folder: Path, planned: dict[str, JsonObject]) -> JobStatus:
+    if not folder.is_dir():  # Nothing of the job is there yet, so that nothing more is asked of the disk.
+        waiting = tuple(RunStatus(name=name, flops=float(facts["flops"])) for name, facts in planned.items())
+        return JobStatus(name=folder.name, state="waiting", runs=waiting, holder=None, progress=None)
+    runs = tuple(_run(folder / name, float(facts["flops"])) for name, facts in planned.items())
     holder = holder_of(folder)
-    flops = sum(run["flops"] for run in runs.values())
-    done = sum(runs[run]["flops"] for run in recorded)
-    progress = None if len(recorded) == len(runs) else _progress(folder)
-    if progress:
-        done = max(done, flops * progress["step"] / max(1, progress["steps"]))
-    failed = any((folder / run / FAILED).is_file() for run in runs if run not in recorded)
-    begun = (folder / CHECKPOINT).is_file() or (folder / TRUNK).is_file() or bool(recorded)
-    if damaged:
-        state = "damaged"
-    elif len(recorded) == len(runs):
-        state = "done"
-    elif holder is not None:
-        state = "training"
-        notes = [f"{holder.host}:{holder.pid}"]
-    else:
-        state = "failed" if failed else "interrupted" if begun else "waiting"
-    return JobStatus(
-        name=folder.name,
-        state=state,
-        runs=len(runs),
-        runs_recorded=len(recorded),
-        flops=flops,
-        flops_done=done,
-        note="; ".join(dict.fromkeys(notes)),
-        progress=progress,
-    )
+    begun = any((folder / name).is_file() for name in (CHECKPOINT, TRUNK))
+    state = _state(runs, holder is not None, begun)
+    progress = None if all(run.recorded for run in runs) else read_progress(folder)
+    return JobStatus(name=folder.name, state=state, runs=runs, holder=holder, progress=progress)
 
 
-def _progress(folder: Path) -> dict[str, Any] | None:
+def _run(folder: Path, flops: float) -> RunStatus:
     try:
-        told = json.loads((folder / PROGRESS).read_text())
-        wanted = ("step", "steps", "loss", "tokens_per_second", "seconds_left")
-        return told if all(isinstance(told[key], int | float) for key in wanted) else None
-    except (OSError, ValueError, KeyError, TypeError):  # not begun, ended between two looks, or damaged
-        return None
+        for name in (RECORD, FAILED):
+            if (folder / name).is_file():
+                record = read_json(folder / name)
+                return RunStatus(
+                    name=folder.name,
+                    flops=flops,
+                    recorded=name == RECORD,
+                    status=record["status"],
+                    reason=record["reason"],
+                    loss_nats=record["loss_nats"],
+                )
+    except Damaged as error:
+        return RunStatus(name=folder.name, flops=flops, status="damaged", reason=str(error))
+    return RunStatus(name=folder.name, flops=flops)
 
 
-STYLES = {"done": "green", "training": "bold", "failed": "red", "damaged": "red", "interrupted": "yellow"}
-
-
-LIVELIEST = ("failed", "damaged", "training", "interrupted", "waiting", "done")
-"""The order in which jobs are shown where there is no room for all."""
-
-
-def render(status: SweepStatus, most_rows: int | None = None) -> Group:
-    """A sweep's state for the terminal: a line for the whole, a row for each job, and below why some are not done.
-
-    `most_rows`: jobs to show, the liveliest; None: all.
-    """
-    jobs = status.jobs
-    if most_rows is not None and len(jobs) > most_rows:
-        jobs = sorted(jobs, key=lambda job: LIVELIEST.index(job.state))[:most_rows]
-    more = [f"… and {len(status.jobs) - len(jobs)} more jobs"] if len(jobs) < len(status.jobs) else []
-    runs = sum(job.runs for job in status.jobs)
-    recorded = sum(job.runs_recorded for job in status.jobs)
-    flops, done = (sum(getattr(job, name) for job in status.jobs) for name in ("flops", "flops_done"))
-    counts = ", ".join(
-        f"{status.count(state)} {state}"
-        for state in ("done", "training", "interrupted", "waiting", "failed", "damaged")
-        if status.count(state)
-    )
-    left = status.seconds_left
-    head = (
-        f"[bold]{status.name}[/]: [bold]{recorded}[/]/{runs} runs, [bold]{done / flops:.0%}[/] of {flops:.3g} FLOPs; "
-        f"jobs: {counts}" + (f"; about {format_seconds(left)} left" if left is not None else "")
-    )
-    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
-    for column in ("job", "state", "runs", "step", "loss", "tokens/s", "where"):
-        table.add_column(
-            column, justify="left" if column in ("job", "state", "where") else "right", no_wrap=True
-        )
-    for job in jobs:
-        p = job.progress
-        style = STYLES.get(job.state)
-        table.add_row(
-            job.name,
-            f"[{style}]{job.state}[/]" if style else job.state,
-            f"{job.runs_recorded}/{job.runs}",
-            f"{p['step']}/{p['steps']}" if p else "",
-            f"{p['loss']:.4f}" if p else "",
-            format_count(p["tokens_per_second"]) if p and job.state == "training" else "",
-            job.note if job.state == "training" else "",
-        )
-    reasons = [
-        f"[red]{job.name}[/]: {escape(job.note)}" for job in jobs if job.note and job.state != "training"
-    ]
-    return Group(head, table, *more, *reasons)
+def _state(runs: Sequence[RunStatus], held: bool, begun: bool) -> State:
+    statuses = {run.status for run in runs}
+    if "damaged" in statuses:
+        return "damaged"
+    if all(run.recorded for run in runs):
+        return "done"
+    if held:
+        return "training"
+    if "failed" in statuses:
+        return "failed"
+    return "interrupted" if begun or any(run.recorded for run in runs) else "waiting"

@@ -4,7 +4,6 @@ run at its end, and goes back to the trunk. What a run costs is measured here, o
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 from scaling.model.saved import to_bytes
 from scaling.records.files import seal_label, write_atomically
 from scaling.records.folder import CHECKPOINT, CURVE, MODEL, TRUNK, VALIDATION_LOSSES
-from scaling.records.records import RunRecord, write_record
+from scaling.records.records import RunOutcome, RunRecord, write_record
 from scaling.training import checkpoint
 from scaling.training.cadence import Looks
 from scaling.training.fsdp import model_states
@@ -25,21 +24,9 @@ from scaling.training.meters import LiveBytes, device_name, matmul_peak
 from scaling.training.module import METERED_STEPS, Pretraining
 from scaling.training.optim import state_tensors
 from scaling.training.planned import planned_facts, predicted_memory
+from scaling.training.progress import Progress
 from scaling.training.segments import Segment
 from scaling.training.signals import HeldSignals, Preempted
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a job stands; what a display needs."""
-
-    step: int
-    steps: int
-    tokens_per_second: float
-    loss: float
-    seconds_left: float
-    runs_done: int
-    runs: int
 
 
 class Branching(L.Callback):
@@ -247,8 +234,7 @@ class Branching(L.Callback):
         facts = planned_facts(job, run)
         rate = tokens / alone if alone and reason is None else None
         loss = None if losses is None else float(losses.mean())
-        record = RunRecord(
-            **facts,
+        outcome = RunOutcome(
             status="done" if reason is None else "diverged",
             reason=reason,
             tokens_spent=recipe.tokens_in(spent_segments),
@@ -259,7 +245,7 @@ class Branching(L.Callback):
             wall_seconds=alone,
             seconds_spent=sum(self.seconds[since_last_run : segment_index + 1]),
             tokens_per_second=rate,
-            achieved_flops_per_second=None if rate is None else facts["train_flops_exact"] / tokens * rate,
+            achieved_flops_per_second=None if rate is None else facts.train_flops_exact / tokens * rate,
             matmul_peak_flops_per_second=trainer.world_size
             * matmul_peak(str(device), job.config.trainer.precision, torch.get_num_threads()),
             peak_memory_bytes_predicted=predicted_memory(job, run, device.type),
@@ -284,7 +270,8 @@ class Branching(L.Callback):
                 write_atomically(folder / MODEL, to_bytes(module.model, weights, job.corpus.tokenizer))
                 files.append(MODEL)
         self.check()
-        write_record(record, folder, files)  # last: a record means that all else is there
+        # Written last: a record means that all else is there.
+        write_record(RunRecord.of(facts, outcome), folder, files)
 
     def _write_curve(self, module: Pretraining, folder: Path, own: Segment) -> None:
         """The run's training curve as if trained alone: the trunk up to its leave, then its branch, in even bins."""

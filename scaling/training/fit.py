@@ -17,12 +17,13 @@ from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.records.folder import CSV_LOG, MLFLOW_LOG, TENSORBOARD_LOG
 from scaling.training import checkpoint
-from scaling.training.branching import Branching, Progress
+from scaling.training.branching import Branching
 from scaling.training.fsdp import FullyShardedStrategy
 from scaling.training.job import Job
 from scaling.training.malloc import keep_freed_memory
 from scaling.training.module import JobSteps, Pretraining, loader
 from scaling.training.precision import MASTER
+from scaling.training.progress import Progress
 from scaling.training.signals import HeldSignals
 
 

@@ -1,88 +1,90 @@
-"""What is known of a run before it trains: the half of its record that follows from the plan. Imports no torch."""
+"""What is known of a run before it trains: the planned facts of its record, and its memory. Imports no torch."""
 
 from dataclasses import replace
-from typing import Any
 
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import ALLOCATOR_SLACK, MemoryEstimate, training_memory
 from scaling.accounting.recipe import Runtime, TrainingRecipe, processor_runtime
+from scaling.config.schema import SweepConfig
+from scaling.records.records import PlannedFacts
 from scaling.shape.flops import train_flops_per_token
 from scaling.shape.params import count_params
 from scaling.training.job import Job, code_version
 
 GPU_PROBE_WIDTHS = (4096, 8192)
-"""Widths of the square matrices whose products `scaling/training/meters.py` times on a GPU, at the end of a run."""
+"""Widths of the square matrices that `scaling/training/meters.py` multiplies to time a GPU, at the end of a run."""
 
 
-def planned_facts(job: Job, run: int) -> dict[str, Any]:
-    """The fields of a run's record that say what it is: identity, shape, data, recipe and FLOPs."""
+def planned_facts(job: Job, run: int) -> PlannedFacts:
+    """The fields of a run's record that follow from its plan: identity, shape, data, recipe and FLOPs."""
     shape, recipe, config = job.shape, job.recipe, job.config
     params = count_params(shape)
     tokens = job.tokens[run]
     corpus_tokens = job.corpus.train_tokens
     last_batch = recipe.batches.sequences(recipe.run_steps[run] - 1)
-    return {
-        "run_id": job.run_folders[run].name,
-        "trunk_id": config.name,
-        "identity": job.identities[run],
-        "code_version": code_version(),
-        "seed": config.seed,
-        "budget_flops": config.runs[run].budget_flops,
-        "budget_convention": getattr(getattr(config, "design", None), "convention", None),
-        "width": shape.width,
-        "depth": shape.depth,
-        "heads": shape.heads,
-        "kv_heads": shape.kv_heads,
-        "head_width": shape.head_width,
-        "ffn_width": shape.ffn_width,
-        "ffn": shape.ffn,
-        "vocab_size": shape.vocab_size,
-        "context": shape.context,
-        "tied_head": shape.tied_head,
-        "qk_norm": shape.qk_norm,
-        "params_total": params.total,
-        "params_non_embedding": params.non_embedding,
-        "params_embedding": params.embedding,
-        "params_attention": params.attention,
-        "params_ffn": params.ffn,
-        "params_norms": params.norms,
-        "params_head": params.head,
-        "corpus": job.corpus.name,
-        "corpus_fingerprint": job.corpus.fingerprint,
-        "tokenizer": type(config.tokenizer).__name__.removesuffix("Tokenizer").lower(),
-        "tokens": tokens,
-        "unique_tokens": tokens if corpus_tokens is None else min(tokens, corpus_tokens),
-        "epochs": 1.0 if corpus_tokens is None else tokens / corpus_tokens,
-        "batch_tokens": last_batch * recipe.context,
-        "micro_batch_tokens": min(recipe.micro_batch_sequences, last_batch // config.trainer.devices)
+    return PlannedFacts(
+        run_id=job.run_folders[run].name,
+        trunk_id=config.name,
+        identity=job.identities[run],
+        code_version=code_version(),
+        seed=config.seed,
+        budget_flops=config.runs[run].budget_flops,
+        budget_convention=config.design.convention if isinstance(config, SweepConfig) else None,
+        width=shape.width,
+        depth=shape.depth,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        head_width=shape.head_width,
+        ffn_width=shape.ffn_width,
+        ffn=shape.ffn,
+        vocab_size=shape.vocab_size,
+        context=shape.context,
+        tied_head=shape.tied_head,
+        qk_norm=shape.qk_norm,
+        params_total=params.total,
+        params_non_embedding=params.non_embedding,
+        params_embedding=params.embedding,
+        params_attention=params.attention,
+        params_ffn=params.ffn,
+        params_norms=params.norms,
+        params_head=params.head,
+        corpus=job.corpus.name,
+        corpus_fingerprint=job.corpus.fingerprint,
+        entropy_nats=job.corpus.entropy_nats_per_token,
+        tokenizer=type(config.tokenizer).__name__.removesuffix("Tokenizer").lower(),
+        tokens=tokens,
+        unique_tokens=tokens if corpus_tokens is None else min(tokens, corpus_tokens),
+        epochs=1.0 if corpus_tokens is None else tokens / corpus_tokens,
+        batch_tokens=last_batch * recipe.context,
+        micro_batch_tokens=min(recipe.micro_batch_sequences, last_batch // config.trainer.devices)
         * recipe.context,
-        "steps": recipe.run_steps[run],
-        "optimizer": config.optim.kind,
-        "schedule": config.schedule.kind,
-        "lr": recipe.lr,
-        "warmup_tokens": recipe.warmup_tokens,
-        "precision": config.trainer.precision,
-        "train_flops_6nd": 6.0 * params.total * tokens,
-        "train_flops_exact": float(tokens * train_flops_per_token(shape, "exact")),
-        "entropy_nats": job.corpus.entropy_nats_per_token,
-    }
+        steps=recipe.run_steps[run],
+        optimizer=config.optim.kind,
+        schedule=config.schedule.kind,
+        lr=recipe.lr,
+        warmup_tokens=recipe.warmup_tokens,
+        precision=config.trainer.precision,
+        train_flops_6nd=6.0 * params.total * tokens,
+        train_flops_exact=float(tokens * train_flops_per_token(shape, "exact")),
+    )
 
 
 def predicted_memory(job: Job, run: int, device: str) -> int:
-    """Peak bytes a device of a run's largest step by the closed form of `scaling.accounting.memory`."""
+    """Peak bytes of live tensors on each device in a run's largest step, by `scaling.accounting.memory`."""
     return round(_estimate(job, run, device).peak_allocated_bytes)
 
 
 def reserved_memory(job: Job, run: int) -> int:
-    """Bytes that PyTorch reserves on each GPU of a run for its largest step."""
+    """Peak bytes that PyTorch reserves on each GPU in a run's largest step."""
     return round(_estimate(job, run, "cuda").peak_memory_bytes)
 
 
 def evaluation_memory(job: Job, run: int) -> int:
-    """Bytes that PyTorch reserves, at most, on each GPU of a run at its end: the held-out text's passes, the products
-    that tell the GPU's peak, and the model's states, which stay.
+    """Upper bound of the bytes that PyTorch reserves on each GPU at a run's end, when it evaluates and times the GPU.
 
-    A pass forward keeps one block at a time: it takes no more than a training step of one block on as many tokens.
+    The model's states stay in memory. Beside them there is either a forward pass on validation text, which keeps one
+    block's activations at a time and so takes no more than a training step of a model of one block on as many tokens,
+    or the matrices of the timing.
     """
     trainer = job.config.trainer
     windows = max(1, trainer.validation_batch_tokens // job.shape.context)
@@ -117,6 +119,7 @@ def _training_recipe(job: Job, device: str) -> TrainingRecipe:
     runtime: Runtime = "torch"
     if device == "cpu":
         runtime = "torch_cpu" if trainer.compile else processor_runtime(trainer.precision, trainer.devices)
+    # Hydra's configs hold plain strings, not `Literal`; theirs are among those of `TrainingRecipe`.
     return TrainingRecipe(
         optimizer=job.config.optim.kind,  # type: ignore[arg-type]
         precision=trainer.precision,  # type: ignore[arg-type]

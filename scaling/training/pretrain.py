@@ -16,10 +16,10 @@ from scaling.records.claims import Claim, claim
 from scaling.records.files import remove_parts
 from scaling.records.records import RunRecord
 from scaling.training import checkpoint, ranks
-from scaling.training.branching import Progress
 from scaling.training.fit import build_module, fit
 from scaling.training.job import Job, job_of, write_plan
 from scaling.training.machine import refuse_what_is_missing
+from scaling.training.progress import Progress
 from scaling.training.signals import HeldSignals
 
 

@@ -1,29 +1,25 @@
-"""What a user sees while models train: a progress line for one job, a live table for a sweep.
+"""How far a training job is: what it reports, the file that keeps the report, and what its user sees.
 
-Jobs tell where they stand through `progress.json` in their folders, so that the display works whichever launcher
-carries the jobs, and from another terminal as well.
+A job writes its progress into its folder, so that other processes can show it, whichever launcher started the job.
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 
 from scaling.records.folder import PROGRESS, RECORD
 from scaling.records.records import RunRecord
 
 
 def format_count(value: float) -> str:
-    """A count with three digits and a suffix: 33.0k, 1.23M, 2.70T."""
+    """A count with three digits and a suffix: 33k, 1.23M, 2.7T."""
     for limit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:.3g}{suffix}"
@@ -31,7 +27,7 @@ def format_count(value: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration: 12 s, 3 m 20 s, 2 h 5 m."""
+    """A duration: 12 s, 3 m 20 s, 2 h 5 m; ? for NaN."""
     if seconds != seconds:
         return "?"
     minutes, rest = divmod(round(seconds), 60)
@@ -41,10 +37,27 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes} m {rest} s" if minutes else f"{rest} s"
 
 
-def progress_file(folder: Path) -> Callable[[Any], None]:
-    """A reporter that leaves a job's progress in its folder."""
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a job reports of itself while it trains."""
 
-    def report(progress: Any) -> None:
+    step: int
+    """Optimizer steps done, of all its runs."""
+    steps: int
+    """Optimizer steps to do."""
+    tokens_per_second: float
+    loss: float
+    """Mean training loss of the latest steps, nats a token."""
+    seconds_left: float
+    """Time to the end at the speed so far; NaN before there is a speed."""
+    runs_done: int
+    runs: int
+
+
+def progress_file(folder: Path) -> Callable[[Progress], None]:
+    """A function that writes a job's progress into its folder, for `read_progress` in other processes."""
+
+    def report(progress: Progress) -> None:
         temporary = folder / f".{PROGRESS}"
         temporary.write_text(json.dumps(asdict(progress)))
         temporary.replace(folder / PROGRESS)
@@ -52,9 +65,19 @@ def progress_file(folder: Path) -> Callable[[Any], None]:
     return report
 
 
+def read_progress(folder: Path) -> Progress | None:
+    """What a job last reported; None where it has not begun, has just ended, or its file is damaged."""
+    try:
+        values = json.loads((folder / PROGRESS).read_text())
+        numbers = all(isinstance(value, int | float) for value in values.values())
+        return Progress(**values) if numbers else None
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+
+
 @contextmanager
-def report_job(name: str) -> Iterator[Callable[[Any], None]]:
-    """A progress bar for one job on the terminal; plain lines where there is none."""
+def report_job(name: str) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar for one job on the terminal; where there is no terminal, a line every ten seconds."""
     console = Console(stderr=True)
     columns = (
         TextColumn("[bold]{task.description}"),
@@ -63,11 +86,11 @@ def report_job(name: str) -> Iterator[Callable[[Any], None]]:
         TextColumn("{task.fields[text]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with ProgressBar(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, text="starting")
         last_line = time.monotonic()
 
-        def report(progress: Any) -> None:
+        def report(progress: Progress) -> None:
             nonlocal last_line
             text = f"{format_count(progress.tokens_per_second)} tokens/s  loss {progress.loss:.4f} nats"
             bar.update(task, total=progress.steps, completed=progress.step, text=text)
@@ -80,7 +103,7 @@ def report_job(name: str) -> Iterator[Callable[[Any], None]]:
 
 
 def print_records(records: list[RunRecord], folder: Path) -> None:
-    """What a training job came to, a few lines a run."""
+    """Print what came of each run of a job: loss, model, data, compute, speed and memory."""
     console = Console()
     for record in records:
         memory = record.peak_memory_bytes_measured
@@ -113,104 +136,3 @@ def print_records(records: list[RunRecord], folder: Path) -> None:
         for name, text in rows.items():
             console.print(f"[bold]{name:8}[/] {text}", highlight=False)
         console.print(f"[bold]record[/]   {folder / record.run_id / RECORD}", highlight=False, soft_wrap=True)
-
-
-class SweepDisplay:
-    """Live view of a sweep: runs and FLOPs done, time left, and each job under way."""
-
-    def __init__(self, folder: Path, jobs: dict[str, list[tuple[str, float]]]) -> None:
-        """`jobs`: for each job's folder name, its runs as (run folder name, FLOPs spent on it)."""
-        self.folder, self.jobs = folder, jobs
-        self.total_flops = sum(flops for runs in jobs.values() for _, flops in runs)
-        self.total_runs = sum(len(runs) for runs in jobs.values())
-        self.console = Console(stderr=True)
-        self._stop = threading.Event()
-        self._started = time.monotonic()
-        self._flops_before = self._state()[1]
-        self._announced: set[Path] = set()
-
-    def _state(self) -> tuple[int, float, list[tuple[str, dict[str, Any]]]]:
-        """Runs recorded, FLOPs done, and the progress of jobs under way."""
-        recorded, flops, active = 0, 0.0, []
-        for job, runs in self.jobs.items():
-            left = 0.0
-            for run, cost in runs:
-                if (self.folder / job / run / RECORD).is_file():
-                    recorded += 1
-                    flops += cost
-                else:
-                    left += cost
-            path = self.folder / job / PROGRESS
-            if left and path.is_file():
-                try:
-                    progress = json.loads(path.read_text())
-                except (OSError, json.JSONDecodeError):  # between two writes of a job that just ended
-                    continue
-                job_flops = sum(cost for _, cost in runs)
-                flops += max(
-                    0.0, job_flops * progress["step"] / max(1, progress["steps"]) - (job_flops - left)
-                )
-                active.append((job, progress))
-        return recorded, flops, active
-
-    def render(self) -> Group:
-        recorded, flops, active = self._state()
-        elapsed = time.monotonic() - self._started
-        rate = (flops - self._flops_before) / elapsed if elapsed > 1 else 0.0
-        left = (self.total_flops - flops) / rate if rate > 0 else float("nan")
-        speed = sum(progress["tokens_per_second"] for _, progress in active)
-        head = (
-            f"[bold]{recorded}[/]/{self.total_runs} runs  "
-            f"[bold]{flops / self.total_flops:.0%}[/] of {self.total_flops:.3g} FLOPs  "
-            f"{format_count(speed)} tokens/s  {format_seconds(elapsed)} gone, "
-            f"[bold]{format_seconds(left)}[/] left"
-        )
-        table = Table(box=None, padding=(0, 2), show_header=bool(active), header_style="dim")
-        for column in ("training", "step", "runs", "loss", "tokens/s"):
-            table.add_column(column, justify="left" if column == "training" else "right")
-        for job, progress in active:
-            table.add_row(
-                job,
-                f"{progress['step']}/{progress['steps']}",
-                f"{progress['runs_done']}/{progress['runs']}",
-                f"{progress['loss']:.4f}",
-                format_count(progress["tokens_per_second"]),
-            )
-        return Group(head, table)
-
-    def _announce(self) -> None:
-        """A line for each run recorded since the last look; on a terminal, for those that are not done."""
-        for job, runs in self.jobs.items():
-            for run, _ in runs:
-                path = self.folder / job / run / RECORD
-                if path not in self._announced and path.is_file():
-                    record = json.loads(path.read_text())
-                    self._announced.add(path)
-                    if self.console.is_terminal and record["status"] == "done":
-                        continue
-                    loss = record["loss_nats"]
-                    text = f"{record['status']}: {record['reason']}" if loss is None else f"{loss:.4f} nats"
-                    self.console.print(
-                        f"[{len(self._announced)}/{self.total_runs}] {run}: {text}", highlight=False
-                    )
-
-    def __enter__(self) -> "SweepDisplay":
-        if self.console.is_terminal:
-            self._live = Live(
-                get_renderable=self.render, console=self.console, refresh_per_second=2, transient=True
-            )
-            self._live.start()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._stop.wait(1.0):
-            self._announce()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._announce()
-        if self.console.is_terminal:
-            self._live.stop()

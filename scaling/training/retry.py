@@ -8,14 +8,13 @@ without an outcome, until it is trained.
 
 import logging
 import traceback
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 from scaling.config.schema import TrainConfig
 from scaling.errors import UserError
 from scaling.records.claims import Claimed
 from scaling.records.folder import ERROR_LOG, FAILED, RECORD
-from scaling.records.records import SCHEMA_VERSION, RunRecord, write_record
+from scaling.records.records import RunOutcome, RunRecord, write_record
 from scaling.training.job import Job, job_of
 from scaling.training.planned import planned_facts
 from scaling.training.progress import progress_file
@@ -109,14 +108,5 @@ def record_failure(job: Job, reason: str) -> None:
     for run, folder in enumerate(job.run_folders):
         if (folder / RECORD).is_file():
             continue
-        known: dict[str, Any] = planned_facts(job, run) | {
-            "status": "failed",
-            "reason": reason,
-            "tokens_spent": 0,
-            "validation_tokens": 0,
-            "schema_version": SCHEMA_VERSION,
-        }
-        # What only a trained run has is null: not measured.
-        values: dict[str, Any] = {field.name: known.get(field.name) for field in fields(RunRecord)}
-        record = RunRecord(**values)
+        record = RunRecord.of(planned_facts(job, run), RunOutcome(status="failed", reason=reason))
         write_record(record, folder, name=FAILED)

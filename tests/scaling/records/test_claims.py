@@ -4,14 +4,16 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scaling.config.schema import TrainConfig
 from scaling.records.claims import SILENCE_SECONDS, Claimed, claim, holder_of, remove_stale, this_process
 from scaling.records.files import json_bytes
+from scaling.records.folder import CLAIM_PREFIX, CLAIM_SUFFIX
 from scaling.training.pretrain import pretrain
 
 FORK = multiprocessing.get_context("fork")
@@ -28,8 +30,8 @@ def dead_process() -> int:
 def leave_claim(folder: Path, number: int = 0, **changes: object) -> Path:
     """A claim as another process would have left it."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"claim-{number}.json"
-    path.write_bytes(json_bytes(asdict(replace(this_process(), **changes))))  # type: ignore[arg-type]
+    path = folder / f"{CLAIM_PREFIX}{number}{CLAIM_SUFFIX}"
+    path.write_bytes(json_bytes({**asdict(this_process()), **changes}))
     return path
 
 
@@ -63,6 +65,46 @@ def test_a_later_process_with_the_same_id_is_another_one(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells the start in this file")
+def test_the_start_of_a_process_is_the_kernels_and_does_not_move_with_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    assert this_process().process_start == str(100 * int(ticks) // os.sysconf("SC_CLK_TCK"))
+    booted = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 3600)  # the clock was set
+    assert psutil.boot_time() == booted + 3600
+    assert this_process().process_start == str(100 * int(ticks) // os.sysconf("SC_CLK_TCK"))
+
+
+def test_a_process_that_has_ended_holds_nothing_before_its_parent_asks_for_its_status(tmp_path: Path) -> None:
+    zombie = os.fork()
+    if not zombie:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, zombie, os.WEXITED | os.WNOWAIT)
+        start = str(round(100 * (psutil.Process(zombie).create_time() - psutil.boot_time())))
+        leave_claim(tmp_path, pid=zombie, process_start=start)
+        assert holder_of(tmp_path) is None
+    finally:
+        os.waitpid(zombie, 0)
+
+
+def test_a_hidden_process_is_believed_while_its_heart_beats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = leave_claim(tmp_path)
+
+    def hidden(pid: int) -> None:
+        raise psutil.AccessDenied(pid)
+
+    monkeypatch.setattr("psutil.Process", hidden)
+    assert holder_of(tmp_path) is not None
+    silent = time.time() - SILENCE_SECONDS - 1
+    os.utime(path, (silent, silent))
+    assert holder_of(tmp_path) is None
+
+
 def test_another_host_is_believed_while_its_heart_beats(tmp_path: Path) -> None:
     path = leave_claim(tmp_path, host="elsewhere", machine="another", pid=1)
     with pytest.raises(Claimed, match="process 1 on elsewhere"), claim(tmp_path):
@@ -82,7 +124,7 @@ def test_a_holder_that_slept_too_long_learns_of_it(tmp_path: Path, number: int) 
         leave_claim(tmp_path, number, host="elsewhere", machine="another")
         with pytest.raises(Claimed, match="elsewhere"):
             held.check()
-    assert [path.name for path in tmp_path.iterdir()] == [f"claim-{number}.json"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{CLAIM_PREFIX}{number}{CLAIM_SUFFIX}"]
 
 
 def test_a_damaged_claim_is_believed_while_its_heart_beats(tmp_path: Path) -> None:

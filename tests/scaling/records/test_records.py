@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,57 @@ import pytest
 from analysis.refusals import MixedTable
 from analysis.table import load
 from scaling.config.schema import AdamWConfig, CosineConfig, TrainConfig
-from scaling.records.files import Damaged, read_json, write_atomically, write_json
-from scaling.records.folder import CURVE, MODEL, RECORD, VALIDATION_LOSSES
-from scaling.records.records import load_sweep, read_record, write_table
+from scaling.corpus import prepare
+from scaling.records.files import Damaged, read_json, write_json
+from scaling.records.folder import CURVE, FAILED, MODEL, RECORD, RECORDS_TABLE, VALIDATION_LOSSES
+from scaling.records.records import KEYS, RunRecord, load_sweep, read_record, write_record, write_table
+from scaling.training.job import Job
 from scaling.training.pretrain import pretrain
+from scaling.training.retry import record_failure
+
+DATA = Path(__file__).parent / "data"
+"""A record and a failed record as schema 2 was first written, both of jobs that `tiny_job` makes."""
+REFERENCE = Path(__file__).parents[3] / "runs" / "reference" / "quickstart"
+MEASURED = {
+    "code_version", "device", "versions", "matmul_peak_flops_per_second", "wall_seconds", "seconds_spent",
+    "tokens_per_second", "achieved_flops_per_second", "peak_memory_bytes_measured", "checksum", "files",
+}  # fmt: skip
+"""Keys of a record whose values depend on the machine, the clock or the code's version."""
+LOSSES = {"loss_nats", "loss_se_nats", "bits_per_byte"}
+
+
+def test_a_record_has_the_keys_order_and_values_that_it_had_when_its_schema_was_made(
+    tiny_job: Callable[..., TrainConfig],
+) -> None:
+    config = tiny_job([2048])
+    pretrain(config)
+    told = json.loads(next(config.folder.glob(f"*/{RECORD}")).read_text())
+    first = json.loads((DATA / RECORD).read_text())
+    assert list(told) == list(first) == [*KEYS, "files", "checksum"]
+    assert list(told["files"]) == list(first["files"])
+    exact = first.keys() - MEASURED - LOSSES
+    assert {key: told[key] for key in exact} == {key: first[key] for key in exact}
+    # Rounding differs between processors.
+    assert {key: told[key] for key in LOSSES} == pytest.approx({key: first[key] for key in LOSSES}, rel=1e-4)
+    assert [key for key in MEASURED if told[key] is None] == []
+
+
+def test_a_record_read_and_written_again_is_the_same_file(tmp_path: Path) -> None:
+    write_record(read_record(DATA / FAILED), tmp_path, name=FAILED)
+    assert (tmp_path / FAILED).read_bytes() == (DATA / FAILED).read_bytes()
+
+
+def test_a_failed_run_keeps_its_plan_and_no_measurement(tiny_job: Callable[..., TrainConfig]) -> None:
+    config = tiny_job([3072], name="failing")
+    record_failure(Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))), "out of luck")
+    now, first = read_record(next(config.folder.glob(f"*/{FAILED}"))), read_record(DATA / FAILED)
+    assert replace(now, code_version=first.code_version) == first
+
+
+def test_the_table_of_the_reference_study_has_the_columns_of_a_record() -> None:
+    columns = list(pd.read_csv(REFERENCE / RECORDS_TABLE, nrows=0))
+    assert columns == [*KEYS, "loss_se_paired_nats"]
+    assert set(KEYS) == {field.name for field in fields(RunRecord)}
 
 
 def test_a_sweep_reads_back_as_a_table(tiny_job: Callable[..., TrainConfig], tmp_path: Path) -> None:
@@ -118,20 +166,6 @@ def test_a_record_of_another_version_is_refused_not_set_aside(tiny_job: Callable
         with pytest.raises(ValueError, match="schema 99"):
             read(config)
     assert path.is_file()
-
-
-def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file.json"
-    write_atomically(path, json.dumps({"old": 1}).encode())
-
-    def full_disk(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, b"new")
-    assert json.loads(path.read_text()) == {"old": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:

@@ -1,47 +1,21 @@
-"""The plan before a sweep, and its state from outside."""
+"""The plan before a sweep."""
 
-import json
-import os
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
 
-from scaling.cli import status as command
-from scaling.config.schema import DesignConfig, HardwareConfig, SweepConfig, TrainConfig
-from scaling.records.claims import claim
-from scaling.records.files import write_json
-from scaling.records.folder import RECORD, STUDY_PLAN
-from scaling.sweep import forecast, provenance
+from scaling.config.schema import HardwareConfig, SweepConfig, TrainConfig
+from scaling.sweep import forecast
 from scaling.sweep.admission import Gpu
 from scaling.sweep.placement import Placement
-from scaling.sweep.plan import PlannedJob, expected_work, plan_jobs
-from scaling.sweep.status import read_status, render
+from scaling.sweep.plan import expected_work, plan_jobs
 from scaling.training.pretrain import pretrain
-from scaling.training.retry import record_failure
 
 Make = Callable[..., TrainConfig]
 
 ONE = Placement(at_once=1, here=True)
-
-
-@pytest.fixture
-def study(tiny_job: Make) -> SweepConfig:
-    """Three jobs of two runs."""
-    values: dict[str, Any] = {**vars(tiny_job([2048])), "branches": [], "name": "sweep"}
-    design = DesignConfig(
-        min_flops=4e7, max_flops=8e7, budgets=2, sizes=3, size_ratio=1.6,
-        expected_params=7e3, expected_at_flops=6e7, expected_exponent=0.0,
-    )  # fmt: skip
-    return SweepConfig(**values, design=design)
-
-
-# --- plan ----------------------------------------------------------------------------------------------
 
 
 def test_the_job_that_takes_longest_starts_first(study: SweepConfig) -> None:
@@ -170,73 +144,6 @@ def test_the_time_of_a_job_is_that_of_its_steps(study: SweepConfig) -> None:
     assert flops_per_token == pytest.approx(train_flops_per_token(job.shape, "exact"))
 
 
-# --- status --------------------------------------------------------------------------------------------
-
-
-def begin(study: SweepConfig) -> list[PlannedJob]:
-    jobs = plan_jobs(study)
-    provenance.settle(study.folder, provenance.describe(study, jobs))
-    return jobs
-
-
-def test_a_sweep_is_seen_from_its_folder(study: SweepConfig) -> None:
-    jobs = begin(study)
-    states = {job.state for job in read_status(study.folder).jobs}
-    assert states == {"waiting"}
-    pretrain(jobs[0].job.config)
-    record_failure(jobs[1].job, "out of luck")
-    jobs[2].job.folder.mkdir(exist_ok=True)
-    progress = {
-        "step": 5, "steps": 10, "tokens_per_second": 1234.0, "loss": 2.5, "seconds_left": 60.0, "runs_done": 0,
-        "runs": 2,
-    }  # fmt: skip
-    (jobs[2].job.folder / "progress.json").write_text(json.dumps(progress))
-    with claim(jobs[2].job.folder):
-        status = read_status(study.folder)
-    assert [job.state for job in status.jobs] == ["done", "failed", "training"]
-    assert [job.runs_recorded for job in status.jobs] == [2, 0, 0]
-    assert status.jobs[1].note == "out of luck"
-    assert status.jobs[2].note.endswith(f":{os.getpid()}")
-    assert status.seconds_left == pytest.approx(60)
-    console = Console(width=150, record=True)
-    console.print(render(status))
-    text = console.export_text()
-    assert "2/6 runs" in text
-    assert "5/10" in text
-    assert "about 1 m 0 s left" in text
-
-
-def test_the_time_left_is_at_the_speed_of_all_jobs_that_train(study: SweepConfig) -> None:
-    jobs = begin(study)
-    progress = {"step": 5, "steps": 10, "tokens_per_second": 1234.0, "loss": 2.5, "seconds_left": 60.0}
-    with ExitStack() as claims:
-        for job in jobs[:2]:
-            job.job.folder.mkdir()
-            (job.job.folder / "progress.json").write_text(json.dumps(progress))
-            claims.enter_context(claim(job.job.folder))
-        status = read_status(study.folder)
-    flops = [job.flops for job in status.jobs]
-    assert status.seconds_left == pytest.approx(60 * (1 + 2 * flops[2] / (flops[0] + flops[1])))
-
-
-def test_a_terminal_of_80_columns_and_few_lines_shows_what_is_going_on(study: SweepConfig) -> None:
-    jobs = begin(study)
-    why = "a reason that is rather long, with [brackets], " * 3
-    record_failure(jobs[2].job, why)
-    with claim(jobs[1].job.folder):
-        status = read_status(study.folder)
-    console = Console(width=80, record=True)
-    console.print(render(status, most_rows=2))
-    lines = console.export_text().splitlines()
-    assert all(len(line) <= 80 for line in lines)
-    assert [name for line in lines for name in line.split() if name in [job.name for job in jobs]] == [
-        jobs[2].name,
-        jobs[1].name,
-    ]
-    assert any("… and 1 more jobs" in line for line in lines)
-    assert "[brackets]" in " ".join(lines)
-
-
 def test_a_plan_marks_what_does_not_fit(
     study: SweepConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -249,41 +156,3 @@ def test_a_plan_marks_what_does_not_fit(
     text = capsys.readouterr().out
     assert 1 <= text.count("does not fit") < 6
     assert text.count("does not fit") + text.count("to train") - 1 == 6
-
-
-@pytest.mark.parametrize("text", ["[]", "{}", '{"step": "x"}', "", '{"step": 1, "steps": null}'])
-def test_a_damaged_progress_is_no_progress(study: SweepConfig, text: str) -> None:
-    jobs = begin(study)
-    jobs[0].job.folder.mkdir()
-    (jobs[0].job.folder / "progress.json").write_text(text)
-    assert read_status(study.folder).jobs[0].progress is None
-
-
-def test_a_file_of_another_kind_is_no_description_of_a_sweep(study: SweepConfig) -> None:
-    begin(study)
-    write_json(study.folder / STUDY_PLAN, {"name": "other"})
-    with pytest.raises(ValueError, match=r"sweep\.json: not the description of a sweep \(it lacks code,"):
-        read_status(study.folder)
-
-
-def test_a_killed_job_is_seen_as_interrupted_and_a_damaged_record_as_damaged(study: SweepConfig) -> None:
-    jobs = begin(study)
-    jobs[0].job.folder.mkdir()
-    (jobs[0].job.folder / "last.ckpt").touch()
-    pretrain(jobs[1].job.config)
-    path = next(jobs[1].job.folder.glob(f"*/{RECORD}"))
-    path.write_text(path.read_text()[:-20])
-    status = read_status(study.folder)
-    assert [job.state for job in status.jobs] == ["interrupted", "damaged", "waiting"]
-    assert str(path) in status.jobs[1].note
-
-
-def test_watching_ends_with_the_sweep(
-    study: SweepConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    jobs = begin(study)
-    left = list(jobs)
-    monkeypatch.setattr(time, "sleep", lambda _: pretrain(left.pop().job.config))
-    assert command.main([str(study.folder), "--watch"]) == 0
-    assert not left
-    assert "6/6 runs" in capsys.readouterr().out

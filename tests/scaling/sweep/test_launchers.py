@@ -122,10 +122,7 @@ def test_a_failing_job_is_named_and_a_resumed_sweep_trains_only_that(
     seal(broken / CHECKPOINT, "another 5")
     ended = sweep(tmp_path, cache, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert ended.returncode == 1, ended.stderr
-    assert (
-        f"failed {broken.name}: {broken / CHECKPOINT}: a checkpoint of another config"
-        in ended.stdout
-    )
+    assert f"failed {broken.name}: {broken / CHECKPOINT}: a checkpoint of another config" in ended.stdout
     assert sorted(table(tmp_path)["status"]) == ["done", "failed"]
     (broken / CHECKPOINT).unlink()
     again = sweep(tmp_path, cache, "hydra/launcher=basic")

@@ -13,10 +13,10 @@ from scaling.config.corpus import LexiconCorpus
 from scaling.config.schema import AdamWConfig, CosineConfig, ModelConfig, MuonConfig, TrainConfig, WSDConfig
 from scaling.records.folder import CHECKPOINT, CURVE, RECORD
 from scaling.records.records import RunRecord, load_sweep
-from scaling.training.branching import Progress
 from scaling.training.machine import Machine
 from scaling.training.precision import MASTER_LEAST_WIDTH
 from scaling.training.pretrain import pretrain
+from scaling.training.progress import Progress
 
 Make = Callable[..., TrainConfig]
 
