@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.plugins import Plugins
 from hydra_plugins import scaling_simulator
 from omegaconf import DictConfig
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 from scaling.cli import untrusted_config
 from scaling.cli.composition_errors import explain_composition, is_composition_error
 from scaling.cli.exit_status import TRACEBACK, Ending, exit_with_status, leave, plain_ending
+from scaling.config.nearest import nearest
 from scaling.config.schema import documented_keys, register
 from scaling.errors import UserError
 from scaling.training.ranks import RankDied
@@ -36,6 +38,7 @@ def run(app: Callable[[], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print errors itself, over many lines, and exit
     with exit_with_status(hydra_ending):
         refuse_pickles(sys.argv[1:])
+        refuse_unknown_flags(sys.argv[1:])
         if "--help" in sys.argv[1:] or "-h" in sys.argv[1:]:
             print(help_text(Path(sys.modules["__main__"].__file__ or "").stem))
             return
@@ -79,17 +82,25 @@ def hydra_ending(error: BaseException) -> Ending | None:
     ending = plain_ending(error)
     if ending is not None and isinstance(error, OSError) and ending.status == 2:
         return Ending(f"{ending.line}; choose another out= or cache=", 2)
-    return ending or _out_of_memory(error)
+    return ending or _machines_ending(error)
 
 
-def _out_of_memory(error: BaseException) -> Ending | None:
-    # Imported here because it imports pandas, which the start of a Hydra app does without.
+def _machines_ending(error: BaseException) -> Ending | None:
+    """How an error ends a Hydra app that says what this machine lacks; None: it says something else."""
+    # Imported here because both are slow to import, which the start of a Hydra app does without.
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
     from scaling.training.retry import is_out_of_memory
 
-    if not is_out_of_memory(error):
-        return None
     reason = " ".join(str(error).split())
-    return Ending(f"error: out of memory ({reason}); set a smaller trainer.micro_batch_tokens, or model", 1)
+    if isinstance(error, MisconfigurationException):
+        remedy = "set another trainer.accelerator, trainer.devices or trainer.strategy"
+        return Ending(f"error: Lightning cannot train this way on this machine ({reason}); {remedy}", 2)
+    if is_out_of_memory(error):
+        return Ending(
+            f"error: out of memory ({reason}); set a smaller trainer.micro_batch_tokens or model", 1
+        )
+    return None
 
 
 def refuse_pickles(words: list[str]) -> None:
@@ -103,6 +114,20 @@ def refuse_pickles(words: list[str]) -> None:
             "--experimental-rerun: reads a pickle, which can hold any code; give the config as YAML, with "
             "--config-dir and key=value"
         )
+
+
+def refuse_unknown_flags(words: list[str]) -> None:
+    """Refuse, in one line, a flag that Hydra would refuse together with the list of all its flags.
+
+    Raises:
+        UserError: naming the first such flag.
+    """
+    parser = get_args_parser()
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    for word in parser.parse_known_args(words)[1]:
+        if word.startswith("-"):
+            raise UserError(f"{word}: no such flag; {nearest(word, flags, 'see --hydra-help')}")
+        raise UserError(f"{word}: must stand before or after all flags, together with the other words")
 
 
 def help_text(command: str) -> str:

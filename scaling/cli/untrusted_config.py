@@ -22,7 +22,7 @@ RESOURCES = frozenset({
     "gpus_per_task", "gres", "max_num_timeout", "mem_gb", "mem_per_cpu", "mem_per_gpu", "n_jobs", "name", "nodelist",
     "nodes", "num_cpus", "num_gpus", "partition", "qos", "tasks_per_node", "timeout_min", "workers",
 })  # fmt: skip
-"""Keys of `hydra.launcher` that a file may set: a job's resources, never a command that runs before it or instead of it."""
+"""Keys of `hydra.launcher` that a file may set: the resources of a job, but not the commands that it runs."""
 _PLAIN_VALUE = re.compile(r"[\w.,:@%=+/\[\] -]*")
 """Values that a file may give to these keys: one line without interpolation, since it is written to a batch script."""
 

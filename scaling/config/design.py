@@ -1,6 +1,7 @@
 """The keys `design.…`: which runs a study trains."""
 
 from dataclasses import dataclass
+from math import inf
 
 from scaling.config.checks import one_of, require
 
@@ -33,10 +34,10 @@ class DesignConfig:
     """Repetitions of every run, with seeds seed, seed + 1, …"""
 
     def __post_init__(self) -> None:
-        require(self.min_flops > 0, f"design.min_flops={self.min_flops:g}: must be positive")
+        require(0 < self.min_flops < inf, f"design.min_flops={self.min_flops:g}: must be finite and positive")
         require(
-            self.max_flops >= self.min_flops,
-            f"design.max_flops={self.max_flops:g}: must not be below design.min_flops={self.min_flops:g}",
+            self.min_flops <= self.max_flops < inf,
+            f"design.max_flops={self.max_flops:g}: must be finite, and not below design.min_flops={self.min_flops:g}",
         )
         require(self.budgets >= 1, f"design.budgets={self.budgets}: must be at least 1")
         require(self.sizes >= 1, f"design.sizes={self.sizes}: must be at least 1")

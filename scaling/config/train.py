@@ -1,6 +1,7 @@
 """The keys of `scaling train`: one training job, with a group of keys for each folder of `conf/`."""
 
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from omegaconf import MISSING
@@ -59,13 +60,17 @@ class TrainConfig:
     """Device that plans are made for."""
 
     def __post_init__(self) -> None:
-        require(self.tokens >= 1, f"tokens={self.tokens:g}: must be at least 1")
+        require(1 <= self.tokens < inf, f"tokens={self.tokens:g}: must be finite, at least 1")
+        require(0 <= self.seed < 2**32, f"seed={self.seed}: must lie in 0 … 2**32 - 1")
         require(
             bool(self.name) and not self.name.startswith("/") and ".." not in Path(self.name).parts,
             f"name={self.name}: must be a plain folder name under out={self.out}",
         )
         budgets = [branch.tokens for branch in self.branches]
-        require(all(b >= 1 for b in budgets), f"branches={budgets}: every token budget must be at least 1")
+        require(
+            all(1 <= budget < inf for budget in budgets),
+            f"branches={budgets}: every token budget must be finite, at least 1",
+        )
         require(
             sorted(set(budgets)) == budgets, f"branches={budgets}: token budgets must rise without repeats"
         )

@@ -44,6 +44,7 @@ class TrainerConfig:
     """Whether the trained weights of each run are kept beside its record."""
 
     def __post_init__(self) -> None:
+        one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
         one_of("trainer.strategy", self.strategy, ("auto", "ddp", "fsdp"))
         one_of(
             "trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed", "bf16-master", "bf16-true")

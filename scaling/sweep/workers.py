@@ -23,6 +23,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from scaling.errors import UserError
 from scaling.training.signals import PREEMPTED, SIGNALS
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class LocalLauncher(Launcher):
 
     def __init__(self, workers: int | None = None) -> None:
         """`workers`: most jobs at once; None: the machine's cores over the threads of a job."""
+        if workers is not None and not (isinstance(workers, int) and workers >= 1):
+            raise UserError(f"hydra.launcher.workers={workers}: must be a whole number, at least 1, or null")
         self.workers = workers
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
