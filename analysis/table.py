@@ -191,7 +191,7 @@ def read(path: Path) -> pd.DataFrame:
         raise BadTable(
             f"{path}: Parquet needs pyarrow; install it (pip install pyarrow) or give a CSV"
         ) from error
-    except (ValueError, UnicodeDecodeError, OSError) as error:  # pandas' parser errors are ValueErrors
+    except (ValueError, EOFError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise BadTable(f"{path} cannot be read as {kind}: {str(error).splitlines()[0]}") from error
     raise BadTable(
         f"{path}: unknown ending {path.suffix!r}; give .csv, .tsv, .parquet, .jsonl or one of these with .gz"

@@ -1,158 +1,133 @@
-"""What `train` and `sweep` share as Hydra apps: errors in one line, shell completion."""
+"""What `train` and `sweep` share as Hydra apps: their start, their help, and how they end."""
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
-from difflib import get_close_matches
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException
 from hydra_plugins import scaling_simulator
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from analysis.refusals import Refusal
 from scaling.cli import untrusted_config
-from scaling.config.overrides import field_help
-from scaling.config.schema import SCHEMAS, SweepConfig, TrainConfig, register
-from scaling.sweep.placement import missing_extra
+from scaling.cli.composition_errors import explain_composition, is_composition_error
+from scaling.cli.exit_status import TRACEBACK, Ending, exit_with_status, leave, plain_ending
+from scaling.config.nearest import nearest
+from scaling.config.schema import documented_keys, register
+from scaling.errors import UserError
 from scaling.training.ranks import RankDied
 from scaling.training.signals import SIGNALS, Preempted, Terminated, terminate
 
 T = TypeVar("T")
-LAUNCHERS = "hydra/launcher/"
-# What the user set HYDRA_FULL_ERROR to, which is then ours to set; processes begun from here keep it.
-TRACEBACK = "SCALING_TRACEBACK"
+GOES_ON = "the same command goes on from the last checkpoint"
 
 
 def run(app: Callable[[], Any]) -> None:
-    """Run a Hydra app; a user's mistake ends in one line on stderr and exit status 2.
-
-    With HYDRA_FULL_ERROR=1 set by the user, errors come with their traceback.
-    """
+    """Run a Hydra app; whatever it raises ends the program with an exit status (`scaling.cli.exit_status`)."""
     register()
     for plugin in (scaling_simulator.ScalingSweeper, scaling_simulator.LocalLauncher):
         # Hydra's own search sees installed wheels, but not editable installations.
         Plugins.instance().register(plugin)
     untrusted_config.install()
-    refuse_pickles(sys.argv[1:])
-    if "--help" in sys.argv[1:] or "-h" in sys.argv[1:]:
-        print(help_text(Path(sys.modules["__main__"].__file__ or "").stem))
-        return
-    # Shell completion gives the whole line, `scaling train …`; Hydra expects one word before the overrides.
-    if line := os.environ.get("COMP_LINE"):
-        words = line.split(" ")
-        if len(words) > 2 and words[1] in ("train", "sweep"):
-            os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
     os.environ.setdefault(TRACEBACK, os.environ.get("HYDRA_FULL_ERROR", "0"))
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra itself prints and exits, over many lines
-    for signum in SIGNALS:
-        signal.signal(signum, terminate)
-    try:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print errors itself, over many lines, and exit
+    with exit_with_status(hydra_ending):
+        refuse_pickles(sys.argv[1:])
+        refuse_unknown_flags(sys.argv[1:])
+        if "--help" in sys.argv[1:] or "-h" in sys.argv[1:]:
+            print(help_text(Path(sys.modules["__main__"].__file__ or "").stem))
+            return
+        # Shell completion gives the whole line, `scaling train …`; Hydra expects one word before the overrides.
+        if line := os.environ.get("COMP_LINE"):
+            words = line.split(" ")
+            if len(words) > 2 and words[1] in ("train", "sweep"):
+                os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+        for signum in SIGNALS:
+            signal.signal(signum, terminate)
         app()
-    except (HydraException, OmegaConfBaseException, Refusal, OSError) as error:
-        if os.environ.get(TRACEBACK) == "1":
-            raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
-    except Terminated as error:
-        print(f"ended by {error}; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(128 + error.signum)
-    except Preempted:  # in a worker process of a multirun
-        sys.exit(128 + signal.SIGTERM)
-
-
-def refuse_pickles(words: list[str]) -> None:
-    """End the program at Hydra's `--experimental-rerun`, which unpickles a file: it may hold any code."""
-    if any(len(word) > 2 and "--experimental-rerun".startswith(word.partition("=")[0]) for word in words):
-        print(
-            "error: --experimental-rerun: reads a pickle, which can hold any code; give the config as YAML, with "
-            "--config-dir and key=value",
-            file=sys.stderr,
-        )
-        sys.exit(2)
 
 
 def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
-    """Wrap a task so that a user's mistake, or a rank's death, ends it in one line, without Hydra's own above it."""
+    """Wrap the task of a Hydra app so that an error that is no bug ends it before Hydra adds lines of its own."""
 
     @wraps(task)
     def wrapped(config: DictConfig) -> T:
         try:
             return task(config)
-        except (Refusal, OSError) as error:
-            if os.environ.get(TRACEBACK) == "1":
-                raise
-            print(f"error: {one_line(error)}", file=sys.stderr)
-            raise SystemExit(2) from error
-        except RankDied as error:
-            print(f"error: {error}; the same command goes on from the last checkpoint", file=sys.stderr)
-            raise SystemExit(1) from error
+        except Exception as error:
+            if ending := hydra_ending(error):
+                leave(ending, error)
+            raise  # a launcher carries it, with its traceback, to the process that began the app
 
     return wrapped
 
 
-def one_line(error: BaseException) -> str:
-    """An error as one line: what was wrong, its value, how to mend it."""
-    if isinstance(error, MissingConfigException):
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        found = next((i for i, line in enumerate(lines) if line.startswith("Available options")), None)
-        options = (
-            []
-            if found is None
-            else [
-                o for o in lines[found + 1 :] if not o.startswith(("schema_", "Config search", "provider="))
-            ]
-        )
-        missing = (error.missing_cfg_file or "") if isinstance(error.missing_cfg_file, str) else ""
-        if missing.startswith(LAUNCHERS) and (extra := missing_extra(missing.removeprefix(LAUNCHERS))):
-            return f"{missing.replace('/launcher/', '/launcher=')}: its package is not installed; {extra}"
-        return f"{missing or lines[0]}: no such option" + (
-            f"; choose one of {', '.join(options)}" if options else ""
-        )
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return _explain_composition(error)
-    if isinstance(error, OSError) and error.filename:
-        return (
-            f"{error.filename}: cannot be read or written ({error.strerror}); choose another out= or cache="
-        )
-    return " ".join(str(error).split())
+def hydra_ending(error: BaseException) -> Ending | None:
+    """How an exception ends a Hydra app; None: the exception is a bug."""
+    if isinstance(error, KeyboardInterrupt):
+        return Ending(f"interrupted; {GOES_ON}", 130)
+    if isinstance(error, Terminated):
+        return Ending(f"ended by {error}; {GOES_ON}", 128 + error.signum)
+    if isinstance(error, Preempted):  # in a worker process of a multirun
+        return Ending("", 128 + signal.SIGTERM)
+    if isinstance(error, RankDied):
+        return Ending(f"error: {error}; {GOES_ON}", 1)
+    if is_composition_error(error):
+        return Ending(f"error: {explain_composition(error, sys.argv[1:])}", 2)
+    ending = plain_ending(error)
+    if ending is not None and isinstance(error, OSError) and ending.status == 2:
+        return Ending(f"{ending.line}; choose another out= or cache=", 2)
+    return ending or _machines_ending(error)
 
 
-def _explain_composition(error: BaseException) -> str:
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    key = str(getattr(cause, "full_key", None) or "")
-    given = next((word for word in sys.argv[1:] if key and word.lstrip("+~").partition("=")[0] == key), key)
-    keys = known_keys()
-    if key and key not in keys and "not in" in str(cause):
-        near = get_close_matches(key, keys, n=3, cutoff=0.6)
-        near += [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2] and k not in near]
-        siblings = [k for k in keys if k.rpartition(".")[0] == key.rpartition(".")[0]]
-        return f"{given}: no such key; " + (
-            f"did you mean {' or '.join(near[:3])}?" if near else f"keys there: {', '.join(siblings)}"
+def _machines_ending(error: BaseException) -> Ending | None:
+    """How an error ends a Hydra app that says what this machine lacks; None: it says something else."""
+    # Imported here because both are slow to import, which the start of a Hydra app does without.
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from scaling.training.retry import is_out_of_memory
+
+    reason = " ".join(str(error).split())
+    if isinstance(error, MisconfigurationException):
+        remedy = "set another trainer.accelerator, trainer.devices or trainer.strategy"
+        return Ending(f"error: Lightning cannot train this way on this machine ({reason}); {remedy}", 2)
+    if is_out_of_memory(error):
+        return Ending(
+            f"error: out of memory ({reason}); set a smaller trainer.micro_batch_tokens or model", 1
         )
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    if (option := re.match(r"In '(\w+/\S+)': ", lines[0])) and len(lines) > 1:
-        given, lines = option[1].replace("/", "="), lines[1:]
-        if lines[0] == "Key 'design' not in 'TrainConfig'":
-            return f"{given}: plans a study of many runs; use `scaling sweep {given}`"
-        given += "".join(f", {line.split()[1]}" for line in lines if line.startswith("full_key: "))
-    reason = next((line for line in lines if not line.startswith(("full_key", "object_type"))), str(cause))
-    if "Could not override" in reason and len(lines) > 1:
-        reason = " ".join(lines)
-    text = f"{given}: {reason}" if given else reason
-    meaning = keys.get(key)
-    return text + (f" ({key}: {meaning})" if meaning else "")
+    return None
+
+
+def refuse_pickles(words: list[str]) -> None:
+    """Refuse Hydra's `--experimental-rerun`, which unpickles a file: it may hold any code.
+
+    Raises:
+        UserError: when the flag, or an abbreviation of it, is among the words of a command line.
+    """
+    if any(len(word) > 2 and "--experimental-rerun".startswith(word.partition("=")[0]) for word in words):
+        raise UserError(
+            "--experimental-rerun: reads a pickle, which can hold any code; give the config as YAML, with "
+            "--config-dir and key=value"
+        )
+
+
+def refuse_unknown_flags(words: list[str]) -> None:
+    """Refuse, in one line, a flag that Hydra would refuse together with the list of all its flags.
+
+    Raises:
+        UserError: naming the first such flag.
+    """
+    parser = get_args_parser()
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    for word in parser.parse_known_args(words)[1]:
+        if word.startswith("-"):
+            raise UserError(f"{word}: no such flag; {nearest(word, flags, 'see --hydra-help')}")
+        raise UserError(f"{word}: must stand before or after all flags, together with the other words")
 
 
 def help_text(command: str) -> str:
@@ -164,7 +139,7 @@ def help_text(command: str) -> str:
         if folder.is_dir() and any(folder.glob("*.yaml"))
     }
     options = "\n".join(f"  {group:11} {', '.join(names)}" for group, names in groups.items())
-    keys = "\n".join(f"  {key:34} {meaning}" for key, meaning in known_keys().items() if meaning)
+    keys = "\n".join(f"  {key:34} {meaning}" for key, meaning in documented_keys().items() if meaning)
     return f"""usage: scaling {command} [group=option …] [key=value …]
 
 groups, each with its options (corpus=text, experiment=quickstart):
@@ -175,24 +150,3 @@ keys (a key of an option needs that option: corpus.paths belongs to corpus=text)
 
 Hydra's own flags: --cfg job (print the config and stop), --resolve, --info, --multirun (train), -sc install=bash
 (shell completion); `scaling {command} --hydra-help` explains them."""
-
-
-def known_keys() -> dict[str, str]:
-    """Every key of a training job or a sweep, with its help text."""
-    keys: dict[str, str] = {}
-
-    def add(schema: type, prefix: str) -> None:
-        texts = field_help(schema)
-        for item in fields(schema):
-            keys.setdefault(prefix + item.name, texts[item.name])
-            if isinstance(item.type, type) and is_dataclass(item.type):
-                add(item.type, f"{prefix}{item.name}.")
-
-    roots: tuple[type, ...] = (TrainConfig, SweepConfig)
-    for root in roots:
-        add(root, "")
-    for path, schema in SCHEMAS.items():
-        group = path.rpartition("/")[0]
-        if group:
-            add(schema, f"{group}.")
-    return keys

@@ -1,9 +1,13 @@
 """`scaling COMMAND …`: finds the command and runs it. Imports nothing heavy, so that `--help` is instant."""
 
+import runpy
 import sys
 from importlib import import_module
+from importlib.metadata import version
 
-from analysis.refusals import Refusal
+from scaling.cli.exit_status import exit_with_status
+from scaling.config.nearest import nearest
+from scaling.errors import UserError
 
 # command → (what it does, module). Hydra apps run as `__main__`, as Lightning's relaunch for DDP needs.
 HYDRA_COMMANDS = {
@@ -11,7 +15,7 @@ HYDRA_COMMANDS = {
     "sweep": "plan and train a scaling study, then fit it",
 }
 PLAIN_COMMANDS = {
-    "status": "where a sweep stands, from another terminal; --watch keeps showing it",
+    "status": "how far a sweep is, from another terminal; --watch keeps showing it",
     "fit": "fit scaling laws to a sweep or to any table of parameters, tokens and loss",
     "sample": "text from a trained run's model",
     "budget": "parameters, FLOPs, memory, time and cost of a model; or the best model for a budget",
@@ -21,6 +25,7 @@ USAGE = "usage: scaling COMMAND [key=value …] [--help]"
 
 
 def help_text() -> str:
+    """The text of `scaling --help`."""
     commands = {**HYDRA_COMMANDS, **PLAIN_COMMANDS}
     rows = "\n".join(f"  {name:8} {what}" for name, what in commands.items())
     return f"""{USAGE}
@@ -44,42 +49,33 @@ first steps:
 
 def main() -> None:
     """Entry point of the console script; exits with the command's status."""
-    arguments = sys.argv[1:]
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    with exit_with_status():
+        run(sys.argv[1:])
+
+
+def run(arguments: list[str]) -> None:
+    """Run the command that the first word names.
+
+    Raises:
+        SystemExit: with the command's status, unless that is 0.
+        UserError: for an unknown command.
+    """
+    command = arguments[0] if arguments else "help"
+    if command in ("-h", "--help", "help"):
         print(help_text())
-        sys.exit(0)
-    if arguments[0] == "--version":
-        from importlib.metadata import version
-
+    elif command == "--version":
         print(version("scaling-simulator"))
-        sys.exit(0)
-    command = arguments[0]
-    if command in HYDRA_COMMANDS:
-        import runpy
-
+    elif command in HYDRA_COMMANDS:
         # Hydra and Lightning both read sys.argv: leave argv[0] alone and drop only the command's name.
         # A process that Lightning starts again (DDP) runs `-m scaling.cli.train` with the rest.
         sys.argv = [sys.argv[0], *arguments[1:]]
-        try:
-            runpy.run_module(f"scaling.cli.{command}", run_name="__main__", alter_sys=True)
-        except BrokenPipeError:
-            sys.exit(0)
+        runpy.run_module(f"scaling.cli.{command}", run_name="__main__", alter_sys=True)
     elif command in PLAIN_COMMANDS:
-        try:
-            sys.exit(import_module(f"scaling.cli.{command}").main(arguments[1:]))
-        except BrokenPipeError:  # the reader, such as `head`, has seen enough
-            sys.exit(0)
-        except (Refusal, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
+        if status := import_module(f"scaling.cli.{command}").main(arguments[1:]):
+            raise SystemExit(status)
     else:
-        from difflib import get_close_matches
-
-        known = [*HYDRA_COMMANDS, *PLAIN_COMMANDS]
-        near = get_close_matches(command, known, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"commands: {', '.join(known)}."
-        print(f"error: unknown command {command!r}: {hint} See `scaling --help`.", file=sys.stderr)
-        sys.exit(2)
+        hint = nearest(command, [*HYDRA_COMMANDS, *PLAIN_COMMANDS])
+        raise UserError(f"unknown command {command!r}: {hint} See `scaling --help`.")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,38 @@
 """`scaling sample`: continue a text with a trained run's model."""
 
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from scaling.cli.sample_keys import SampleKeys, help_text
-from scaling.config.overrides import parse
-from scaling.errors import UserError
+from scaling.config.checks import require
+from scaling.config.overrides import field_help, parse, sort_words
+
+
+@dataclass
+class SampleKeys:
+    """The keys of `scaling sample RUN_FOLDER`."""
+
+    prompt: str = ""
+    """text to continue, taken as it is typed; it begins a document"""
+    max_tokens: int = 200
+    """tokens to add; fewer where the model ends the document"""
+    temperature: float = 1.0
+    """divides the logits: below 1 more certain, above 1 more varied; 0 takes the most probable token always"""
+    top_k: int | None = None
+    """draw from the k most probable tokens only"""
+    top_p: float | None = None
+    """draw from the smallest set of most probable tokens whose probabilities reach this sum"""
+    seed: int = 0
+    """seed of the draws: the same seed gives the same text"""
+
+    def __post_init__(self) -> None:
+        require(self.max_tokens >= 0, f"max_tokens={self.max_tokens}: must not be negative")
+        require(
+            0 <= self.temperature < float("inf"),
+            f"temperature={self.temperature}: must be finite, at least 0",
+        )
+        require(self.top_k is None or self.top_k >= 1, f"top_k={self.top_k}: must be at least 1, or null")
+        require(self.top_p is None or 0 < self.top_p <= 1, f"top_p={self.top_p}: must lie in (0, 1], or null")
+        require(0 <= self.seed < 2**63, f"seed={self.seed}: must lie in 0 … 2^63 - 1")
 
 
 def main(argv: list[str]) -> int:
@@ -16,21 +44,41 @@ def main(argv: list[str]) -> int:
     if not argv or "--help" in argv or "-h" in argv:
         print(help_text())
         return 0
-    folders = [word for word in argv if "=" not in word or Path(word).is_dir()]
-    if len(folders) != 1:
-        given = f"{len(folders)} were given: {', '.join(folders)}" if folders else "none was given"
-        raise UserError(f"scaling sample needs one RUN_FOLDER; {given} (key=value for all else)")
     # A prompt is text, whatever it would mean as YAML: it is set aside from the words that are parsed.
-    words = [word for word in argv if word not in folders]
-    prompts = [word.removeprefix("prompt=") for word in words if word.startswith("prompt=")]
-    keys = parse([word for word in words if not word.startswith("prompt=")], SampleKeys)
+    prompts = [word.removeprefix("prompt=") for word in argv if word.startswith("prompt=")]
+    words = sort_words([word for word in argv if not word.startswith("prompt=")])
+    folder = words.single_name("scaling sample needs one RUN_FOLDER, and key=value for all else")
+    keys = parse(words.overrides, SampleKeys)
     prompt = prompts[-1] if prompts else keys.prompt
 
     from scaling.model.sampling import continued
     from scaling.model.saved import load
 
     text = continued(
-        load(Path(folders[0])), prompt, keys.max_tokens, keys.seed, keys.temperature, keys.top_k, keys.top_p
+        load(Path(folder)), prompt, keys.max_tokens, keys.seed, keys.temperature, keys.top_k, keys.top_p
     )
     print(prompt + text)
     return 0
+
+
+def help_text() -> str:
+    """The command's help, from the docstrings of its keys."""
+    texts = field_help(SampleKeys)
+    width = max(len(name) for name in texts)
+    defaults = {item.name: item.default for item in fields(SampleKeys)}
+    keys = "\n".join(
+        f"  {name:{width}}  {text}" + (f" [{defaults[name]}]" if defaults[name] not in (None, "") else "")
+        for name, text in texts.items()
+    )
+    return f"""usage: scaling sample RUN_FOLDER [key=value …]
+
+Continue a text with a trained run's model (its model.pt, kept by trainer.save_model=true). Prints prompt and
+continuation on standard output.
+
+keys (default in brackets):
+{keys}
+
+examples:
+  scaling sample runs/train prompt='def main(' temperature=0.8 top_p=0.95
+  scaling sample runs/train/params150656-tokens999424-seed0 temperature=0 max_tokens=50
+"""

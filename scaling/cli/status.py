@@ -1,8 +1,9 @@
-"""`scaling status runs/NAME`: where a sweep stands, from any terminal."""
+"""`scaling status runs/NAME`: how far a sweep is, from any terminal."""
 
 import time
 from pathlib import Path
 
+from scaling.config.overrides import sort_words
 from scaling.errors import UserError
 
 USAGE = """usage: scaling status runs/NAME [--watch]
@@ -17,20 +18,19 @@ def main(arguments: list[str]) -> int:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE)
         return 0 if arguments else 2
-    folders = [word for word in arguments if not word.startswith("-")]
-    if odd := [word for word in arguments if word.startswith("-") and word != "--watch"]:
-        raise UserError(f"{odd[0]}: no such option; scaling status runs/NAME [--watch]")
-    if len(folders) != 1:
-        raise UserError(f"{' '.join(folders) or 'no folder'}: give the folder of one sweep, runs/NAME")
+    words = sort_words(arguments, ["--watch"])
+    if words.overrides:
+        raise UserError(f"{words.overrides[0]}: scaling status takes no keys")
+    folder = Path(words.single_name("give the folder of one sweep, runs/NAME"))
     from rich.console import Console
     from rich.live import Live
 
     from scaling.sweep.display import LOOK_SECONDS, render, rows_of
     from scaling.sweep.status import read_status
 
-    folder, console = Path(folders[0]), Console()
+    console = Console()
     status = read_status(folder)
-    if "--watch" not in arguments:
+    if "--watch" not in words.flags:
         console.print(render(status), highlight=False)
         return 0
     try:

@@ -1,8 +1,9 @@
-"""YAML from elsewhere (`--config-dir`, `--config-path`) is data: it names no code that Hydra would import or run.
+"""Refuses config files that would make Hydra import or run code.
 
-Hydra builds callbacks, launchers, sweepers and log handlers from whatever its own node `hydra` names, before a command
-sees its config. So a file that did not come with an installed package may set nothing there but a launcher's
-resources and the choice among installed options; the rest is said on the command line, by whoever types it.
+A user may take YAML files from other people (`--config-dir`, `--config-path`). Hydra builds callbacks, launchers,
+sweepers and log handlers from the classes that the config's node `hydra` names, before a command sees its config. A
+file that did not come with an installed package may therefore choose a launcher and set its resources, and nothing
+else in that node. The user can still set everything else there on the command line.
 """
 
 import re
@@ -21,19 +22,19 @@ RESOURCES = frozenset({
     "gpus_per_task", "gres", "max_num_timeout", "mem_gb", "mem_per_cpu", "mem_per_gpu", "n_jobs", "name", "nodelist",
     "nodes", "num_cpus", "num_gpus", "partition", "qos", "tasks_per_node", "timeout_min", "workers",
 })  # fmt: skip
-"""Keys of `hydra.launcher` that a file may set: what a job gets, never what runs before it or in its place."""
-_PLAIN = re.compile(r"[\w.,:@%=+/\[\] -]*")
-"""A value of one line without interpolation: it ends up in a batch script."""
+"""Keys of `hydra.launcher` that a file may set: the resources of a job, but not the commands that it runs."""
+_PLAIN_VALUE = re.compile(r"[\w.,:@%=+/\[\] -]*")
+"""Values that a file may give to these keys: one line without interpolation, since it is written to a batch script."""
 
 
 class FileConfigSource(HydrasFileConfigSource):
-    """Hydra's reader of files, for those that say nothing about code; Hydra's registry goes by the name."""
+    """Hydra's reader of config files, which also checks them. Hydra's registry finds it by the name of the class."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Load a file.
 
         Raises:
-            UserError: one line, for a file that is no YAML, or that would configure Hydra.
+            UserError: one line, for a file that is not YAML, or that would set more of Hydra than it may.
         """
         file = f"{self.path}/{config_path.removesuffix('.yaml')}.yaml"
         try:
@@ -41,7 +42,7 @@ class FileConfigSource(HydrasFileConfigSource):
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{file}: not plain YAML ({' '.join(str(error).split())})") from error
         package = result.header.get("package") or ""
-        if places := [place for place in (config_path, package) if _is_hydras(place)]:
+        if places := [place for place in (config_path, package) if _in_hydra_node(place)]:
             raise _refusal(file, places[0].replace("/", "."))
         content = OmegaConf.to_container(result.config, resolve=False)
         if isinstance(content, dict):
@@ -50,7 +51,7 @@ class FileConfigSource(HydrasFileConfigSource):
 
 
 def install() -> None:
-    """Have Hydra read all files this way from now on; what installed packages hold is read as before."""
+    """Make Hydra check every file that it reads from now on; configs in installed packages are read as before."""
     SourcesRegistry.instance().types["file"] = FileConfigSource
 
 
@@ -61,35 +62,36 @@ def refuse_code(file: str, content: dict[Any, Any]) -> None:
         UserError: one line, naming file and key.
     """
     for entry in content.get("defaults") or ():
-        # `group@package: option` puts another file's content there; `override hydra/launcher: x` only chooses.
+        # `group@package: option` puts another file's content at `package`; `override hydra/launcher: x` only chooses
+        # one of the installed launchers, which is allowed.
         words = entry.items() if isinstance(entry, dict) else [(entry, None)]
         for key, _ in words:
-            if _is_hydras(str(key).partition("@")[2]):
+            if _in_hydra_node(str(key).partition("@")[2]):
                 raise _refusal(file, f"defaults: {key}")
-    # A dotted key in YAML is one key, not a path; whoever writes it means the path.
+    # YAML reads a dotted key as one key, but the merged config may read it as a path: it is judged as a path.
     for key, value in content.items():
         if key == "hydra" and isinstance(value, dict):
             for inner, node in value.items():
                 if inner != "launcher" or not isinstance(node, dict):
                     raise _refusal(file, f"hydra.{inner}")
                 for name, setting in node.items():
-                    if name not in RESOURCES or not _plain(setting):
+                    if name not in RESOURCES or not _is_plain(setting):
                         raise _refusal(file, f"hydra.launcher.{name}")
-        elif _is_hydras(str(key)):
+        elif _in_hydra_node(str(key)):
             raise _refusal(file, str(key))
 
 
-def _plain(value: Any) -> bool:
-    return not isinstance(value, dict | list) and _PLAIN.fullmatch(str(value)) is not None
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, dict | list) and _PLAIN_VALUE.fullmatch(str(value)) is not None
 
 
-def _is_hydras(place: str) -> bool:
-    """Whether a group, package or key lies in Hydra's node, or may: an interpolation is not known yet."""
+def _in_hydra_node(place: str) -> bool:
+    """Whether a group, package or key lies in the node `hydra`, or might: an interpolation has no value yet."""
     return "$" in place or "hydra" in re.split(r"[./@:]", place)
 
 
 def _refusal(file: str, key: str) -> UserError:
     return UserError(
-        f"{file}: sets {key}; a config file from elsewhere may choose a launcher and its resources, and name nothing "
-        f"else for Hydra to load or run: say it on the command line"
+        f"{file}: sets {key}; of Hydra's settings a config file from elsewhere may choose a launcher and its resources "
+        f"only, since others can run code; set {key} on the command line"
     )

@@ -1,18 +1,67 @@
-"""The `key=value` grammar of the commands that are not Hydra apps, and one-line errors for all of them."""
+"""The command lines of the commands that are not Hydra apps: flags, names and `key=value` words."""
 
-from dataclasses import fields, is_dataclass
-from difflib import get_close_matches
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from scaling.config.nearest import nearest, nearest_key
 from scaling.errors import UserError
 
 T = TypeVar("T")
 
 
-def parse(overrides: list[str], schema: type[T]) -> T:
+@dataclass(frozen=True)
+class Words:
+    """The words of a command line, sorted by what they are."""
+
+    flags: frozenset[str]
+    """Words that begin with a dash."""
+    names: list[str]
+    """All other words that are not of the form key=value: files, folders, questions."""
+    overrides: list[str]
+    """Words of the form key=value."""
+
+    def single_name(self, what: str) -> str:
+        """The one name of a command that takes exactly one.
+
+        Raises:
+            UserError: when there is none, or there are several; `what` says what is needed.
+        """
+        if len(self.names) != 1:
+            given = (
+                f"{len(self.names)} were given: {', '.join(self.names)}" if self.names else "none was given"
+            )
+            raise UserError(f"{what}; {given}")
+        return self.names[0]
+
+
+def sort_words(words: Sequence[str], flags: Sequence[str] = ()) -> Words:
+    """Sort the words of a command line.
+
+    Args:
+        words: what was typed after the command.
+        flags: the flags that the command knows, such as `["--json"]`.
+
+    Raises:
+        UserError: for a flag that the command does not know.
+    """
+    given = [word for word in words if word.startswith("-")]
+    for flag in given:
+        if flag not in flags:
+            known = [*flags, "--help"]
+            raise UserError(f"{flag}: no such flag; {nearest(flag, known, 'flags: ' + ', '.join(known))}")
+    others = [word for word in words if not word.startswith("-")]
+    # A file may have an equals sign in its name.
+    names = [word for word in others if "=" not in word or os.path.exists(word)]
+    return Words(frozenset(given), names, [word for word in others if word not in names])
+
+
+def parse(overrides: Sequence[str], schema: type[T]) -> T:
     """Merge `key=value` words into a fresh instance of the dataclass `schema`.
 
     Args:
@@ -29,8 +78,13 @@ def parse(overrides: list[str], schema: type[T]) -> T:
             raise UserError(f"{word!r} is not of the form key=value; keys: {', '.join(known_keys(config))}")
         try:
             config.merge_with_dotlist([word])
-        except (OmegaConfBaseException, ConfigKeyError) as error:
+        except OmegaConfBaseException as error:
             raise UserError(explain(error, config, f"{key}={value}")) from error
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{word}: the value is not YAML ({reason}); put it in quotes: {key}='\"…\"'"
+            ) from error
     result = OmegaConf.to_object(config)
     assert isinstance(result, schema)
     return result
@@ -54,13 +108,8 @@ def explain(error: Exception, config: DictConfig | Any, given: str) -> str:
     """One line for a refused override: what was given, what is wrong, what to write in its place."""
     key = given.partition("=")[0].lstrip("+~")
     keys = known_keys(config)
-    if key not in keys:
-        near = get_close_matches(key, keys, n=3, cutoff=0.5)
-        last = key.rpartition(".")[2]
-        near += [k for k in keys if k.rpartition(".")[2] == last and k not in near]
-        siblings = [k for k in keys if k.rpartition(".")[0] == key.rpartition(".")[0]]
-        hint = f"did you mean {' or '.join(near[:3])}?" if near else f"keys there: {', '.join(siblings)}."
-        return f"{given}: no such key; {hint}"
+    if key not in keys and isinstance(error, ConfigKeyError | ConfigAttributeError):
+        return f"{given}: no such key; {nearest_key(key, keys)}"
     reason = str(getattr(error, "msg", None) or error).strip().splitlines()[0]
     return f"{given}: {reason}"
 

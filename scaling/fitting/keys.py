@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from scaling.config.checks import require
 from scaling.config.overrides import field_help
 
 APPROACHES = ("all", "parametric", "isoflop", "envelope")
@@ -64,6 +65,10 @@ class FitKeys:
     """compute to plan for; by default 10 times the largest in the table"""
     out: str | None = None
     """folder for study.json, report.html and figures; by default runs/NAME/fit for a sweep, else FILE_fit here"""
+
+    def __post_init__(self) -> None:
+        require(self.seed >= 0, f"seed={self.seed}: must not be negative")
+        require(self.bootstrap >= 0, f"bootstrap={self.bootstrap}: must not be negative")
 
 
 def help_text() -> str:

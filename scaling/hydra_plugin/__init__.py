@@ -14,6 +14,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from scaling.errors import UserError
+
 
 class ScalingSweeper(Sweeper):
     """`hydra/sweeper=scaling`: plans the runs of `design`, launches their jobs, and ends with the study's fit."""
@@ -42,6 +44,8 @@ class LocalLauncher(Launcher):
 
     def __init__(self, workers: int | None = None) -> None:
         """`workers`: most jobs at once; None: the machine's cores over the threads of a job."""
+        if workers is not None and not (isinstance(workers, int) and workers >= 1):
+            raise UserError(f"hydra.launcher.workers={workers}: must be a whole number, at least 1, or null")
         self.workers = workers
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

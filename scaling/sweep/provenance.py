@@ -27,19 +27,17 @@ UNIMPORTANT = ("name", "out", "cache", "dry_run", "logger.", "hardware.")
 _TRAINING = ("scaling.training.module", "scaling.training.job", "scaling.training.branching")
 """Where the code that trains begins; what it imports belongs to it."""
 _APART = (
-    "scaling.config.schema",
-    "scaling.config.corpus",
-    "scaling.records.records",
-    "scaling.records.files",
-    "scaling.records.folder",
-    "scaling.records.claims",
+    "scaling.config",
+    "scaling.errors",
+    "scaling.records",
     "scaling.training.checkpoint",
     "scaling.training.meters",
     "scaling.training.planned",
     "scaling.training.progress",
     "scaling.model.saved",
 )
-"""Imported there, but no part of it: a config's values are compared as such; the rest keeps, checks and measures."""
+"""Packages and modules that are imported there, but are no part of it: a config's values are compared as such; the
+rest keeps, checks, shows and measures."""
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +192,7 @@ def training_code() -> dict[str, str]:
     while waiting:
         module = waiting.pop()
         path = _source(module)
-        if path is None or module in digests or module in _APART:  # no path: a name within a module
+        if path is None or module in digests or _is_apart(module):  # no path: a name within a module
             continue
         tree = ast.parse(path.read_bytes())
         for node in ast.walk(tree):
@@ -211,6 +209,10 @@ def training_code() -> dict[str, str]:
         "torch": version("torch"),
         "lightning": version("lightning"),
     }
+
+
+def _is_apart(module: str) -> bool:
+    return any(module == apart or module.startswith(f"{apart}.") for apart in _APART)
 
 
 def _source(module: str) -> Path | None:

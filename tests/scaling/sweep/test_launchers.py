@@ -10,11 +10,9 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
 from benchmarks.chaos import MEASURED
-from scaling.cli.hydra_app import one_line
 from scaling.config.schema import register
 from scaling.records.files import seal
 from scaling.records.folder import CHECKPOINT
@@ -167,20 +165,6 @@ def test_slurm_jobs_have_the_memory_they_ask_for() -> None:
     assert placement(composed("hydra/launcher=slurm")).memory_bytes is None
     where = placement(composed("hydra/launcher=slurm", "hydra.launcher.mem_gb=2"))
     assert where.memory_bytes == 2 * 2**30 - PROCESS_BYTES
-
-
-def test_an_option_that_a_missing_package_would_bring_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scaling.sweep.placement.find_spec", lambda name: None)
-    for option, extra in {"joblib": "joblib", "submitit_slurm": "slurm", "ray": "ray"}.items():
-        error = MissingConfigException("In 'sweep': Could not find", f"hydra/launcher/{option}", ["local"])
-        assert one_line(error) == (
-            f"hydra/launcher={option}: its package is not installed; pip install 'scaling-simulator[{extra}]'"
-        )
-    typed = MissingConfigException(
-        "Could not find\nAvailable options in 'hydra/launcher':\n\tlocal\nConfig search path:\n\tprovider=x, path=y",
-        "hydra/launcher/lcal",
-    )
-    assert one_line(typed) == "hydra/launcher/lcal: no such option; choose one of local"
 
 
 def test_a_launcher_whose_package_is_missing_says_which(tmp_path: Path, cache: Path) -> None:
