@@ -54,7 +54,7 @@ def test_a_study_keeps_its_design_and_its_schedule() -> None:
         ({"class": "Popen"}, "not a job's config of this version"),
         ({"class": "WSDConfig"}, "not a job's config of this version"),
         ({"optim": {"class": "MuonConfig", "unknown": 1}}, "not a job's config of this version"),
-        ({"tokens": 0.0}, "tokens=0: must be at least 1"),
+        ({"tokens": 0.0}, "tokens=0: must be finite, at least 1"),
     ],
 )
 def test_other_values_are_refused(change: dict[str, object], message: str) -> None:
