@@ -1,7 +1,6 @@
-"""A sweep before it starts: what each run is, needs and takes on this device, and what will not fit."""
+"""How long a sweep will take: the time of each run, measured on a few steps or taken from the hardware catalogue."""
 
 import math
-import shutil
 import statistics
 import tempfile
 import time
@@ -10,8 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from scaling.accounting.hardware import get_device
 from scaling.accounting.layout import Layout
@@ -19,133 +16,17 @@ from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.timing import step_time
 from scaling.config.schema import SweepConfig
-from scaling.errors import UserError
 from scaling.records.records import RunRecord
 from scaling.sweep.admission import Admission, Demand, run_through
-from scaling.sweep.gpus import GPU_MEMORY_SHARE, demand, gpu_bytes, torch_device, visible_gpus
 from scaling.sweep.placement import Placement
 from scaling.sweep.plan import PlannedJob
 from scaling.training.job import Job
-from scaling.training.machine import available_memory_bytes
-from scaling.training.planned import predicted_memory
-from scaling.training.progress import format_count, format_seconds
+from scaling.training.progress import format_seconds
 
 PROBED_SIZES = 5
 """Sizes that are tried out for their speed; the others lie between them."""
 PROBE_SECONDS, PROBE_STEPS = 1.0, 8
 """A size is tried for at least this long and this many steps, the first few left out."""
-STATE_BYTES_PER_PARAM = 12
-"""A checkpoint's float32 weight and two moments; Muon keeps one less."""
-
-
-# --- what fits -----------------------------------------------------------------------------------------
-
-
-def memory_bytes(device: str) -> int | None:
-    """Memory that runs can have: the roomiest GPU's; what the machine has available. None: not known."""
-    if device == "cuda":
-        return max((gpu.room_bytes for gpu in visible_gpus()), default=None)
-    return available_memory_bytes()
-
-
-def memory_there(where: Placement, device: str) -> int | None:
-    """Memory for the jobs of this sweep: this machine's, or what each job asks for elsewhere. None: not known."""
-    if where.here:
-        return memory_bytes(device)
-    return where.memory_bytes if device == "cpu" else None
-
-
-def refuse_what_does_not_fit(
-    jobs: list[PlannedJob], device: str, where: Placement, memory: int | None, free_disk: int
-) -> None:
-    """Refuse a plan whose runs do not fit in memory, or whose files do not fit on the disk.
-
-    Args:
-        jobs: those still to be trained.
-        device: cpu, cuda or mps.
-        where: the jobs run; on this machine's CPU they share the memory.
-        memory: bytes there are; None: not known, and not checked.
-        free_disk: bytes free where the study is written.
-
-    Raises:
-        UserError: one line with what does not fit, how much there is, and the remedy.
-    """
-    if where.gpus and jobs:
-        devices = jobs[0].job.config.trainer.devices
-        if devices > len(where.gpus):
-            raise UserError(
-                f"trainer.devices={devices}: GPUs here: {len(where.gpus)}; "
-                f"set trainer.devices={len(where.gpus)} or less"
-            )
-        memory = sorted((gpu.room_bytes for gpu in where.gpus), reverse=True)[devices - 1]
-    if memory is not None:
-        sharing = min(where.at_once, len(jobs)) if device == "cpu" and where.here else 1
-        # On the CPU all ranks of a run share the memory.
-        needed = sorted(
-            (
-                (
-                    peak_bytes(job.job, device) * (job.job.config.trainer.devices if device == "cpu" else 1),
-                    job,
-                )
-                for job in jobs
-            ),
-            key=lambda pair: -pair[0],
-        )
-        together = sum(bytes_ for bytes_, _ in needed[:sharing])
-        if together > memory:
-            bytes_, worst = needed[0]
-            small = _micro_batch_that_fits(
-                worst.job,
-                device,
-                memory // sharing // (worst.job.config.trainer.devices if device == "cpu" else 1),
-            )
-            remedy = (
-                f"trainer.micro_batch_tokens={small} fits"
-                if small
-                else "lower design.max_flops, design.sizes or model.context"
-            )
-            if where.remedy:
-                remedy += f", or {where.remedy}"
-            raise UserError(
-                f"{worst.name}: needs {bytes_ / 2**20:,.0f} MiB"
-                + (f" (with the {sharing - 1} beside it {together / 2**20:,.0f})" if sharing > 1 else "")
-                + f", and {memory / 2**20:,.0f} MiB are there; {remedy}"
-            )
-    if (disk := sum(disk_bytes(job.job) for job in jobs)) > free_disk:
-        raise UserError(
-            f"the study writes up to {disk / 2**20:,.0f} MiB, and {free_disk / 2**20:,.0f} MiB are free; "
-            "choose another disk with out=, or set trainer.save_model=false"
-        )
-
-
-def peak_bytes(job: Job, device: str) -> int:
-    """Most memory that a job takes, as predicted: that of its longest run, whose batch is the largest."""
-    return _run_bytes(job, len(job.tokens) - 1, device)
-
-
-def _run_bytes(job: Job, run: int, device: str) -> int:
-    """On a GPU all that a run's process takes of it; elsewhere what training takes."""
-    return gpu_bytes(job, run) if device == "cuda" else predicted_memory(job, run, device)
-
-
-def _micro_batch_that_fits(job: Job, device: str, memory: int) -> int | None:
-    micro = job.recipe.micro_batch_sequences
-    while micro := micro // 2:
-        if (
-            peak_bytes(replace(job, recipe=replace(job.recipe, micro_batch_sequences=micro)), device)
-            <= memory
-        ):
-            return micro * job.recipe.context
-    return None
-
-
-def disk_bytes(job: Job) -> int:
-    """Most that a job has on the disk at once: a checkpoint being replaced, the trunk's, and its runs' weights."""
-    checkpoints = 3 * STATE_BYTES_PER_PARAM * job.params_total
-    return checkpoints + (4 * job.params_total * len(job.tokens) if job.config.trainer.save_model else 0)
-
-
-# --- how long it takes ---------------------------------------------------------------------------------
 
 
 def seconds_per_token(
@@ -193,7 +74,9 @@ def _catalogue(job: Job, device: Any) -> float:
 
 def probe(job: Job) -> float:
     """Seconds a token, measured by training the job's first steps in a folder that is thrown away."""
-    from scaling.training.pretrain import pretrain  # torch and Lightning, where the speed is measured alone
+    from scaling.training.pretrain import (
+        pretrain,  # Imports torch and Lightning, which only a measurement needs.
+    )
 
     class Enough(BaseException):
         pass
@@ -267,81 +150,3 @@ def time_at_once(seconds: list[float], where: Placement, demands: tuple[Demand, 
         f"{format_seconds(shortest)} to {format_seconds(longest)} with up to {most} at once, by how much those that "
         "share a GPU slow each other"
     )
-
-
-# --- what is printed -----------------------------------------------------------------------------------
-
-
-def print_dry_run(config: SweepConfig, planned: list[PlannedJob], where: Placement) -> None:
-    """Print each run with its shape, tokens, FLOPs, memory and time, and the whole; refuses what will not fit."""
-    console = Console()
-    device = torch_device(planned[0].job.config.trainer.accelerator)
-    records = {job.name: job.job.recorded() for job in planned}
-    waiting = [job for job in planned if not all(records[job.name])]
-    memory = memory_there(where, device)
-    if config.hardware.name != "auto":
-        device, memory = "cuda", round(GPU_MEMORY_SHARE * get_device(config.hardware.name).memory_bytes)
-        where = replace(where, gpus=())  # those of this machine
-    free = shutil.disk_usage(
-        next(p for p in (config.folder, *config.folder.resolve().parents) if p.exists())
-    ).free
-    there_already = [record for found in records.values() for record in found if record is not None]
-    rates, source = seconds_per_token(config, waiting, there_already) if waiting else ({}, "")
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
-    for column in ("budget", "params", "shape", "tokens", "FLOPs", "MiB", "time", ""):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    jobs_seconds: list[float] = []
-    left_flops = 0.0
-    for job in planned:
-        times = job_seconds(job.job, rates[job.name]) if job.name in rates else [0.0] * len(job.job.tokens)
-        left = 0.0
-        for run, record in enumerate(records[job.name]):
-            budget = job.job.config.runs[run].budget_flops
-            if record is None:
-                left += times[run]
-                left_flops += job.job.flops_spent[run]
-            bytes_ = predicted_memory(job.job, run, device)
-            too_large = memory is not None and _run_bytes(job.job, run, device) > memory
-            table.add_row(
-                "–" if budget is None else f"{budget:.2g}",
-                format_count(job.job.params_total),
-                f"{job.job.shape.width}×{job.job.shape.depth}",
-                format_count(job.job.tokens[run]),
-                f"{job.job.flops_spent[run]:.2g}",
-                f"{bytes_ / 2**20:.0f}",
-                format_seconds(times[run]) if record is None else "–",
-                f"{record.status} already" if record else "[red]does not fit[/]" if too_large else "to train",
-            )
-        if left:
-            jobs_seconds.append(left)
-    runs = sum(map(len, records.values()))
-    console.print(table)
-    console.print(
-        "FLOPs and time: beyond the runs before it on the same trunk, exact count; MiB: predicted peak of a step.",
-        style="dim",
-        highlight=False,
-    )
-    console.print(
-        f"[bold]{config.name}[/]: {runs} runs in {len(planned)} jobs, {len(there_already)} recorded already; to train: "
-        f"{left_flops:.3g} FLOPs",
-        highlight=False,
-    )
-    if waiting:
-        disk = sum(disk_bytes(job.job) for job in waiting)
-        demands = tuple(demand(job.job, where.gpus) for job in waiting) if where.gpus else ()
-        how_long = time_at_once(jobs_seconds, where, demands)
-        console.print(
-            f"time: {format_seconds(sum(jobs_seconds))} of job time, {how_long} (speed: {source})",
-            highlight=False,
-        )
-        there = "not known" if memory is None else f"{memory / 2**20:,.0f} MiB"
-        whose = "all runs at once" if device == "cpu" and where.here else "each run"
-        if where.gpus:
-            there = " and ".join(f"{gpu.room_bytes / 2**20:,.0f} MiB" for gpu in where.gpus)
-            whose = "the runs on a GPU together"
-        console.print(
-            f"memory: {there} for {whose}; disk: up to {disk / 2**20:,.1f} MiB of {free / 2**20:,.0f} free",
-            highlight=False,
-        )
-        refuse_what_does_not_fit(waiting, device, where, memory, free)
-    console.print("nothing was started (--dry-run)", highlight=False)

@@ -15,8 +15,10 @@ from scaling.config.schema import SweepConfig, load, register
 from scaling.errors import UserError
 from scaling.records.claims import claim_when_free, holder_of
 from scaling.records.files import remove_parts
-from scaling.sweep import forecast, provenance, report
+from scaling.sweep import provenance, report
+from scaling.sweep.capacity import memory_there, refuse_what_does_not_fit
 from scaling.sweep.display import show_sweep
+from scaling.sweep.dry_run import print_dry_run
 from scaling.sweep.gpus import torch_device
 from scaling.sweep.placement import placement
 from scaling.sweep.plan import PlannedJob, plan_jobs, study_machine
@@ -60,7 +62,7 @@ def sweep(composed: DictConfig, arguments: list[str], launch: Launch) -> int:
     trainer = planned[0].job.config.trainer
     where = placement(composed, trainer)
     if config.dry_run:
-        forecast.print_dry_run(config, planned, where)
+        print_dry_run(config, planned, where)
         return 0
     writable(folder)
     described = provenance.describe(config, planned, machine)
@@ -72,8 +74,8 @@ def sweep(composed: DictConfig, arguments: list[str], launch: Launch) -> int:
     if waiting and here:
         refuse_what_is_missing(trainer)
     device = torch_device(trainer.accelerator)
-    forecast.refuse_what_does_not_fit(
-        waiting, device, where, forecast.memory_there(where, device), shutil.disk_usage(folder).free
+    refuse_what_does_not_fit(
+        waiting, device, where, memory_there(where, device), shutil.disk_usage(folder).free
     )
     for job in waiting:
         if not holder_of(job.job.folder):

@@ -38,7 +38,7 @@ def test_help_and_offline_commands_import_nothing_heavy() -> None:
     assert not imported("import scaling.cli.main") & {*heavy, "hydra", "numpy", "pandas", "rich"}
     assert not imported("import scaling.cli.fit, scaling.sweep.report") & heavy
     assert not imported("import scaling.cli.budget") & heavy
-    assert not imported("import scaling.training.job, scaling.sweep.design, scaling.sweep.forecast") & heavy
+    assert not imported("import scaling.training.job, scaling.sweep.design, scaling.sweep.dry_run") & heavy
     assert not imported("import scaling.cli.status, scaling.sweep.status") & heavy
     assert not imported("import analysis.study") & {*heavy, "hydra", "omegaconf", "scaling", "rich"}
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from scaling.config.schema import HardwareConfig, SweepConfig, TrainConfig
-from scaling.sweep import forecast
+from scaling.sweep import capacity, forecast
 from scaling.sweep.admission import Gpu
+from scaling.sweep.dry_run import print_dry_run
 from scaling.sweep.placement import Placement
 from scaling.sweep.plan import expected_work, plan_jobs
 from scaling.training.pretrain import pretrain
@@ -33,7 +34,7 @@ def test_the_plan_says_what_each_run_is_and_takes(
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(forecast, "probe", lambda job: 1e-4 * job.params_total / 7e3)
     jobs = plan_jobs(study)
-    forecast.print_dry_run(study, jobs, Placement(at_once=2, here=True))
+    print_dry_run(study, jobs, Placement(at_once=2, here=True))
     text = capsys.readouterr().out
     assert text.count("to train") == 7
     assert f"{sum(sum(job.job.flops_spent) for job in jobs):.3g} FLOPs" in text
@@ -52,7 +53,7 @@ def test_recorded_runs_are_neither_counted_nor_measured_again(
     records = [record for job in (jobs[0], jobs[2]) for record in pretrain(job.job.config)]
     monkeypatch.setattr(forecast, "probe", lambda job: pytest.fail("was measured again"))
     monkeypatch.setenv("COLUMNS", "200")
-    forecast.print_dry_run(study, jobs, ONE)
+    print_dry_run(study, jobs, ONE)
     text = capsys.readouterr().out
     assert text.count("done already") == 4
     assert "4 recorded already" in text
@@ -77,8 +78,8 @@ def test_another_device_is_planned_from_the_catalogue(study: SweepConfig) -> Non
 
 def test_what_does_not_fit_is_refused_with_a_remedy(study: SweepConfig) -> None:
     jobs = plan_jobs(study)
-    most = max(forecast.peak_bytes(job.job, "cpu") for job in jobs)
-    refuse = forecast.refuse_what_does_not_fit
+    most = max(capacity.peak_bytes(job.job, "cpu") for job in jobs)
+    refuse = capacity.refuse_what_does_not_fit
     refuse(jobs, "cpu", ONE, most, 1 << 40)
     refuse(jobs, "cpu", ONE, None, 1 << 40)
     with pytest.raises(ValueError, match=r"needs .* MiB are there; trainer.micro_batch_tokens=64 fits"):
@@ -104,13 +105,13 @@ def test_a_plan_on_gpus_says_how_many_run_at_once_and_refuses_what_never_fits(
     monkeypatch.setattr(forecast, "probe", lambda job: 1e-2)
     config = replace(study, trainer=replace(study.trainer, accelerator="gpu"))
     jobs = plan_jobs(config)
-    most = max(forecast.peak_bytes(job.job, "cuda") for job in jobs)
+    most = max(capacity.peak_bytes(job.job, "cuda") for job in jobs)
     seconds = [sum(forecast.job_seconds(job.job, 1e-2)) for job in jobs]
 
     def plan(*rooms: int, at_once: int = 8) -> str:
         there = tuple(Gpu(name=str(i), room_bytes=room) for i, room in enumerate(rooms))
-        monkeypatch.setattr(forecast, "visible_gpus", lambda: there)
-        forecast.print_dry_run(config, jobs, Placement(at_once=at_once, here=True, gpus=there))
+        monkeypatch.setattr(capacity, "visible_gpus", lambda: there)
+        print_dry_run(config, jobs, Placement(at_once=at_once, here=True, gpus=there))
         return capsys.readouterr().out
 
     all_at_once = f"{forecast.format_seconds(max(seconds))} to {forecast.format_seconds(sum(seconds))}"
@@ -123,7 +124,7 @@ def test_a_plan_on_gpus_says_how_many_run_at_once_and_refuses_what_never_fits(
     assert capsys.readouterr().out.count("does not fit") == 6
     pair = plan_jobs(replace(config, trainer=replace(config.trainer, devices=2)))
     with pytest.raises(ValueError, match=r"trainer.devices=2: GPUs here: 1; set trainer.devices=1"):
-        forecast.refuse_what_does_not_fit(
+        capacity.refuse_what_does_not_fit(
             pair, "cuda", Placement(at_once=1, here=True, gpus=(Gpu(name="0", room_bytes=1),)), None, 1 << 40
         )
 
@@ -148,11 +149,11 @@ def test_a_plan_marks_what_does_not_fit(
     study: SweepConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = plan_jobs(study)
-    sizes = sorted(forecast.peak_bytes(job.job, "cpu") for job in jobs)
+    sizes = sorted(capacity.peak_bytes(job.job, "cpu") for job in jobs)
     monkeypatch.setattr(forecast, "probe", lambda job: 1e-4)
-    monkeypatch.setattr(forecast, "memory_bytes", lambda device: sizes[-1] - 1)
+    monkeypatch.setattr(capacity, "memory_bytes", lambda device: sizes[-1] - 1)
     with pytest.raises(ValueError, match=r"MiB are there"):
-        forecast.print_dry_run(study, jobs, ONE)
+        print_dry_run(study, jobs, ONE)
     text = capsys.readouterr().out
     assert 1 <= text.count("does not fit") < 6
     assert text.count("does not fit") + text.count("to train") - 1 == 6

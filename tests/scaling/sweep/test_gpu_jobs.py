@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from scaling.config.schema import TrainConfig, TrainerConfig
 from scaling.corpus import prepare
-from scaling.sweep import forecast, gpus
+from scaling.sweep import capacity, gpus
 from scaling.sweep.admission import Admission, Demand, Gpu, run_through
 from scaling.sweep.placement import default_workers
 from scaling.sweep.workers import run_in_workers
@@ -138,7 +138,7 @@ def test_gpus_are_those_that_cuda_would_show() -> None:
 
 def show_gpus(monkeypatch: pytest.MonkeyPatch, *there: Gpu) -> None:
     monkeypatch.setattr(gpus, "visible_gpus", lambda: there)
-    monkeypatch.setattr(forecast, "visible_gpus", lambda: there)
+    monkeypatch.setattr(capacity, "visible_gpus", lambda: there)
 
 
 @pytest.fixture

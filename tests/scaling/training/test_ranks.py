@@ -16,7 +16,7 @@ from scaling.records.claims import holder_of
 from scaling.records.files import seal_label
 from scaling.records.folder import CHECKPOINT
 from scaling.records.records import RunRecord
-from scaling.sweep.forecast import peak_bytes
+from scaling.sweep.capacity import peak_bytes
 from scaling.sweep.placement import default_workers
 from scaling.training import ranks
 from scaling.training.branching import Progress
