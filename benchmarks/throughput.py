@@ -51,7 +51,7 @@ from scaling.config.schema import (
 from scaling.corpus import TokenCorpus, prepare
 from scaling.corpus.order import window_order
 from scaling.corpus.tokens import TokenArray
-from scaling.model.cpu_backward import with_gradients
+from scaling.model.cpu_backward import loss_and_backward
 from scaling.model.decoder import Decoder
 from scaling.shape.flops import train_flops_per_token
 from scaling.training.job import Job, resolve_shape
@@ -162,7 +162,7 @@ class BareLoop:
         self.job, recipe = job, job.recipe
         self.model = Decoder(job.shape, job.config.model.rope_base)
         self.optimizer = build_optimizer(recipe.optim, self.model, recipe.lr, job.config.trainer.precision)
-        self.model.write_out()
+        self.model.use_cpu_kernels()
         self.updated = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.windows = job.corpus.train.windows(recipe.context)
         self.position = 0
@@ -174,7 +174,7 @@ class BareLoop:
         order = window_order(recipe.seed, self.position * count, count, self.windows)
         batch = torch.from_numpy(corpus.train.gather(order, recipe.context))
         self.optimizer.zero_grad()
-        with_gradients(partial(self.model.loss, batch[:, :-1], batch[:, 1:]))
+        loss_and_backward(partial(self.model.loss, batch[:, :-1], batch[:, 1:]))
         clip_gradients(self.updated, recipe.optim.grad_clip or 0.0)
         self.optimizer.step()
         self.position += 1

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from scaling.accounting.recipe import processor_runtime
 from scaling.corpus import TokenCorpus
 from scaling.corpus.order import window_order
-from scaling.model.cpu_backward import with_gradients
+from scaling.model.cpu_backward import loss_and_backward
+from scaling.model.cpu_support import trains_with_cpu_kernels
 from scaling.model.decoder import Decoder, next_token_loss
 from scaling.shape.flops import train_flops_per_token
 from scaling.shape.shape import ModelShape
@@ -137,9 +137,9 @@ class Pretraining(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimizer = build_optimizer(self.recipe.optim, self.model, self.recipe.lr, self.precision)
-        runtime = processor_runtime(self.precision, self.trainer.world_size)
-        if self.device.type == "cpu" and runtime == "written_out" and self._forward is self.model:
-            self.model.write_out()  # in the weights' own precision, which the optimizer has just set
+        supported = trains_with_cpu_kernels(self.precision, self.trainer.world_size)
+        if self.device.type == "cpu" and supported and self._forward is self.model:
+            self.model.use_cpu_kernels()  # in the weights' own precision, which the optimizer has just set
             self._compile_kernels()
             optimizer.zero_grad()
         return optimizer
@@ -148,7 +148,7 @@ class Pretraining(L.LightningModule):
         """Compile what a step runs, or read it from the disk, before the first step is timed and its memory metered."""
         token = torch.zeros((1, 1), dtype=torch.int64)
         with torch.inference_mode():
-            with_gradients(partial(self.model.loss, token, token))
+            loss_and_backward(partial(self.model.loss, token, token))
 
     def batches(self, position: int, steps: int) -> Iterator[Tensor]:
         """This rank's share of the batches of some steps of one size, windows of tokens (B, T + 1)."""
@@ -166,7 +166,7 @@ class Pretraining(L.LightningModule):
         first, steps = batch
         assert first == self.position, f"step {first} arrived at position {self.position}"
         # What is written out needs nothing of autograd, not even to count changes of tensors.
-        with torch.inference_mode() if self.model.written_out else nullcontext():
+        with torch.inference_mode() if self.model.uses_cpu_kernels else nullcontext():
             for windows in self.batches(first, steps):
                 self._optimizer_step(windows)
                 self.position += 1
@@ -186,8 +186,8 @@ class Pretraining(L.LightningModule):
         alone: Any = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
         for index, part in enumerate(parts):
             share, inputs, targets = len(part) / len(windows), part[:, :-1], part[:, 1:]
-            if self.model.written_out:  # one process, gradients unscaled: nothing for Lightning to do
-                loss = with_gradients(partial(self.model.loss, inputs, targets), share)
+            if self.model.uses_cpu_kernels:  # one process, gradients unscaled: nothing for Lightning to do
+                loss = loss_and_backward(partial(self.model.loss, inputs, targets), share)
             else:
                 loss = next_token_loss(self._forward(inputs), targets)
                 with alone() if index + 1 < len(parts) else nullcontext():
@@ -195,7 +195,7 @@ class Pretraining(L.LightningModule):
             total += loss.detach() * share
         if self.recipe.optim.grad_clip is not None:
             updated = [p for group in optimizer.param_groups for p in group["params"]]
-            if self.model.written_out:
+            if self.model.uses_cpu_kernels:
                 clip_gradients(updated, self.recipe.optim.grad_clip)
             else:
                 torch.nn.utils.clip_grad_norm_(updated, self.recipe.optim.grad_clip, foreach=True)

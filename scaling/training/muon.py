@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from scaling.accounting.memory import MUON_STACKED_NUMBERS
 from scaling.errors import UserError
+from scaling.model.tiling import MUON_STACKED_NUMBERS
 
 # Coefficients of the quintic and their number of applications (Jordan, 2024): the slope at zero is largest, and
 # singular values end between about 0.7 and 1.2.

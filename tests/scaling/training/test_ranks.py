@@ -129,7 +129,7 @@ def test_memory_a_rank_is_what_the_accounting_says(tiny_job: Make, monkeypatch: 
         [2048], optim=AdamWConfig(lr=1e-3, batch_tokens=256), model=ModelConfig(width=96, depth=4, context=16)
     )
     with monkeypatch.context() as patch:  # ranks are not written out: one beside them is composed, too
-        patch.setattr("scaling.model.decoder.Decoder.write_out", lambda model: None)
+        patch.setattr("scaling.model.decoder.Decoder.use_cpu_kernels", lambda model: None)
         one = pretrain(config)[0]
     for strategy, close in (("ddp", 0.01), ("fsdp", 0.10)):
         record = pretrain(spread(config, strategy))[0]
