@@ -56,9 +56,9 @@ from scaling.model.decoder import Decoder
 from scaling.shape.flops import train_flops_per_token
 from scaling.training.job import Job, resolve_shape
 from scaling.training.meters import cpu_name
-from scaling.training.module import METERED_STEPS, steps_together
 from scaling.training.optim import build_optimizer, clip_gradients
 from scaling.training.pretrain import fit
+from scaling.training.step_groups import METERED_STEPS, steps_in_group
 
 SHAPES = {"s1": (64, 2, 128, 16), "s2": (128, 4, 256, 8), "s3": (256, 6, 256, 8), "s4": (384, 8, 256, 8)}
 """Width, depth, context, sequences a step."""
@@ -218,7 +218,7 @@ def measure(
     width, depth, context, sequences = SHAPES[shape]
     pairs = max(MIN_PAIRS, int(seconds / STEP_SECONDS[shape] * (256 / vocab_size) ** 0.2))
     config = job_config(shape, vocab_size, pairs, folder, optim)
-    together = steps_together(resolve_shape(config, vocab_size), sequences)
+    together = steps_in_group(resolve_shape(config, vocab_size), sequences)
     steps = WARM_STEPS + together * int(pairs / together**0.5)
     config = job_config(shape, vocab_size, steps, folder, optim)
     job = Job(config, corpus_of(config, vocab_size))

@@ -145,6 +145,8 @@ class Decoder(nn.Module):
     It has `count_params(shape).total` parameters, and a forward pass takes `flops.forward_flops(shape)` FLOPs.
     """
 
+    cos: Tensor
+    sin: Tensor
     uses_cpu_kernels = False
     """Whether tensors on a processor go through `cpu_ops.py`; set by `use_cpu_kernels`."""
 
@@ -220,7 +222,7 @@ class Decoder(nn.Module):
             x_BTC = cpu_ops.embed(tokens_BT, self.embedding.weight, tape)
         else:
             x_BTC = self.embedding(tokens_BT)
-        cos_TR, sin_TR = self.cos[:T].to(x_BTC.dtype), self.sin[:T].to(x_BTC.dtype)  # type: ignore[index]
+        cos_TR, sin_TR = self.cos[:T].to(x_BTC.dtype), self.sin[:T].to(x_BTC.dtype)
         for block in self.blocks:
             x_BTC = block(x_BTC, cos_TR, sin_TR, tape)
         return x_BTC
