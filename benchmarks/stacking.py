@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from scaling.model.cpu_backward import with_gradients
+from scaling.model.cpu_backward import loss_and_backward
 from scaling.model.decoder import Decoder, next_token_loss
 from scaling.shape.shape import decoder_shape
 from scaling.training.meters import cpu_name
@@ -43,13 +43,13 @@ def one_after_another(models: list[Decoder]) -> Callable[[list[Tensor]], None]:
     """A step of every model, one after another."""
     optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True) for model in models]
     for model in models:
-        model.write_out()
+        model.use_cpu_kernels()
 
     @torch.inference_mode()
     def step(batches: list[Tensor]) -> None:
         for model, optimizer, windows in zip(models, optimizers, batches, strict=True):
             optimizer.zero_grad()
-            with_gradients(partial(model.loss, windows[:, :-1], windows[:, 1:]))
+            loss_and_backward(partial(model.loss, windows[:, :-1], windows[:, 1:]))
             clip_gradients(list(model.parameters()), 1.0)
             optimizer.step()
 

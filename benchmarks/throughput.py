@@ -51,14 +51,14 @@ from scaling.config.schema import (
 from scaling.corpus import TokenCorpus, prepare
 from scaling.corpus.order import window_order
 from scaling.corpus.tokens import TokenArray
-from scaling.model.cpu_backward import with_gradients
+from scaling.model.cpu_backward import loss_and_backward
 from scaling.model.decoder import Decoder
 from scaling.shape.flops import train_flops_per_token
+from scaling.training.fit import fit
 from scaling.training.job import Job, plan_job, resolve_shape
 from scaling.training.meters import cpu_name
-from scaling.training.module import METERED_STEPS, steps_together
 from scaling.training.optim import build_optimizer, clip_gradients
-from scaling.training.pretrain import fit
+from scaling.training.step_groups import METERED_STEPS, steps_in_group
 
 SHAPES = {"s1": (64, 2, 128, 16), "s2": (128, 4, 256, 8), "s3": (256, 6, 256, 8), "s4": (384, 8, 256, 8)}
 """Width, depth, context, sequences a step."""
@@ -162,7 +162,7 @@ class BareLoop:
         self.job, recipe = job, job.recipe
         self.model = Decoder(job.shape, job.config.model.rope_base)
         self.optimizer = build_optimizer(recipe.optim, self.model, recipe.lr, job.config.trainer.precision)
-        self.model.write_out()
+        self.model.use_cpu_kernels()
         self.updated = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.windows = job.corpus.train.windows(recipe.context)
         self.position = 0
@@ -174,7 +174,7 @@ class BareLoop:
         order = window_order(recipe.seed, self.position * count, count, self.windows)
         batch = torch.from_numpy(corpus.train.gather(order, recipe.context))
         self.optimizer.zero_grad()
-        with_gradients(partial(self.model.loss, batch[:, :-1], batch[:, 1:]))
+        loss_and_backward(partial(self.model.loss, batch[:, :-1], batch[:, 1:]))
         clip_gradients(self.updated, recipe.optim.grad_clip or 0.0)
         self.optimizer.step()
         self.position += 1
@@ -218,7 +218,7 @@ def measure(
     width, depth, context, sequences = SHAPES[shape]
     pairs = max(MIN_PAIRS, int(seconds / STEP_SECONDS[shape] * (256 / vocab_size) ** 0.2))
     config = job_config(shape, vocab_size, pairs, folder, optim)
-    together = steps_together(resolve_shape(config, vocab_size), sequences)
+    together = steps_in_group(resolve_shape(config, vocab_size), sequences)
     steps = WARM_STEPS + together * int(pairs / together**0.5)
     config = job_config(shape, vocab_size, steps, folder, optim)
     job = plan_job(config, corpus_of(config, vocab_size))

@@ -6,21 +6,12 @@ and go there, the few numbers of norms' gains apart. N tokens, C width, T positi
 
 from scaling.accounting.activations import STATISTIC_BYTES, TOKEN_BYTES, Tensors, stream_bytes
 from scaling.accounting.tape import Op
-
-LOSS_LOGITS = 2**18
-"""Logits that exist at once: few enough to stay near the processor, and a bound on memory."""
-LOSS_ROWS = 256
-"""Tokens whose logits exist at once in any case: products of fewer rows take longer."""
+from scaling.model.tiling import loss_rows
 
 
 def tables(t: Tensors) -> float:
     """Bytes of what every block's attention shares and no step changes (`block_ops.HeadTables`)."""
     return 4 * t.shape.context * t.shape.head_width
-
-
-def loss_rows(vocab_size: int) -> int:
-    """Tokens whose logits exist at once."""
-    return max(LOSS_ROWS, LOSS_LOGITS // vocab_size)
 
 
 def block_ops(t: Tensors) -> list[Op]:

@@ -22,6 +22,7 @@ from scaling.accounting.states import (
 )
 from scaling.accounting.tape import Passes, run
 from scaling.errors import UserError
+from scaling.model.tiling import MUON_STACKED_NUMBERS
 from scaling.shape.shape import ModelShape, is_our_decoder
 
 GATHERED_BLOCKS = 2
@@ -33,10 +34,6 @@ ALLOCATOR_SLACK = 0.15
 """Bytes that PyTorch's caching allocator reserves beyond live tensors, as a share of these: freed blocks too small or
 too scattered to be used again. Guo et al. 2024 (GMLake, arXiv:2401.08156) find 15 % on average over eight language
 models in training; the median of torchtitan's published rows agrees. Expandable segments need less."""
-
-MUON_STACKED_NUMBERS = 2**21
-"""Muon orthogonalises matrices of one shape together, stacked up to so many numbers: far beyond where batching pays,
-and a bound on its workspace."""
 
 
 @dataclass(frozen=True, kw_only=True)

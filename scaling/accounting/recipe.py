@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from scaling.errors import UserError
+from scaling.model.cpu_support import CPU_KERNEL_PRECISIONS, trains_with_cpu_kernels
 from scaling.shape.flops import Recompute
 
 Optimizer = Literal["adamw", "adamw_8bit", "sgd", "sgd_momentum", "muon", "adafactor"]
@@ -12,8 +13,6 @@ Precision = Literal[
 ]
 Attention = Literal["flash", "materialised"]
 Runtime = Literal["torch_cpu", "written_out", "torch", "megatron"]
-WRITTEN_OUT_PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-master")
-"""Precisions in which `scaling/model/cpu_ops.py` trains on a processor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +83,9 @@ class TrainingRecipe:
                     f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(allowed)}"
                 )
         plain = self.recompute == "none" and self.attention == "flash" and not self.dropout
-        if self.runtime == "written_out" and not (plain and self.precision in WRITTEN_OUT_PRECISIONS):
+        if self.runtime == "written_out" and not (plain and self.precision in CPU_KERNEL_PRECISIONS):
             raise UserError(
-                f"runtime=written_out: trains with precision={' or '.join(WRITTEN_OUT_PRECISIONS)}, without "
+                f"runtime=written_out: trains with precision={' or '.join(CPU_KERNEL_PRECISIONS)}, without "
                 "recomputation, materialised attention or dropout; take runtime=torch_cpu for those"
             )
 
@@ -101,4 +100,4 @@ class TrainingRecipe:
 
 def processor_runtime(precision: str, devices: int = 1) -> Runtime:
     """How this project trains its decoder on a processor: written out where it may be, else as PyTorch composes it."""
-    return "written_out" if devices == 1 and precision in WRITTEN_OUT_PRECISIONS else "torch_cpu"
+    return "written_out" if trains_with_cpu_kernels(precision, devices) else "torch_cpu"

@@ -141,8 +141,8 @@ def _own_fit(path: Path) -> ChosenLaw:
                 f"law={path}: no such folder; give that of a sweep or of a fit, or a fit's study.json"
             )
         raise UserError(f"law={path}: no {files[0]}; fit the runs first: scaling fit {path}")
+    from analysis.refusals import BadTable
     from analysis.result import FitResult  # so is pandas
-    from analysis.table import BadTable
 
     try:
         result = FitResult.from_json(found.read_text())

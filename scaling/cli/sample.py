@@ -72,7 +72,7 @@ def help_text() -> str:
     )
     return f"""usage: scaling sample RUN_FOLDER [key=value …]
 
-Continue a text with a trained run's model (its model.pt, kept by trainer.save_model=true). Prints prompt and
+Continue a text with a trained run's model (its model.safetensors, kept by trainer.save_model=true). Prints prompt and
 continuation on standard output.
 
 keys (default in brackets):

@@ -1,4 +1,8 @@
-"""Gradients of operations that form a chain, without autograd's graph: each reads what the one before has made."""
+"""Reverse-mode differentiation of a chain of operations, without autograd's graph.
+
+Each operation of `cpu_ops.py` reads the result of the one before it. Their gradients therefore need no graph: a list of
+the operations, walked backwards, is enough, and it costs less time a step than autograd.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,26 +11,43 @@ import torch
 from torch import Tensor, nn
 
 
-def with_gradients(loss: Callable[[], Tensor], share: float = 1.0) -> Tensor:
-    """The loss of a decoder that is written out, whose parameters' gradients it adds to theirs, times `share`.
+class Tape:
+    """The operations of one forward pass, in their order, with what each saved for its gradient."""
 
-    What `loss().backward()` does, without autograd's graph: the operations are a chain, each reads what the one before
-    has made.
-    """
-    global _chain
-    chain = _chain = _Chain()
-    try:
-        with torch.no_grad():
-            value = loss()
-            _chain = None
-            chain.backward(torch.full_like(value, share))
-    finally:
-        _chain = None
-    return value
+    def __init__(self) -> None:
+        self._records: list[tuple[type[torch.autograd.Function], _Context, tuple[Any, ...]]] = []
+
+    def apply(self, operation: type[torch.autograd.Function], *inputs: Any) -> Tensor:
+        """Do an operation and record it."""
+        context = _Context()
+        self._records.append((operation, context, inputs))
+        result: Tensor = operation.forward(context, *inputs)
+        return result
+
+    def backward(self, gradient: Tensor) -> None:
+        """Add to the `grad` of every parameter, given the gradient of the last operation's result.
+
+        Each record is dropped as soon as it is used, so that memory shrinks as it does under autograd.
+        """
+        assert self._records, (
+            "the loss was computed without this tape: the decoder does not use the CPU kernels"
+        )
+        while self._records:
+            operation, context, inputs = self._records.pop()
+            gradients = operation.backward(context, gradient)
+            del context
+            for argument, argument_gradient in zip(inputs, gradients, strict=True):
+                if argument_gradient is None:
+                    continue
+                if isinstance(argument, nn.Parameter):
+                    _accumulate(argument, argument_gradient)
+                else:
+                    gradient = argument_gradient
+            del gradients, argument_gradient
 
 
 class _Context:
-    """Of an operation done in a chain; as autograd's."""
+    """Where an operation saves what its gradient needs; it stands in for autograd's `ctx`."""
 
     saved_tensors: tuple[Tensor, ...]
 
@@ -34,44 +55,22 @@ class _Context:
         self.saved_tensors = tensors
 
 
-class _Chain:
-    """Operations in the order in which they were done."""
-
-    def __init__(self) -> None:
-        self.links: list[tuple[Any, _Context, tuple[Any, ...]]] = []
-
-    def apply(self, operation: Any, *inputs: Any) -> Tensor:
-        context = _Context()
-        self.links.append((operation, context, inputs))
-        return operation.forward(context, *inputs)
-
-    def backward(self, gradient: Tensor) -> None:
-        """Add to every parameter's gradient, given that of the last operation's result."""
-        while self.links:
-            operation, context, inputs = self.links.pop()
-            gradients = operation.backward(context, gradient)
-            del context
-            for given, made in zip(inputs, gradients, strict=True):
-                if made is None:
-                    continue
-                if isinstance(given, nn.Parameter):
-                    given.grad = made if given.grad is None else given.grad + made
-                    for hook in (given._post_accumulate_grad_hooks or {}).values():
-                        hook(given)
-                else:
-                    gradient = made
-            del gradients, made
+def _accumulate(parameter: nn.Parameter, gradient: Tensor) -> None:
+    """Add to a parameter's gradient and call its hooks, as autograd does."""
+    parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+    for hook in (parameter._post_accumulate_grad_hooks or {}).values():
+        hook(parameter)
 
 
-_chain: _Chain | None = None
-"""What records the operations under way, instead of autograd."""
+def loss_and_backward(loss: Callable[[Tape], Tensor], factor: float = 1.0) -> Tensor:
+    """A loss, after adding `factor` times its gradient to the `grad` of every parameter.
 
-
-def recording() -> bool:
-    """Whether gradients will be asked of the operations under way, though autograd does not see them."""
-    return _chain is not None
-
-
-def apply(operation: Any, *inputs: Any) -> Tensor:
-    """Do an operation (a `torch.autograd.Function`) under a chain where one records, else under autograd."""
-    return operation.apply(*inputs) if _chain is None else _chain.apply(operation, *inputs)
+    Args:
+        loss: computes the loss with operations that it records on the tape that it is given, such as `Decoder.loss`.
+        factor: a micro-batch's share of the batch.
+    """
+    tape = Tape()
+    with torch.no_grad():
+        value = loss(tape)
+        tape.backward(torch.full_like(value, factor))
+    return value

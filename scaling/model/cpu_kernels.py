@@ -1,12 +1,15 @@
-"""What happens between a decoder's matrix products on a processor, each in one pass over memory, compiled by Numba.
+"""Numba kernels for what a decoder computes between its matrix products on a processor.
 
-Arrays are C-contiguous; a matrix is float32, or uint16 holding the bits of bfloat16, and is worked on in float32 either
-way. Arrays given to one kernel do not overlap. N tokens, C width, B sequences of T positions, H query heads, K
-key/value heads, S head width, R half of it, F feed-forward width, V vocabulary.
+Each kernel passes once over memory. Arrays are C-contiguous and do not overlap. A matrix is float32, or uint16 that
+holds the bits of bfloat16; numbers are computed in float32 either way. Array names end in their shape: N tokens,
+C width, B sequences, T positions, H query heads, K key/value heads, S head width, R half of it, F feed-forward width,
+V vocabulary, J rows of stacked projections. A leading d marks the gradient of the loss with respect to an array.
 
-A kernel is compiled when it first meets a dtype, which takes seconds, and kept on disk for later processes. It runs on
-one thread, whatever PyTorch is given: what threads share are the products. All are in one file, since what is kept on
-disk is made again when the kernel's own file changes, and not when another does.
+Numba compiles a kernel when it first meets a dtype, which takes seconds, and caches the result on disk for later
+processes. A kernel runs on one thread, whatever PyTorch is given: threads share only the matrix products.
+
+All kernels stand in one file because the cache is renewed when the file of a kernel changes, and not when a function
+changes that it calls from another file.
 """
 
 import math
@@ -21,36 +24,36 @@ from numba.extending import intrinsic, overload
 f32, u32, i32 = np.float32, np.uint32, np.int32
 
 LANES = 16
-"""float32 numbers in the widest registers there are: loops over multiples of it leave no rest to do one by one."""
+"""float32 numbers in the widest vector registers (AVX-512). A loop over a multiple of it has no scalar remainder."""
 HIDDEN_SCORE = f32(-1e30)
-"""Score of a key after the query: no weight, and no infinity to be careful of."""
+"""Score of a key that lies after the query: its softmax weight is 0, and unlike an infinity it gives no NaN."""
 
 
 class _Disjoint(Compiler):
-    """Numba's compiler, told that the arrays of a call do not overlap: loops need not check it before each run."""
+    """Numba's compiler, which may assume that the arrays of a call do not overlap: loops need not check for it."""
 
     def define_pipelines(self) -> Any:
         self.state.flags.noalias = True
         return super().define_pipelines()
 
 
-MATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
-"""What the compiler may do to sums and quotients: any order, so that they fit into registers. Nothing is assumed about
-NaN and infinity, which a diverging run has to show."""
+FAST_MATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
+"""LLVM's fast-math flags: sums may be reordered, so that they fit into vector registers. NaN and infinity are
+respected, because a diverging run must show them."""
 
 
-def kernel(function: Any, allowed: Any = frozenset(MATH)) -> Any:
-    """Compile a function, and keep it on disk where there is a place that can be written."""
-    options: dict[str, Any] = {"nogil": True, "fastmath": set(allowed), "error_model": "numpy"}
+def kernel(function: Any, flags: Any = frozenset(FAST_MATH)) -> Any:
+    """Compile a function, and cache it on disk where a folder for that can be written."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": set(flags), "error_model": "numpy"}
     try:
         return njit(pipeline_class=_Disjoint, cache=True, **options)(function)
-    except RuntimeError:  # no place for it
+    except RuntimeError:  # Numba found no folder that it can write
         return njit(pipeline_class=_Disjoint, **options)(function)
 
 
-def passing_nan(function: Any) -> Any:
-    """As `kernel`, where NaN may be passed over: only so is the largest of some numbers found several at a time."""
-    return kernel(function, {*MATH, "nnan"})
+def kernel_ignoring_nan(function: Any) -> Any:
+    """A `kernel` that may ignore NaN: only then does LLVM vectorise the search for a maximum."""
+    return kernel(function, {*FAST_MATH, "nnan"})
 
 
 # --- numbers ---
@@ -78,7 +81,7 @@ def _bits_of(typing: Any, number: Any) -> Any:
 
 @intrinsic
 def _larger(typing: Any, a: Any, b: Any) -> Any:
-    """The larger of two float32, passing over NaN: unlike `max`, several at a time."""
+    """The larger of two float32, ignoring NaN. Unlike `max`, LLVM vectorises it."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), ir.FloatType()])
@@ -90,28 +93,28 @@ def _larger(typing: Any, a: Any, b: Any) -> Any:
 
 
 def get(array, index):
-    """A number of an array, as float32."""
+    """One number of an array, as float32."""
 
 
 def put(array, index, number):
-    """Set a number of an array, rounded to the nearest that it can hold, of two to the even one."""
+    """Set one number of an array, rounded to the array's precision: to nearest, ties to even."""
 
 
-@overload(get, jit_options={"fastmath": MATH})
+@overload(get, jit_options={"fastmath": FAST_MATH})
 def _get(array, index):
     if array.dtype == types.uint16:
         return lambda array, index: _float_of(u32(u32(array[index]) << u32(16)))
     return lambda array, index: array[index]
 
 
-@overload(put, jit_options={"fastmath": MATH})
+@overload(put, jit_options={"fastmath": FAST_MATH})
 def _put(array, index, number):
     if array.dtype == types.uint16:
 
         def rounded(array, index, number):
             bits = _bits_of(number)
             kept = u32(bits + u32(0x7FFF) + ((bits >> u32(16)) & u32(1))) >> u32(16)
-            # Of a NaN the sum above might leave an infinity.
+            # Rounding could turn the bits of a NaN into those of an infinity.
             array[index] = np.uint16(kept if number == number else u32(0x7FC0))
 
         return rounded
@@ -124,13 +127,13 @@ def _put(array, index, number):
 
 @kernel
 def exp(x):
-    """e^x to about 1e-7, for x up to 88; numbers below -87 count as -87.
+    """e^x with a relative error of about 1e-7, for x up to 88; an x below -87 is taken as -87.
 
-    2^n e^r with r in [-ln 2 / 2, ln 2 / 2], and for e^r the polynomial of Cephes' expf (Moshier, 1989).
+    e^x = 2^n e^r with r in [-ln 2 / 2, ln 2 / 2]; e^r is the polynomial of Cephes' expf (Moshier, 1989).
     """
     x = f32(-87.0) if x < f32(-87.0) else x
     n = np.floor(x * f32(1.44269504088896341) + f32(0.5))
-    r = x - n * f32(0.693359375) + n * f32(2.12194440e-4)  # ln 2 in two parts, the first exact in few bits
+    r = x - n * f32(0.693359375) + n * f32(2.12194440e-4)  # ln 2 as a sum of two: n times the first is exact
     y = f32(1.9875691500e-4)
     y = y * r + f32(1.3981999507e-3)
     y = y * r + f32(8.3334519073e-3)
@@ -146,7 +149,7 @@ def exp(x):
 
 @kernel
 def norm(x_NC, gain_C, eps, u_NC, inverse_N):
-    """u = gain x / rms(x), and the reciprocals of the root mean squares."""
+    """Root-mean-square norm: u = gain x / rms(x), and inverse = 1 / rms(x)."""
     N, C = x_NC.shape
     for n in range(N):
         squares = f32(0)
@@ -160,7 +163,10 @@ def norm(x_NC, gain_C, eps, u_NC, inverse_N):
 
 @kernel
 def norm_backward(du_NC, x_NC, gain_C, inverse_N, direct_NC, dx_NC, dgain_C):
-    """dx: what comes through the norm, on top of what passed it by (None: nothing)."""
+    """Gradients of `norm`'s input and gain.
+
+    `direct_NC` is the gradient that reaches x by the residual connection, which is added to dx; None for none.
+    """
     N, C = x_NC.shape
     dgain_C[:] = f32(0)
     for n in range(N):
@@ -185,7 +191,7 @@ def norm_backward(du_NC, x_NC, gain_C, inverse_N, direct_NC, dx_NC, dgain_C):
 
 @kernel
 def _invert_rms(x_JBT, row, b, S, eps, inverse_T):
-    """Reciprocals of the root mean squares of S rows."""
+    """1 / rms over S consecutive rows, for each position of a sequence."""
     T = x_JBT.shape[2]
     inverse_T[:] = f32(0)
     for s in range(S):
@@ -196,8 +202,8 @@ def _invert_rms(x_JBT, row, b, S, eps, inverse_T):
 
 
 @kernel
-def _turn(x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse_T, y_ST):
-    """y = scale rotate(gain x / rms(x)) of a head, without the norm where `gain_S` is None."""
+def _norm_and_rotate(x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse_T, y_ST):
+    """y = scale · rotate(gain x / rms(x)) of one head; without the norm where `gain_S` is None."""
     R, T = cos_RT.shape
     if gain_S is not None:
         _invert_rms(x_JBT, row, b, 2 * R, eps, inverse_T)
@@ -212,8 +218,10 @@ def _turn(x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse_T, y_ST):
 
 
 @kernel
-def _turn_back(dy_ST, x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse_T, along_T, dx_JBT, dgain_S):
-    """Of `_turn`: the gradient of its x, from that of its y, which is used up; that of its gain is added."""
+def _norm_and_rotate_backward(
+    dy_ST, x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse_T, along_T, dx_JBT, dgain_S
+):
+    """Gradients of `_norm_and_rotate`: writes that of x, adds to that of the gain, and overwrites dy as workspace."""
     R, T = cos_RT.shape
     if gain_S is not None:
         _invert_rms(x_JBT, row, b, 2 * R, eps, inverse_T)
@@ -248,15 +256,16 @@ def _turn_back(dy_ST, x_JBT, row, b, cos_RT, sin_RT, gain_S, eps, scale, inverse
 
 @kernel
 def attention(qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, softmax_2HBT):
-    """Causal attention of normed and rotated queries and keys, in one pass that keeps no weights.
+    """Causal attention of normed and rotated queries and keys, which does not store the attention weights.
 
-    Rows of `qkv_JBT` are coordinates: S for each of H query heads, K key heads and K value heads; of `out_JBT`, S for
-    each query head. `softmax_2HBT`: a query's largest score, and one over the sum of exponentials less it. Gains None:
-    without norms. As in Dao et al. (2022), but a query's scores are few enough to stay together.
+    `qkv_JBT` stacks S rows for each of H query heads, K key heads and K value heads; `out_JBT` stacks S rows for each
+    query head. A gain of None means no norm. `softmax_2HBT` receives, for each query, the largest score m and
+    1 / Σ exp(score − m), from which backward computes the weights again (Dao et al., 2022; scores are not tiled here,
+    because a query has few enough).
     """
     (J, B, T), S, H = qkv_JBT.shape, 2 * cos_RT.shape[0], softmax_2HBT.shape[1]
     K, scale = (J // S - H) // 2, f32(1 / math.sqrt(S))
-    Tp, Sp = _up_to_multiple(T, LANES), _up_to_multiple(S, 4)  # zeros at the end change nothing
+    Tp, Sp = _up_to_multiple(T, LANES), _up_to_multiple(S, 4)  # padding with zeros changes no result
     q, k, v = np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32), np.zeros((Sp, Tp), f32)
     out, scores = np.zeros((Sp, Tp), f32), np.zeros((4, Tp), f32)
     inverse, over_sums, nothing = np.zeros(T, f32), np.zeros(4, f32), np.zeros(4, f32)
@@ -264,9 +273,9 @@ def attention(qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, s
         for h in range(H):
             g = h // (H // K)
             if h % (H // K) == 0:
-                _turn(qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, k)
+                _norm_and_rotate(qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, k)
                 _read(qkv_JBT, (H + K + g) * S, b, S, v)
-            _turn(qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, q)
+            _norm_and_rotate(qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, q)
             for i in range(0, T, 4):
                 keys = _up_to_multiple(i + 4, LANES)
                 _four_rows(q, i, k, keys, Sp, nothing, scores)
@@ -289,7 +298,7 @@ def attention_backward(
     dout_JBT, qkv_JBT, cos_RT, sin_RT, query_gain_S, key_gain_S, eps, out_JBT, softmax_2HBT,
     dqkv_JBT, dquery_gain_S, dkey_gain_S,
 ):  # fmt: skip
-    """Gradients of `attention`'s projections and gains from that of its output; weights are made once more."""
+    """Gradients of `attention`'s stacked projections and gains; the attention weights are computed again."""
     (J, B, T), S, H = qkv_JBT.shape, 2 * cos_RT.shape[0], softmax_2HBT.shape[1]
     K, scale = (J // S - H) // 2, f32(1 / math.sqrt(S))
     Tp, Sp = _up_to_multiple(T, LANES), _up_to_multiple(S, 4)
@@ -309,11 +318,11 @@ def attention_backward(
         for h in range(H):
             g = h // (H // K)
             if h % (H // K) == 0:
-                _turn(qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, k)
+                _norm_and_rotate(qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, k)
                 _read(qkv_JBT, (H + K + g) * S, b, S, v)
                 dk[:] = f32(0)
                 dv[:] = f32(0)
-            _turn(qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, q)
+            _norm_and_rotate(qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, q)
             _read(dout_JBT, h * S, b, S, dout)
             minus_along[:] = f32(0)
             for s in range(S):
@@ -336,11 +345,11 @@ def attention_backward(
                 _four_sums(dscores, k, keys, Sp, i, ones, dq)
                 _add_four(dscores, q, i, keys, Sp, dk)
                 _add_four(weights, dout, i, keys, Sp, dv)
-            _turn_back(
+            _norm_and_rotate_backward(
                 dq, qkv_JBT, h * S, b, cos_RT, sin_RT, query_gain_S, eps, scale, inverse, along, dqkv_JBT, dquery_gain_S
             )  # fmt: skip
             if (h + 1) % (H // K) == 0:
-                _turn_back(
+                _norm_and_rotate_backward(
                     dk, qkv_JBT, (H + g) * S, b, cos_RT, sin_RT, key_gain_S, eps, f32(1), inverse, along, dqkv_JBT,
                     dkey_gain_S,
                 )  # fmt: skip
@@ -354,6 +363,7 @@ def _up_to_multiple(number, of):
 
 @kernel
 def _read(x_JBT, row, b, S, x_ST):
+    """Copy one head of one sequence into float32."""
     for s in range(S):
         for t in range(x_JBT.shape[2]):
             x_ST[s, t] = get(x_JBT, (row + s, b, t))
@@ -361,6 +371,7 @@ def _read(x_JBT, row, b, S, x_ST):
 
 @kernel
 def _write(x_ST, x_JBT, row, b, S):
+    """Copy one head of one sequence back, rounded."""
     for s in range(S):
         for t in range(x_JBT.shape[2]):
             put(x_JBT, (row + s, b, t), x_ST[s, t])
@@ -368,7 +379,7 @@ def _write(x_ST, x_JBT, row, b, S):
 
 @kernel
 def _four_rows(x_ST, i, y_ST, keys, S, start_4, out_4T):
-    """Rows i to i + 3 of x' y, for the first keys, plus the numbers that each starts from."""
+    """out = start + rows i to i + 3 of xᵀ y, for the first `keys` columns of y."""
     for s in range(0, S, 4):
         a0, a1, a2, a3 = x_ST[s, i], x_ST[s + 1, i], x_ST[s + 2, i], x_ST[s + 3, i]
         b0, b1, b2, b3 = x_ST[s, i + 1], x_ST[s + 1, i + 1], x_ST[s + 2, i + 1], x_ST[s + 3, i + 1]
@@ -390,13 +401,13 @@ def _four_rows(x_ST, i, y_ST, keys, S, start_4, out_4T):
                 out_4T[3, j] += d0 * y0 + d1 * y1 + d2 * y2 + d3 * y3
 
 
-@passing_nan
-def _hide_and_find_largest(scores_4T, row, last, keys):
-    """The largest score of a query, whose scores of keys after the last one are hidden."""
+@kernel_ignoring_nan
+def _hide_and_find_largest(scores_4T, row, query, keys):
+    """The largest score of one query, after hiding the scores of keys that lie after it."""
     largest = HIDDEN_SCORE
     for t in range(keys):
         score = scores_4T[row, t]
-        if t > last:
+        if t > query:
             score = HIDDEN_SCORE
         scores_4T[row, t] = score
         largest = _larger(largest, score)
@@ -405,7 +416,7 @@ def _hide_and_find_largest(scores_4T, row, last, keys):
 
 @kernel
 def _four_sums(weights_4T, y_ST, keys, S, i, factor_4, out_ST):
-    """Columns i to i + 3 of y weights', times a factor each."""
+    """Columns i to i + 3 of out = factor · y weightsᵀ."""
     for s in range(0, S, 2):
         a0, a1, b0, b1 = f32(0), f32(0), f32(0), f32(0)
         c0, c1, d0, d1 = f32(0), f32(0), f32(0), f32(0)
@@ -427,7 +438,7 @@ def _four_sums(weights_4T, y_ST, keys, S, i, factor_4, out_ST):
 
 @kernel
 def _add_four(weights_4T, x_ST, i, keys, S, sum_ST):
-    """sum += columns i to i + 3 of x, times four rows of weights."""
+    """sum += columns i to i + 3 of x times four rows of weights."""
     for s in range(0, S, 2):
         a0, a1, b0, b1 = x_ST[s, i], x_ST[s + 1, i], x_ST[s, i + 1], x_ST[s + 1, i + 1]
         c0, c1, d0, d1 = x_ST[s, i + 2], x_ST[s + 1, i + 2], x_ST[s, i + 3], x_ST[s + 1, i + 3]
@@ -437,8 +448,9 @@ def _add_four(weights_4T, x_ST, i, keys, S, sum_ST):
             sum_ST[s + 1, j] += a1 * w0 + b1 * w1 + c1 * w2 + d1 * w3
 
 
-@passing_nan
+@kernel_ignoring_nan
 def _largest(row, size):
+    """The largest of the first `size` numbers."""
     largest = row[0]
     for i in range(size):
         largest = _larger(largest, row[i])
@@ -446,8 +458,8 @@ def _largest(row, size):
 
 
 @kernel
-def _weigh(row, size):
-    """Softmax's numerators in place of the first scores of a row; the sum of them, and the largest score."""
+def _exponentials(row, size):
+    """Replace each of the first `size` scores by exp(score − largest); return the sum of these, and the largest."""
     largest, total = _largest(row, size), f32(0)
     for i in range(size):
         weight = exp(row[i] - largest)
@@ -461,7 +473,7 @@ def _weigh(row, size):
 
 @kernel
 def swiglu(gate_up_N2F, hidden_NF):
-    """silu(gate) up."""
+    """hidden = silu(gate) · up."""
     N, F = hidden_NF.shape
     for n in range(N):
         for f in range(F):
@@ -471,7 +483,7 @@ def swiglu(gate_up_N2F, hidden_NF):
 
 @kernel
 def swiglu_backward(gate_up_N2F, dhidden_NF):
-    """Gradients of gates and ups in place of them, and `swiglu`'s result in place of its gradient."""
+    """Gradients of `swiglu`, in place: gates and ups become their gradients, and dhidden becomes hidden again."""
     N, F = dhidden_NF.shape
     dgate, dup = np.empty(F, f32), np.empty(F, f32)
     for n in range(N):
@@ -498,15 +510,15 @@ def _sigmoid(x):
     return f32(1) / (f32(1) + exp(-x))
 
 
-# --- ends ---
+# --- embedding and loss ---
 
 
 @kernel
 def cross_entropy(logits_NV, targets_N):
-    """The sum of the rows' cross-entropies in nats; the logits become its gradient.
+    """The sum of the rows' cross-entropies in nats; each logit is replaced by the sum's gradient to it.
 
     Raises:
-        IndexError: for a target that is no token.
+        IndexError: for a target outside the vocabulary.
     """
     N, V = logits_NV.shape
     row, total = np.zeros(V, f32), 0.0
@@ -516,7 +528,7 @@ def cross_entropy(logits_NV, targets_N):
         for v in range(V):
             row[v] = get(logits_NV, (n, v))
         wanted = row[targets_N[n]]
-        weights, largest = _weigh(row, V)
+        weights, largest = _exponentials(row, V)
         total += largest + np.log(weights) - wanted
         factor = f32(1) / weights
         for v in range(V):
@@ -527,7 +539,7 @@ def cross_entropy(logits_NV, targets_N):
 
 @kernel
 def sum_rows(rows_NC, places_N, sums_VC):
-    """Each row added to the row of `sums` that it belongs to, after these are set to 0."""
+    """sums[places[n]] is the sum of all rows n with that place: the gradient of an embedding."""
     sums_VC[:] = f32(0)
     for n in range(rows_NC.shape[0]):
         for c in range(rows_NC.shape[1]):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from scaling.errors import UserError
 from scaling.model import cpu_ops
+from scaling.model.cpu_backward import Tape
 from scaling.shape.shape import ModelShape
 
 # Standard deviation of freshly drawn weights is this over sqrt(fan-in); the projections that write into the
@@ -69,11 +70,17 @@ class Attention(nn.Module):
         self.query_norm = RMSNorm(shape.head_width) if shape.qk_norm else nn.Identity()
         self.key_norm = RMSNorm(shape.head_width) if shape.qk_norm else nn.Identity()
 
-    def add_to(self, x_BTC: Tensor, norm: RMSNorm, tables: cpu_ops.HeadTables) -> Tensor:
-        """x + attention(norm x), written out."""
-        gains = [n.weight if isinstance(n, RMSNorm) else None for n in (self.query_norm, self.key_norm)]
+    def add_with_cpu_kernels(
+        self, x_BTC: Tensor, norm: RMSNorm, tables: cpu_ops.HeadTables, tape: Tape | None
+    ) -> Tensor:
+        """x + attention(norm x), as one operation of `cpu_ops.py`."""
+        query_gain, key_gain = (
+            n.weight if isinstance(n, RMSNorm) else None for n in (self.query_norm, self.key_norm)
+        )
         matrices = self.query.weight, self.key.weight, self.value.weight, self.out.weight
-        return cpu_ops.add_attention(x_BTC, norm.weight, *matrices, gains[0], gains[1], tables, norm.epsilon)
+        return cpu_ops.add_attention(
+            x_BTC, norm.weight, *matrices, query_gain, key_gain, tables, norm.epsilon, tape
+        )
 
     def forward(self, x_BTC: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
         B, T, _ = x_BTC.shape
@@ -83,7 +90,8 @@ class Attention(nn.Module):
         q_BHTS = rotate(self.query_norm(q_BHTS), cos_TR, sin_TR)
         k_BKTS = rotate(self.key_norm(k_BKTS), cos_TR, sin_TR)
         y_BHTS = causal_attention(q_BHTS, k_BKTS, v_BKTS)
-        return self.out(y_BHTS.transpose(1, 2).reshape(B, T, self.heads * self.head_width))
+        out_BTC: Tensor = self.out(y_BHTS.transpose(1, 2).reshape(B, T, self.heads * self.head_width))
+        return out_BTC
 
 
 class FeedForward(nn.Module):
@@ -95,24 +103,25 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(shape.width, shape.ffn_width, bias=False)
         self.down = nn.Linear(shape.ffn_width, shape.width, bias=False)
 
-    def add_to(self, x_BTC: Tensor, norm: RMSNorm) -> Tensor:
-        """x + feed-forward(norm x), written out."""
+    def add_with_cpu_kernels(self, x_BTC: Tensor, norm: RMSNorm, tape: Tape | None) -> Tensor:
+        """x + feed-forward(norm x), as one operation of `cpu_ops.py`."""
         gate = None if self.gate is None else self.gate.weight
         return cpu_ops.add_feed_forward(
-            x_BTC, norm.weight, gate, self.up.weight, self.down.weight, norm.epsilon
+            x_BTC, norm.weight, gate, self.up.weight, self.down.weight, norm.epsilon, tape
         )
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         up_BTF = self.up(x_BTC)
         hidden_BTF = F.gelu(up_BTF) if self.gate is None else F.silu(self.gate(x_BTC)) * up_BTF
-        return self.down(hidden_BTF)
+        out_BTC: Tensor = self.down(hidden_BTF)
+        return out_BTC
 
 
 class Block(nn.Module):
     """x + attention(norm x), then x + feed-forward(norm x)."""
 
     tables: cpu_ops.HeadTables | None = None
-    """Of the heads, where the block is written out."""
+    """The attention's constants, once the decoder uses the CPU kernels."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -121,22 +130,25 @@ class Block(nn.Module):
         self.ffn_norm = RMSNorm(shape.width)
         self.ffn = FeedForward(shape)
 
-    def forward(self, x_BTC: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
-        if self.tables is not None and cpu_ops.suits(x_BTC):
-            x_BTC = self.attention.add_to(x_BTC, self.attention_norm, self.tables)
-            return self.ffn.add_to(x_BTC, self.ffn_norm)
+    def forward(self, x_BTC: Tensor, cos_TR: Tensor, sin_TR: Tensor, tape: Tape | None = None) -> Tensor:
+        if self.tables is not None and cpu_ops.supports(x_BTC):
+            x_BTC = self.attention.add_with_cpu_kernels(x_BTC, self.attention_norm, self.tables, tape)
+            return self.ffn.add_with_cpu_kernels(x_BTC, self.ffn_norm, tape)
         x_BTC = x_BTC + self.attention(self.attention_norm(x_BTC), cos_TR, sin_TR)
-        return x_BTC + self.ffn(self.ffn_norm(x_BTC))
+        out_BTC: Tensor = x_BTC + self.ffn(self.ffn_norm(x_BTC))
+        return out_BTC
 
 
 class Decoder(nn.Module):
     """A decoder-only language model of the given shape.
 
-    Its parameters number `count_params(shape).total` and its products `flops.forward_flops(shape)`.
+    It has `count_params(shape).total` parameters, and a forward pass takes `flops.forward_flops(shape)` FLOPs.
     """
 
-    written_out = False
-    """Whether tensors on a processor go through `block_ops.py`; set by `write_out`."""
+    cos: Tensor
+    sin: Tensor
+    uses_cpu_kernels = False
+    """Whether tensors on a processor go through `cpu_ops.py`; set by `use_cpu_kernels`."""
 
     def __init__(self, shape: ModelShape, rope_base: float = 10_000.0) -> None:
         super().__init__()
@@ -165,46 +177,54 @@ class Decoder(nn.Module):
         if not self.shape.tied_head:
             self.head.weight.normal_(0.0, INIT_EMBEDDING_STD)
 
-    def write_out(self) -> None:
-        """Train and evaluate through `block_ops.py` wherever it suits."""
+    def use_cpu_kernels(self) -> None:
+        """Train and evaluate through `cpu_ops.py` wherever it supports the tensors."""
         shape = self.shape
         angles = rotary_tables(shape.context, shape.head_width, self.rope_base)
         tables = cpu_ops.head_tables(shape.heads, shape.kv_heads, *angles)
         for block in self.blocks:
             assert isinstance(block, Block)
             block.tables = tables
-        self.written_out = True
+        self.uses_cpu_kernels = True
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Logits (B, T, V) of the token after each position; a later token never changes an earlier logit."""
-        return self.head(self.hidden(tokens_BT))
+        logits_BTV: Tensor = self.head(self.hidden(tokens_BT))
+        return logits_BTV
 
-    def loss(self, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        """Mean cross-entropy in nats a token, computed in float32."""
-        x_BTC = self.residual(tokens_BT)
-        if self.written_out and cpu_ops.suits(x_BTC):
+    def loss(self, tokens_BT: Tensor, targets_BT: Tensor, tape: Tape | None = None) -> Tensor:
+        """Mean cross-entropy in nats a token, computed in float32.
+
+        Args:
+            tokens_BT: what the model reads.
+            targets_BT: the token that follows each position.
+            tape: records the CPU kernels' operations, for `loss_and_backward`; None leaves them to autograd.
+        """
+        x_BTC = self.residual(tokens_BT, tape)
+        if self.uses_cpu_kernels and cpu_ops.supports(x_BTC):
             norm = self.final_norm
-            return cpu_ops.loss(x_BTC, norm.weight, self.head.weight, targets_BT, norm.epsilon)
+            return cpu_ops.loss(x_BTC, norm.weight, self.head.weight, targets_BT, norm.epsilon, tape)
         return next_token_loss(self.head(self.final_norm(x_BTC)), targets_BT)
 
     def hidden(self, tokens_BT: Tensor) -> Tensor:
-        """What the head reads (B, T, C): the residual stream, normed."""
-        return self.final_norm(self.residual(tokens_BT))
+        """The normed residual stream (B, T, C), which the head reads."""
+        hidden_BTC: Tensor = self.final_norm(self.residual(tokens_BT))
+        return hidden_BTC
 
-    def residual(self, tokens_BT: Tensor) -> Tensor:
+    def residual(self, tokens_BT: Tensor, tape: Tape | None = None) -> Tensor:
         """The residual stream (B, T, C) after the last block."""
         T = tokens_BT.shape[1]
         if self.shape.context < T:
             raise UserError(
                 f"{T} tokens do not fit the context of {self.shape.context}: shorten the input or raise model.context"
             )
-        if self.written_out and cpu_ops.suits(self.embedding.weight):
-            x_BTC = cpu_ops.embed(tokens_BT, self.embedding.weight)
+        if self.uses_cpu_kernels and cpu_ops.supports(self.embedding.weight):
+            x_BTC = cpu_ops.embed(tokens_BT, self.embedding.weight, tape)
         else:
             x_BTC = self.embedding(tokens_BT)
-        cos_TR, sin_TR = self.cos[:T].to(x_BTC.dtype), self.sin[:T].to(x_BTC.dtype)  # type: ignore[index]
+        cos_TR, sin_TR = self.cos[:T].to(x_BTC.dtype), self.sin[:T].to(x_BTC.dtype)
         for block in self.blocks:
-            x_BTC = block(x_BTC, cos_TR, sin_TR)
+            x_BTC = block(x_BTC, cos_TR, sin_TR, tape)
         return x_BTC
 
 

@@ -1,4 +1,4 @@
-"""Text from a trained model: how the next token is chosen, and the loop that chooses one after another."""
+"""Text from a trained model: the rules that choose the next token, and the loop that applies them."""
 
 from collections.abc import Iterator
 
@@ -6,28 +6,28 @@ import torch
 from torch import Tensor
 
 from scaling.model.decoder import Decoder
-from scaling.model.saved import Trained
+from scaling.model.saved import TrainedModel
 
 
 def tempered(logits: Tensor, temperature: float) -> Tensor:
-    """Probabilities (..., V), float64: softmax of logits over the temperature; at 0 all on the first largest."""
+    """Probabilities (..., V), float64: softmax(logits / temperature); at 0, 1 for the largest logit."""
     logits = logits.double()
     if temperature == 0:
         return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1.0)
-    # The largest is taken off before the division, which else overflows at a low temperature.
+    # Subtracting the largest logit before the division keeps a low temperature from overflowing.
     return torch.softmax((logits - logits.amax(-1, keepdim=True)) / temperature, dim=-1)
 
 
 def keep_top_k(probabilities: Tensor, k: int) -> Tensor:
-    """The k most probable tokens (all, where there are fewer), renormalised."""
+    """Probabilities of the k most probable tokens, renormalised; all tokens where there are fewer than k."""
     kept = probabilities.topk(min(k, probabilities.shape[-1]), dim=-1).indices
     return _renormalised(torch.zeros_like(probabilities).scatter(-1, kept, probabilities.gather(-1, kept)))
 
 
 def keep_top_p(probabilities: Tensor, p: float) -> Tensor:
-    """The smallest set of most probable tokens whose probabilities reach p, renormalised (Holtzman et al., 2020)."""
+    """The fewest tokens whose probabilities reach p together, renormalised (nucleus sampling, Holtzman et al. 2020)."""
     if p >= 1:
-        return probabilities  # rounding may bring the sum to 1 before the last token
+        return probabilities  # the sum, rounded, may reach 1 before the last token
     descending, order = probabilities.sort(dim=-1, descending=True, stable=True)
     before = torch.nn.functional.pad(descending.cumsum(dim=-1)[..., :-1], (1, 0))
     return _renormalised(
@@ -42,7 +42,7 @@ def _renormalised(weights: Tensor) -> Tensor:
 def next_token_probabilities(
     logits: Tensor, temperature: float, top_k: int | None, top_p: float | None
 ) -> Tensor:
-    """What the next token is drawn from: temperature first, then top-k, then top-p of what is left."""
+    """Probabilities of the next token (..., V): temperature first, then top-k, then top-p of the tokens that remain."""
     probabilities = tempered(logits, temperature)
     if top_k is not None:
         probabilities = keep_top_k(probabilities, top_k)
@@ -58,7 +58,7 @@ def tokens_after(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Iterator[int]:
-    """Tokens that follow `tokens`, without end; beyond its context the model sees only the latest tokens."""
+    """An endless stream of tokens that follow `tokens`; the model reads the latest tokens that fit its context."""
     generator = torch.Generator().manual_seed(seed)
     seen = list(tokens)
     while True:
@@ -69,7 +69,7 @@ def tokens_after(
 
 
 def continued(
-    trained: Trained,
+    trained: TrainedModel,
     prompt: str,
     max_tokens: int,
     seed: int = 0,
@@ -77,14 +77,17 @@ def continued(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> str:
-    """Text that follows a prompt taken as a document's beginning, up to its end or `max_tokens` tokens."""
+    """Text that follows a prompt, which is taken as the beginning of a document.
+
+    It ends where the model ends the document, or after `max_tokens` tokens.
+    """
     tokenizer = trained.tokenizer
     (document,) = tokenizer.encode([prompt.encode()])
     *prompt_tokens, separator = document.tolist()
-    made: list[int] = []
-    # A separator came before every document in training.
+    generated: list[int] = []
+    # In training, a separator stands before every document.
     for token in tokens_after(trained.model, [separator, *prompt_tokens], seed, temperature, top_k, top_p):
-        if token == separator or len(made) == max_tokens:
+        if token == separator or len(generated) == max_tokens:
             break
-        made.append(token)
-    return tokenizer.decode(made)
+        generated.append(token)
+    return str(tokenizer.decode(generated))

@@ -59,8 +59,10 @@ CURVE = "curve.csv"
 """The training loss by step, in bins; written at the run's end."""
 VALIDATION_LOSSES = "validation.npy"
 """The loss of each validation window; written at the run's end, unless it diverged."""
-MODEL = "model.pt"
+MODEL = "model.safetensors"
 """The trained model with its tokenizer; written at the run's end, if `trainer.save_model=true`."""
+OLD_MODEL = "model.pt"
+"""The same as versions before 0.2 wrote it, in PyTorch's format; it is still read."""
 
 # --- beside any of them --------------------------------------------------------------------------------
 

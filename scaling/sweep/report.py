@@ -8,10 +8,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from scaling.cli.fit import FitKeys, run
+from scaling.cli.fit import run
 from scaling.config.corpus import LexiconCorpus
 from scaling.config.schema import SweepConfig
 from scaling.errors import UserError
+from scaling.fitting.keys import FitKeys
 from scaling.records.files import write_atomically
 from scaling.records.folder import RECORDS_TABLE, STUDY_CONFIG
 from scaling.records.records import load_sweep, write_table

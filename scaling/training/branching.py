@@ -1,11 +1,12 @@
-"""The callback that walks a job's segments: it keeps the trunk where a branch leaves it, evaluates and records each
-run at its end, and goes back to the trunk. What a run costs is measured here, off the per-step path."""
+"""The callback that trains a trunk and its branches in one job, and writes each run's record.
 
-import platform
-import time
+It acts between groups of steps, at three kinds of place. Every second or so it logs and checks for divergence. At the
+end of a trunk segment it writes `trunk.ckpt`. At the end of a branch it evaluates the run, writes the record, and goes
+back to the trunk. It also measures the time and the memory that each run takes.
+"""
+
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,22 +16,23 @@ import torch
 from scaling.model.saved import to_bytes
 from scaling.records.files import seal_label, write_atomically
 from scaling.records.folder import CHECKPOINT, CURVE, MODEL, TRUNK, VALIDATION_LOSSES
-from scaling.records.records import RunOutcome, RunRecord, write_record
+from scaling.records.records import write_record
 from scaling.training import checkpoint
-from scaling.training.cadence import Looks
+from scaling.training.cadence import Cadence
 from scaling.training.fsdp import model_states
 from scaling.training.job import Job
-from scaling.training.meters import LiveBytes, device_name, matmul_peak
-from scaling.training.module import METERED_STEPS, Pretraining
+from scaling.training.meters import LiveBytes
+from scaling.training.module import Pretraining
 from scaling.training.optim import state_tensors
-from scaling.training.planned import planned_facts, predicted_memory
 from scaling.training.progress import Progress
-from scaling.training.segments import Segment
+from scaling.training.recording import curve_csv, run_record
+from scaling.training.segments import Segment, end_position, segment_at, segments_before
 from scaling.training.signals import HeldSignals, Preempted
+from scaling.training.step_groups import METERED_STEPS
 
 
 class Branching(L.Callback):
-    """Walks a job's segments: keeps the trunk where a branch leaves it, records each run, goes back to the trunk."""
+    """Takes a job from segment to segment, and writes a checkpoint or a record at the end of each."""
 
     def __init__(
         self,
@@ -40,21 +42,26 @@ class Branching(L.Callback):
         check: Callable[[], None] | None,
         signals: HeldSignals,
     ) -> None:
-        """`check`: called before anything is kept; raises when the job is another process's by now.
+        """Follow a job.
 
-        `signals`: tells whether the job was asked to end.
+        Args:
+            job: what is trained.
+            report: receives the progress, each time that the job logs.
+            retried: for the records, why an earlier attempt failed and what was changed since.
+            check: called before anything is written; raises when another process has taken the job over.
+            signals: tells whether a signal asked the job to end.
         """
         self.job, self.report, self.retried = job, report, retried
         self.signals = signals
         self.check = check or (lambda: None)
-        self.seconds: list[float] = []  # training time of each segment so far
-        self.measured_bytes: int | None = None
-        self.measured_sequences = 0  # the largest batch whose memory was measured
+        self.seconds: list[float] = []  # training time of each segment
+        self.measured_bytes: int | None = None  # peak memory
+        self.measured_sequences = 0  # the largest batch for which it was measured
         self._memory_until = 0
         self._memory: LiveBytes | None = None
-        self._looks: Looks
+        self._cadence: Cadence
 
-    # The state that a checkpoint of Lightning's carries for a callback.
+    # Lightning stores this in its checkpoints.
     def state_dict(self) -> dict[str, Any]:
         return {
             "seconds": list(self.seconds),
@@ -69,11 +76,11 @@ class Branching(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, Pretraining)
-        self.signals.hold()  # in the place of Lightning's handlers, which came in between
+        self.signals.hold()  # Lightning has installed handlers of its own meanwhile
         if not self.seconds:
             self.seconds = [0.0] * len(module.plan)
         config = self.job.config.trainer
-        self._looks = Looks(
+        self._cadence = Cadence(
             trainer,
             module.position,
             config.log_every_seconds,
@@ -82,16 +89,16 @@ class Branching(L.Callback):
         )
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        segment, step = module.at(module.position)
+        segment, step = segment_at(module.plan, module.position)
         if segment.run is not None and step == segment.start and not (self.job.folder / TRUNK).is_file():
-            checkpoint.save(trainer, self.job, module, TRUNK)  # a branch from the very start
+            checkpoint.save(trainer, self.job, module, TRUNK)  # a branch from the first step on
 
     def on_train_batch_start(
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, Pretraining)
         # The first steps with a batch larger than any before are measured.
-        sequences = module.recipe.batches.sequences(module.at(module.position)[1])
+        sequences = module.recipe.batches.sequences(segment_at(module.plan, module.position)[1])
         if (
             self._memory is None
             and sequences > self.measured_sequences
@@ -109,22 +116,22 @@ class Branching(L.Callback):
         assert isinstance(module, Pretraining)
         if self._memory is not None and module.position >= self._memory_until:
             self._leave_memory_meter()
-        segment, step = module.at(module.position - 1)
+        segment, step = segment_at(module.plan, module.position - 1)
         ended = step + 1 == segment.stop
-        looked = ended or self._looks.due(module.position)
-        if looked:
-            self._look(trainer, module, segment)
+        log = ended or self._cadence.log_due(module.position)
+        if log:
+            self._log(trainer, module, segment)
             if trainer.should_stop:
                 return
-        asked_to_end = self._looks.end_due(looked)
+        asked_to_end = self._cadence.end_due(log)
         if ended:
             self._end_segment(trainer, module, segment)
-        elif self._looks.save_due(looked) or asked_to_end:
+        elif self._cadence.checkpoint_due(log) or asked_to_end:
             self.check()
             if asked_to_end:
                 self._leave_memory_meter()
             checkpoint.save(trainer, self.job, module, CHECKPOINT)
-            self._looks.saved = time.monotonic()
+            self._cadence.checkpoint_written()
         if asked_to_end and module.position < module.total_steps:
             raise Preempted
 
@@ -137,15 +144,15 @@ class Branching(L.Callback):
             self.measured_bytes = max(self.measured_bytes or 0, self._memory.peak)
             self._memory = None
 
-    def _look(self, trainer: L.Trainer, module: Pretraining, segment: Segment) -> None:
-        """Fetch losses, log, report, and check for divergence; about once a second."""
+    def _log(self, trainer: L.Trainer, module: Pretraining, segment: Segment) -> None:
+        """Fetch the losses, log them, report the progress, and check for divergence."""
         module.flush_losses()
-        self.seconds[module.plan.index(segment)] += self._looks.looked(module.position)
+        self.seconds[module.plan.index(segment)] += self._cadence.logged(module.position)
         spent = sum(self.seconds)
-        trained = module.tokens_trained(module.position)
+        trained = module.recipe.tokens_in(segments_before(module.plan, module.position))
         rate = trained / spent if spent else 0.0
         loss = float(module.losses_to(module.position)[-20:].mean())
-        _, step = module.at(module.position - 1)
+        _, step = segment_at(module.plan, module.position - 1)
         if trainer.logger is not None:
             trainer.logger.log_metrics(
                 {
@@ -159,13 +166,13 @@ class Branching(L.Callback):
             )
         reason = module.diverged(module.position)
         if reason is not None and segment.run is None:
-            # Every run still to come grows on this trunk.
+            # Every run without a record would branch off this trunk.
             for run, record in enumerate(self.job.recorded() if trainer.is_global_zero else []):
                 if record is None:
                     self._record(trainer, module, run, reason)
             trainer.should_stop = True
         if self.report is not None and trainer.is_global_zero:
-            left = module.tokens_trained(module.total_steps) - trained
+            left = module.recipe.tokens_in(module.plan) - trained
             self.report(
                 Progress(
                     step=module.position,
@@ -174,14 +181,15 @@ class Branching(L.Callback):
                     loss=loss,
                     seconds_left=left / rate if rate else float("nan"),
                     runs_done=sum(
-                        s.run is not None and module.end_of(s) <= module.position for s in module.plan
+                        s.run is not None and end_position(module.plan, s) <= module.position
+                        for s in module.plan
                     ),
                     runs=len(module.recipe.run_steps),
                 )
             )
 
     def _end_segment(self, trainer: L.Trainer, module: Pretraining, segment: Segment) -> None:
-        """Keep what the segment came to, and stand where the next one to be trained begins."""
+        """Write the trunk's checkpoint or the run's record, and go to the next segment to be trained."""
         self.check()
         following = module.next_to_train(module.position)
         if segment.run is None:
@@ -191,96 +199,51 @@ class Branching(L.Callback):
             if following < module.total_steps:
                 self._return_to_trunk(trainer)
         module.position = following
-        if trainer.is_global_zero:  # the trunk and the records say all that it did
+        if trainer.is_global_zero:  # the trunk's checkpoint and the records now hold all that it did
             (self.job.folder / CHECKPOINT).unlink(missing_ok=True)
-        self._looks.rest(module.position)
+        self._cadence.restart(module.position)
 
     def _return_to_trunk(self, trainer: L.Trainer) -> None:
         trainer.strategy.barrier()
-        seal_label(self.job.folder / TRUNK)  # it may have lain on the disk for days
+        seal_label(self.job.folder / TRUNK)  # the disk may have damaged it since it was written
         state = trainer.strategy.load_checkpoint(self.job.folder / TRUNK, weights_only=True)
         trainer.strategy.load_model_state_dict(state)
         trainer.strategy.load_optimizer_state_dict(state)
 
     def _record(self, trainer: L.Trainer, module: Pretraining, run: int, reason: str | None) -> None:
-        """Evaluate a run at its end and write its record; the loss of a diverged run is left out.
+        """Evaluate a run at its end, and write its files and its record.
 
-        All ranks call it when there is a loss to find; the first one writes.
+        All ranks call it for a run that has not diverged, since they evaluate it together. The first one writes.
+
+        Args:
+            trainer: tells rank and device.
+            module: the model at the end of the run.
+            run: index of the run.
+            reason: why the run has diverged; None where it has not. A diverged run has no loss in its record.
         """
-        job, recipe = self.job, module.recipe
-        folder = job.run_folders[run]
-        segment_index = next(i for i, s in enumerate(module.plan) if s.run == run)
-        own = module.plan[segment_index]
-        trunk = [i for i, s in enumerate(module.plan[:segment_index]) if s.run is None]
-        # What the run would have taken alone: all of the trunk before it, and its own branch.
-        alone = sum(self.seconds[i] for i in trunk) + self.seconds[segment_index]
-        since_last_run = max(
-            (i + 1 for i, s in enumerate(module.plan[:segment_index]) if s.run is not None), default=0
-        )
-        spent_segments = module.plan[since_last_run : segment_index + 1]
-        tokens = job.tokens[run]
-
-        losses = None
+        job, config = self.job, self.job.config.trainer
+        losses = weights = None
         if reason is None:
-            losses = module.validation_losses(job.corpus, job.config.trainer.validation_batch_tokens)
+            losses = module.validation_losses(job.corpus, config.validation_batch_tokens)
             if not np.isfinite(losses).all():
                 reason, losses = "validation loss was not finite", None
-        weights = None
-        if losses is not None and job.config.trainer.save_model:
+        if losses is not None and config.save_model:
             weights = model_states(module.model, keep=trainer.is_global_zero)
         if not trainer.is_global_zero:
             return
-        device = trainer.strategy.root_device
-        facts = planned_facts(job, run)
-        rate = tokens / alone if alone and reason is None else None
-        loss = None if losses is None else float(losses.mean())
-        outcome = RunOutcome(
-            status="done" if reason is None else "diverged",
-            reason=reason,
-            tokens_spent=recipe.tokens_in(spent_segments),
-            loss_nats=loss,
-            loss_se_nats=None if losses is None else float(losses.std(ddof=1) / np.sqrt(len(losses))),
-            bits_per_byte=None if loss is None else loss / np.log(2) / job.corpus.bytes_per_token,
-            validation_tokens=0 if losses is None else len(losses) * recipe.context,
-            wall_seconds=alone,
-            seconds_spent=sum(self.seconds[since_last_run : segment_index + 1]),
-            tokens_per_second=rate,
-            achieved_flops_per_second=None if rate is None else facts.train_flops_exact / tokens * rate,
-            matmul_peak_flops_per_second=trainer.world_size
-            * matmul_peak(str(device), job.config.trainer.precision, torch.get_num_threads()),
-            peak_memory_bytes_predicted=predicted_memory(job, run, device.type),
-            peak_memory_bytes_measured=(
-                torch.cuda.max_memory_allocated() if device.type == "cuda" else self.measured_bytes
-            ),
-            peak_memory_bytes_reserved=torch.cuda.max_memory_reserved() if device.type == "cuda" else None,
-            device=device_name(device),
-            devices=trainer.world_size,
-            threads=torch.get_num_threads(),
-            retried=self.retried,
-            versions=f"python {platform.python_version()}, torch {torch.__version__}, lightning {L.__version__}",
-        )
-        self._write_curve(module, folder, own)
-        files = [CURVE]
+        record = run_record(
+            job, module, run, reason=reason, validation_losses=losses, segment_seconds=self.seconds,
+            measured_bytes=self.measured_bytes, retried=self.retried,
+        )  # fmt: skip
+        files = {CURVE: curve_csv(module, run, config.curve_points)}
         if losses is not None:
             buffer = BytesIO()
             np.save(buffer, losses.astype(np.float32))
-            write_atomically(folder / VALIDATION_LOSSES, buffer.getvalue())
-            files.append(VALIDATION_LOSSES)
-            if weights is not None:
-                write_atomically(folder / MODEL, to_bytes(module.model, weights, job.corpus.tokenizer))
-                files.append(MODEL)
+            files[VALIDATION_LOSSES] = buffer.getvalue()
+        if weights is not None:
+            files[MODEL] = to_bytes(module.model, weights, job.corpus.tokenizer)
+        folder = job.run_folders[run]
+        for name, content in files.items():
+            write_atomically(folder / name, content)
         self.check()
-        # Written last: a record means that all else is there.
-        write_record(RunRecord.of(facts, outcome), folder, files)
-
-    def _write_curve(self, module: Pretraining, folder: Path, own: Segment) -> None:
-        """The run's training curve as if trained alone: the trunk up to its leave, then its branch, in even bins."""
-        alone = module.losses_to(module.end_of(own))
-        recipe = module.recipe
-        points = min(self.job.config.trainer.curve_points, own.stop)
-        rows = ["step,tokens,lr,train_loss_nats"]
-        for bin_steps in np.array_split(np.arange(own.stop), points):
-            last = int(bin_steps[-1])
-            tokens, lr = recipe.batches.tokens_before(last + 1), recipe.lr * recipe.lr_fraction(own, last)
-            rows.append(f"{last + 1},{tokens},{lr:.6g},{alone[bin_steps].mean():.6f}")
-        write_atomically(folder / CURVE, "\n".join([*rows, ""]).encode())
+        write_record(record, folder, list(files))  # last: a record tells that the files are there

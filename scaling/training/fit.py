@@ -21,10 +21,11 @@ from scaling.training.branching import Branching
 from scaling.training.fsdp import FullyShardedStrategy
 from scaling.training.job import Job
 from scaling.training.malloc import keep_freed_memory
-from scaling.training.module import JobSteps, Pretraining, loader
+from scaling.training.module import Pretraining
 from scaling.training.precision import MASTER
 from scaling.training.progress import Progress
 from scaling.training.signals import HeldSignals
+from scaling.training.step_groups import StepGroups, loader
 
 
 def build_module(job: Job, recorded: list[int]) -> Pretraining:
@@ -86,7 +87,7 @@ def fit(
         )
         trainer.fit(
             module,
-            train_dataloaders=loader(JobSteps(module, one_by_one)),
+            train_dataloaders=loader(StepGroups(module, one_by_one)),
             ckpt_path=resume_from,
             weights_only=True,
         )

@@ -1,8 +1,8 @@
 """Fully sharded training (FSDP2; ZeRO-3): each rank holds its share of every weight, gradient and optimizer state.
 
-Blocks are gathered one after the other while they compute. Checkpoints are gathered whole on the first rank, in the
-form that one process writes, so that a run goes on under any number of ranks. That takes the first rank's main memory
-for all states at once, and for a moment each rank's when they are read: right for models whose states fit there.
+Blocks are gathered one after the other while they compute. A checkpoint is gathered on the first rank, in the form that
+a single process writes, so that a run can continue on any number of ranks. All states must therefore fit into the first
+rank's main memory when a checkpoint is written, and into every rank's when it is read.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from scaling.training.optim import parts_of
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
-    """Lightning's FSDP2 strategy, with checkpoints that one process or any other number of ranks reads."""
+    """Lightning's FSDP2 strategy, with checkpoints that any number of ranks can read."""
 
     def __init__(self, ranks: int) -> None:
         super().__init__(data_parallel_size=ranks, tensor_parallel_size=1, save_distributed_checkpoint=False)
@@ -32,16 +32,16 @@ class FullyShardedStrategy(ModelParallelStrategy):
         return True
 
     def shard(self, model: Decoder, precision: str) -> None:
-        """Shard a decoder in place: each block is a unit that is gathered alone; embedding, head and norm another."""
+        """Shard a decoder in place. Each block is gathered as one unit; embedding, head and last norm are another."""
         fully_shard_decoder(model, self.device_mesh["data_parallel"], precision)
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        """Every rank calls it; whole on the first rank, empty on the others."""
+        """Weights by name, whole on the first rank and empty on the others. Every rank must call it."""
         assert self.lightning_module is not None
         return gathered(self.lightning_module.state_dict(), keep=self.is_global_zero)
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """Every rank calls it; whole on the first rank, empty on the others."""
+        """The optimizer's state, whole on the first rank and empty on the others. Every rank must call it."""
         return gathered(getattr(optimizer, "_optimizer", optimizer).state_dict(), keep=self.is_global_zero)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
 def fully_shard_decoder(model: Decoder, mesh: DeviceMesh, precision: str) -> None:
     """Shard a decoder's parameters over a one-dimensional mesh, in place.
 
-    In bf16-mixed, what is gathered and computed with is bfloat16; shares, sums of gradients and updates are float32.
+    In bf16-mixed, gathered weights and activations are bfloat16; shares, sums of gradients and updates are float32.
     """
     policy = (
         MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
@@ -82,25 +82,25 @@ def fully_shard_decoder(model: Decoder, mesh: DeviceMesh, precision: str) -> Non
     fully_shard(model, mesh=mesh, mp_policy=policy)
 
 
-def gathered(states: Any, keep: bool = True) -> Any:
-    """A tree of states with every sharded tensor whole, on the CPU; all ranks take part, and some may keep nothing."""
+def gathered(states: dict[str, Any], keep: bool = True) -> dict[str, Any]:
+    """A tree of states with every sharded tensor gathered on the CPU; empty without `keep`. Every rank must call it."""
 
     @torch.no_grad()
     def whole(tensor: DTensor) -> Tensor | None:
         full = tensor.full_tensor()
         return full.cpu() if keep else None
 
-    result = tree_map_only(DTensor, whole, states)
+    result: dict[str, Any] = tree_map_only(DTensor, whole, states)
     return result if keep else {}
 
 
 def model_states(model: nn.Module, keep: bool = True) -> dict[str, Any]:
-    """A model's weights by name, whole where they are sharded; then every rank must call it."""
+    """A model's weights by name, gathered where they are sharded; every rank must then call it."""
     return gathered(model.state_dict(), keep)
 
 
 def sharded_like(full: Tensor, like: Tensor) -> Tensor:
-    """This rank's share of a tensor that every rank holds whole, sharded as `like` is; no communication."""
+    """This rank's share of a tensor that every rank holds, sharded as `like` is; takes no communication."""
     if not isinstance(like, DTensor):
         return full
     return distribute_tensor(full.to(like.device), like.device_mesh, like.placements, src_data_rank=None)

@@ -1,4 +1,4 @@
-"""The C library's allocator, told to keep what a training step frees for the next one."""
+"""Settings of glibc's allocator: memory that a training step frees stays with the process for the next step."""
 
 import ctypes
 import platform
@@ -8,15 +8,15 @@ from functools import cache
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 LARGEST_INT = 2**31 - 1
 PAD_BYTES = 2**26
-"""What the heap grows by: enough for a small model's step at once."""
+"""Bytes by which the heap grows at once: enough for a step of a small model."""
 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Have this process take all memory from its heap and give none back; whether the C library is one that can.
+    """Make this process allocate all memory from its heap and return none of it; False where that is not glibc's heap.
 
-    glibc by itself maps tensors of some megabytes afresh and returns them at once, and every page is then faulted in
-    again in each step.
+    By default glibc maps tensors of several megabytes separately and unmaps them as soon as they are freed. Each step
+    then spends time on page faults, as the kernel hands out the same pages again.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

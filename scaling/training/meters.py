@@ -1,8 +1,10 @@
-"""What a run costs, measured: live memory, the device's matmul peak, time and throughput."""
+"""Meters of what a run costs: memory of live tensors, the device's peak rate in matrix products, and its name."""
 
+import platform
 import time
 import weakref
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,16 +15,17 @@ from torch.utils._pytree import tree_iter
 from scaling.training.planned import GPU_PROBE_WIDTHS
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch gives the mode no types
     """Counts the bytes of live tensor storages, and their peak, while the mode is on.
 
-    Resident set size is no measure of training memory on a CPU: allocators keep what tensors have freed.
-    Storages that exist before the mode is entered are counted from `known`; of sharded tensors this rank's share.
-    Sharded training empties and fills storages that live on, which no operator tells: that is watched, too.
+    The resident set size does not measure training memory on a CPU, because allocators keep what tensors have freed.
+    Storages that exist before the mode is entered are counted if a tensor in `known` has them. Of a sharded tensor,
+    this rank's share is counted. FSDP also resizes storages that stay alive, to 0 bytes and back; no operator shows
+    that, so `UntypedStorage.resize_` is replaced meanwhile.
     """
 
     def __init__(self, known: list[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.current = 0
         self.peak = 0
         self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
@@ -40,12 +43,12 @@ class LiveBytes(TorchDispatchMode):
                 meter._set(storage._cdata, storage.nbytes())
             return result
 
-        torch.UntypedStorage.resize_ = resize  # type: ignore[assignment, method-assign]
-        return super().__enter__()
+        torch.UntypedStorage.resize_ = resize  # type: ignore[assignment, method-assign]  # restored at exit
+        return super().__enter__()  # type: ignore[no-untyped-call]  # as above
 
     def __exit__(self, *error: Any) -> None:
-        torch.UntypedStorage.resize_ = self._resize  # type: ignore[method-assign]
-        super().__exit__(*error)
+        torch.UntypedStorage.resize_ = self._resize  # type: ignore[method-assign]  # as it was before
+        super().__exit__(*error)  # type: ignore[no-untyped-call]  # as above
 
     def _count(self, tensor: torch.Tensor) -> None:
         if isinstance(tensor, DTensor):
@@ -75,9 +78,9 @@ class LiveBytes(TorchDispatchMode):
 
 @lru_cache
 def matmul_peak(device: str, precision: str, threads: int) -> float:
-    """The device's best matrix-product rate, FLOP/s, in a precision and with this many CPU threads.
+    """The device's best rate in matrix products, FLOP/s, in a precision and with this many CPU threads.
 
-    Square float products of growing size, the best rate of several; a tenth of a second on a CPU core.
+    The best of several products of square matrices of two sizes; takes a tenth of a second on a CPU core.
     """
     dtype = torch.float32 if precision == "32-true" else torch.bfloat16
     best = 0.0
@@ -101,7 +104,7 @@ def _synchronise(device: str) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """A device as its maker calls it."""
+    """The name that a device's maker gives it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
@@ -112,9 +115,6 @@ def device_name(device: torch.device) -> str:
 @lru_cache
 def cpu_name() -> str:
     """The processor's model name."""
-    import platform
-    from pathlib import Path
-
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

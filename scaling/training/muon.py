@@ -1,8 +1,8 @@
-"""Muon (Jordan, 2024), with all matrices of one shape orthogonalised by one batched iteration.
+"""Muon (Jordan, 2024), which orthogonalises all matrices of one shape together, in one batched iteration.
 
-The mathematics is that of `torch.optim.Muon`, which takes one matrix after another and iterates in bfloat16: fifteen
-small products a matrix, each dominated by its call, and on a processor without bfloat16 units each many times slower
-than in float32.
+`torch.optim.Muon` has the same mathematics, but takes one matrix after another and iterates in bfloat16. That makes
+fifteen small products a matrix, whose time goes mostly to calling them; and on a processor without bfloat16 units each
+is many times slower than in float32.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,22 +13,23 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from scaling.accounting.memory import MUON_STACKED_NUMBERS
 from scaling.errors import UserError
+from scaling.model.tiling import MUON_STACKED_NUMBERS
 
-# Coefficients of the quintic and their number of applications (Jordan, 2024): the slope at zero is largest, and
-# singular values end between about 0.7 and 1.2.
 QUINTIC = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the Newton-Schulz polynomial (Jordan, 2024), chosen for a steep slope at 0."""
 NEWTON_SCHULZ_STEPS = 5
+"""Applications of the polynomial; singular values then lie between about 0.7 and 1.2."""
 SMALLEST_NORM = 1e-7
+"""Divisor of a matrix whose norm is smaller, such as 0 (as in `torch.optim.Muon`)."""
 
 
 def orthogonalise(matrices_NRC: Tensor, dtype: torch.dtype) -> Tensor:
     """Each matrix with its singular values pushed towards one, by Newton-Schulz iterations in `dtype`.
 
     Args:
-        matrices_NRC: N matrices of R rows and C columns, R ≤ C: the short side's products are the cheap ones.
-        dtype: of the products; the result has it too.
+        matrices_NRC: N matrices of R rows and C columns. R ≤ C makes the R × R products small.
+        dtype: of the products and of the result.
     """
     a, b, c = QUINTIC
     x = matrices_NRC.to(dtype)
@@ -41,10 +42,10 @@ def orthogonalise(matrices_NRC: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised; decoupled weight decay; steps of the size of AdamW's.
+    """Orthogonalised Nesterov momentum, with decoupled weight decay.
 
-    The update of an R x C matrix is scaled by 0.2 sqrt(max(R, C)), which gives it AdamW's usual root mean square
-    whatever its shape (Liu et al., 2025, section 2.2).
+    The update of an R × C matrix is scaled by 0.2 sqrt(max(R, C)), which gives it the root mean square that AdamW's
+    updates usually have, whatever its shape (Liu et al., 2025, section 2.2).
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.1,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """`dtype`: in which Newton-Schulz iterates; momentum and weights keep their own."""
+        """`dtype`: of the Newton-Schulz iteration. Momentum has the dtype of the weights."""
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.dtype = dtype
         if bad := [tuple(p.shape) for group in self.param_groups for p in group["params"] if p.ndim != 2]:
@@ -77,43 +78,44 @@ class Muon(torch.optim.Optimizer):
             gradients = [p.grad for p in params if p.grad is not None]
             torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
             torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-            for batch in _batches(params):
-                self._update(batch, group["lr"], group["momentum"])
+            for stack in _stacks(params):
+                self._update(stack, group["lr"], group["momentum"])
         return loss
 
-    def _update(self, batch: list[Tensor], lr: float, momentum: float) -> None:
-        """Matrices of one shape, or of that shape turned: all are orthogonalised lying on their long side."""
-        momenta = [self.state[p]["momentum_buffer"] for p in batch]
-        if isinstance(batch[0], DTensor):
-            # An orthogonalised matrix takes the whole one: each rank gathers it and keeps its share of the update.
-            shares = [torch.lerp(p.grad, m, momentum) for p, m in zip(batch, momenta, strict=True)]  # type: ignore[arg-type]
-            nesterov = torch.stack([_lying(share.full_tensor()) for share in shares])  # type: ignore[attr-defined]
+    def _update(self, stack: list[Tensor], lr: float, momentum: float) -> None:
+        """Update matrices that have one shape, or its transpose: all are orthogonalised with R ≤ C."""
+        momenta = [self.state[p]["momentum_buffer"] for p in stack]
+        gradients = [p.grad for p in stack if p.grad is not None]
+        if isinstance(stack[0], DTensor):
+            # Orthogonalisation needs whole matrices: each rank gathers them, and keeps its share of the update.
+            shares = [torch.lerp(g, m, momentum) for g, m in zip(gradients, momenta, strict=True)]
+            nesterov = torch.stack([_wide(s.full_tensor()) for s in shares if isinstance(s, DTensor)])
         else:
-            nesterov = torch.stack([_lying(p.grad) for p in batch if p.grad is not None])
-            nesterov.lerp_(torch.stack([_lying(m) for m in momenta]), momentum)
+            nesterov = torch.stack([_wide(gradient) for gradient in gradients])
+            nesterov.lerp_(torch.stack([_wide(m) for m in momenta]), momentum)
         updates = orthogonalise(nesterov, self.dtype).unbind()
-        scale = -lr * 0.2 * max(batch[0].shape) ** 0.5
+        scale = -lr * 0.2 * max(stack[0].shape) ** 0.5
         each = [
-            update.mT if p.shape[0] > p.shape[1] else update for p, update in zip(batch, updates, strict=True)
+            update.mT if p.shape[0] > p.shape[1] else update for p, update in zip(stack, updates, strict=True)
         ]
-        if isinstance(batch[0], DTensor):
-            mesh, placements = batch[0].device_mesh, batch[0].placements
+        if isinstance(stack[0], DTensor):
+            mesh, placements = stack[0].device_mesh, stack[0].placements
             each = [distribute_tensor(update, mesh, placements, src_data_rank=None) for update in each]
-        torch._foreach_add_(batch, each, alpha=scale)
+        torch._foreach_add_(stack, each, alpha=scale)
 
 
-def _lying(matrix: Tensor) -> Tensor:
-    """A matrix with no more rows than columns: itself, or turned."""
+def _wide(matrix: Tensor) -> Tensor:
+    """A matrix with no more rows than columns: itself, or its transpose."""
     return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
 
 
-def _batches(params: list[Tensor]) -> list[list[Tensor]]:
-    """Parameters of equal sides together, at most MUON_STACKED_NUMBERS numbers at once (and at least one matrix)."""
+def _stacks(params: list[Tensor]) -> list[list[Tensor]]:
+    """Groups of parameters of one shape or its transpose, of at most MUON_STACKED_NUMBERS numbers or of one matrix."""
     by_sides: dict[tuple[int, ...], list[Tensor]] = {}
     for p in params:
         by_sides.setdefault(tuple(sorted(p.shape)), []).append(p)
-    batches = []
+    stacks = []
     for sides, group in by_sides.items():
         size = max(1, MUON_STACKED_NUMBERS // prod(sides))
-        batches += [group[start : start + size] for start in range(0, len(group), size)]
-    return batches
+        stacks += [group[start : start + size] for start in range(0, len(group), size)]
+    return stacks

@@ -1,4 +1,4 @@
-"""Parameter groups and optimizers."""
+"""The optimizers: which parameters each updates, float32 master weights, and gradient clipping."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ from scaling.training.precision import MASTER
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Two optimizers stepped as one, so that a trainer counts one step a step."""
+    """Muon and AdamW, each for its own parameters, as one optimizer: a trainer then counts one step for both."""
 
     def __init__(self, muon: Muon, adamw: torch.optim.AdamW) -> None:
         self.parts = (muon, adamw)
@@ -21,7 +21,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self._share()
 
     def _share(self) -> None:
-        # The groups are the parts' own, so that a learning rate set here is the one they use.
+        # These are the same group objects that the parts hold, so that a learning rate set here reaches them.
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
     @torch.no_grad()
@@ -44,15 +44,15 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 
 def parts_of(optimizer: torch.optim.Optimizer) -> tuple[torch.optim.Optimizer, ...]:
-    """The optimizers that a step consists of."""
+    """The optimizers that one step applies."""
     return optimizer.parts if isinstance(optimizer, MuonWithAdamW) else (optimizer,)
 
 
 class MasterWeights(torch.optim.Optimizer):
-    """An optimizer of float32 copies of a model's 16-bit weights (Micikevicius et al., 2018, section 3.1).
+    """Updates float32 copies of a model's 16-bit weights, the masters (Micikevicius et al., 2018, section 3.1).
 
-    Each weight's gradient is added to its copy's, in float32, as soon as backward has it, and is then released; after
-    a step the weights are the copies, rounded. `optimizer` is over the copies, in the order of `weights`.
+    As soon as backward has a weight's gradient, a hook adds it to the master's in float32 and releases it. After a step
+    the weights are the rounded masters. `optimizer` updates `masters`, which are in the order of `weights`.
     """
 
     def __init__(
@@ -62,10 +62,11 @@ class MasterWeights(torch.optim.Optimizer):
         self.masters: list[torch.Tensor] = [*masters]
         self.optimizer = optimizer
         super().__init__(optimizer.param_groups, {})
-        # The groups are the optimizer's own, so that a learning rate set here is the one it uses.
+        # These are the same group objects that the optimizer holds, so that a learning rate set here reaches it.
         self.param_groups = optimizer.param_groups
         for weight, master in zip(weights, masters, strict=True):
-            weight.register_post_accumulate_grad_hook(partial(_move_gradient, master))
+            hook = partial(_move_gradient, master)
+            weight.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]  # torch has no types
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -84,6 +85,7 @@ class MasterWeights(torch.optim.Optimizer):
 
 
 def _move_gradient(master: nn.Parameter, weight: torch.Tensor) -> None:
+    """Add a weight's gradient to its master's, and release it."""
     assert weight.grad is not None
     if master.grad is None:
         master.grad = weight.grad.float()
@@ -93,8 +95,11 @@ def _move_gradient(master: nn.Parameter, weight: torch.Tensor) -> None:
 
 
 def clip_gradients(parameters: list[nn.Parameter], most: float) -> None:
-    """Scale gradients so that their joint norm is `most`, where it is more: `torch.nn.utils.clip_grad_norm_` of plain
-    tensors of one dtype on one device, without its sorting them by those."""
+    """Scale all gradients by one factor so that their joint norm is at most `most`.
+
+    `torch.nn.utils.clip_grad_norm_` does the same, but first groups tensors by device and dtype. Here all must have one
+    device and one dtype.
+    """
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp_(max=1.0))
@@ -111,10 +116,16 @@ def state_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
 def build_optimizer(
     config: OptimConfig, model: nn.Module, lr: float, precision: str = "32-true"
 ) -> torch.optim.Optimizer:
-    """The configured optimizer over a decoder's parameters; Muon's products are made in `precision`.
+    """The configured optimizer for a decoder's parameters.
 
-    Each group carries `peak_lr`, to which the schedule's fraction is applied. Weight decay acts on matrices
-    only: gains of norms have no scale to shrink. With bf16-master the model's parameters become bfloat16 here.
+    Each parameter group carries `peak_lr`, which the schedule's fraction multiplies. Weight decay acts on matrices and
+    not on the gains of norms. With precision bf16-master, this converts the model's parameters to bfloat16.
+
+    Args:
+        config: the optimizer's kind and hyperparameters.
+        model: the decoder; names of its parameters tell embedding and head.
+        lr: peak learning rate.
+        precision: in all but 32-true, Muon's products are made in bfloat16.
     """
     if precision == MASTER:
         weights = list(model.parameters())
@@ -133,7 +144,7 @@ def _build(
     vectors = [p for p in parameters.values() if p.ndim < 2]
     decayed = {"weight_decay": config.weight_decay}
     if isinstance(config, MuonConfig):
-        # Embedding and head map to and from tokens, not between hidden states: Muon's geometry is not theirs.
+        # Muon is meant for maps between hidden states. Embedding and head map from and to tokens: AdamW updates them.
         hidden = [
             p for name, p in parameters.items() if p.ndim >= 2 and not name.startswith(("embedding", "head"))
         ]

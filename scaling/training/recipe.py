@@ -1,6 +1,6 @@
-"""How a run is trained, as numbers: the rules that follow scale, the schedule, and a job's resolved recipe.
+"""How a job is trained, as numbers: hyperparameters that follow the model's size, and learning-rate schedules.
 
-The rules are checked by `benchmarks/hyperparameters.py`, which tries half and double of each at three sizes.
+`benchmarks/hyperparameters.py` checks the rules: it tries half and double of each number at three sizes.
 """
 
 import math
@@ -10,27 +10,28 @@ from scaling.config.schema import OptimConfig, ScheduleConfig, WSDConfig
 from scaling.training.batch_ramp import BatchRamp
 from scaling.training.segments import Segment, segments
 
-REFERENCE_PARAMS = 1e5  # the size at which the learning rate's reference value holds
-# Warmup never takes more than this share of the smallest budget, or small budgets would end before they began.
+REFERENCE_PARAMS = 1e5
+"""Parameters of a model whose peak learning rate is `optim.lr_reference`."""
 LARGEST_WARMUP_FRACTION = 0.25
+"""Largest share of the smallest token budget that warmup takes: a small budget would otherwise end within it."""
 
 
 # --- rules ---------------------------------------------------------------------------------------------
 
 
 def peak_lr(config: OptimConfig, params_total: int) -> float:
-    """Peak learning rate of a model: as configured, or falling with size as a power law."""
+    """Peak learning rate of a model: as configured, or a power law that falls with its parameters."""
     if config.lr is not None:
         return config.lr
-    return config.lr_reference * (params_total / REFERENCE_PARAMS) ** -config.lr_exponent
+    return float(config.lr_reference * (params_total / REFERENCE_PARAMS) ** -config.lr_exponent)
 
 
 def warmup_tokens(config: ScheduleConfig, params_total: int, smallest_budget_tokens: float) -> float:
-    """Tokens of linear warmup: as configured, or in proportion to size (Porian et al., 2024)."""
-    wanted = config.warmup_tokens
-    if wanted is None:
-        wanted = config.warmup_tokens_per_param * params_total
-    return min(wanted, LARGEST_WARMUP_FRACTION * smallest_budget_tokens)
+    """Tokens of linear warmup: as configured, or in proportion to the parameters (Porian et al., 2024)."""
+    tokens = config.warmup_tokens
+    if tokens is None:
+        tokens = config.warmup_tokens_per_param * params_total
+    return min(tokens, LARGEST_WARMUP_FRACTION * smallest_budget_tokens)
 
 
 # --- schedules -----------------------------------------------------------------------------------------
@@ -39,13 +40,13 @@ def warmup_tokens(config: ScheduleConfig, params_total: int, smallest_budget_tok
 def lr_fraction(
     config: ScheduleConfig, step: int, tokens: float, run_tokens: float | None, warmup: float
 ) -> float:
-    """Learning rate over its peak after `tokens` of a run.
+    """Learning rate divided by its peak, for a step of a run.
 
     Args:
         config: wsd or cosine.
-        step: steps taken before.
-        tokens: tokens seen so far (the middle of a step stands for the step).
-        run_tokens: length of the run; None on a trunk that several runs share, which only rises and fades.
+        step: steps taken before this one.
+        tokens: tokens seen by the middle of the step.
+        run_tokens: length of the run; None on a trunk, where the rate warms up and fades, but does not decay.
         warmup: tokens of linear warmup.
     """
     rise = min(1.0, tokens / warmup) if warmup > 0 else 1.0
@@ -67,7 +68,7 @@ def lr_fraction(
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A training job with every rule resolved to a number."""
+    """How a job is trained, with every rule resolved to a number."""
 
     optim: OptimConfig
     schedule: ScheduleConfig
@@ -76,27 +77,28 @@ class Recipe:
     warmup_tokens: float
     batches: BatchRamp
     micro_batch_sequences: int
-    """Most sequences of a forward pass on one device."""
+    """Most sequences in one forward pass on one device."""
     run_steps: tuple[int, ...]
     """Steps of each run of the job, rising."""
     seed: int
 
     @property
     def context(self) -> int:
-        """Tokens a sequence."""
+        """Tokens in a sequence."""
         return self.batches.context
 
     @property
     def plan(self) -> list[Segment]:
+        """The segments of the job, in the order in which they are trained."""
         return segments(self.schedule, list(self.run_steps), self.batches)
 
     def tokens_in(self, plan: list[Segment]) -> int:
-        """Tokens of consecutive steps, a segment after another."""
+        """Tokens of all steps of some segments."""
         before = self.batches.tokens_before
         return sum(before(segment.stop) - before(segment.start) for segment in plan)
 
     def lr_fraction(self, segment: Segment, step: int) -> float:
-        """Learning rate over its peak at a step, taken at the middle of the step's tokens."""
+        """Learning rate divided by its peak at a step, for the number of tokens seen by its middle."""
         before = self.batches.tokens_before
         tokens = (before(step) + before(step + 1)) / 2
         run_tokens = None if segment.run is None else float(before(self.run_steps[segment.run]))

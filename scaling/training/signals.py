@@ -1,14 +1,15 @@
-"""Preemption: a signal that asks a run to end takes effect once the run has a checkpoint.
+"""Preemption: a signal that asks a job to end takes effect only after the job has written a checkpoint.
 
-Whoever takes a machine away warns first: SIGTERM (a shutdown, Slurm's preemption), SIGUSR1 or SIGUSR2 (Slurm's warning
-before a time limit; submitit asks for USR2). While a job trains the signal is only noted; after the steps under way the
-job writes `last.ckpt` and gives its claim back, and only then is the signal handled, by whoever did so before:
+A machine that is about to be taken away sends a signal first: SIGTERM (a shutdown, or Slurm's preemption), SIGUSR1 or
+SIGUSR2 (Slurm's warning before a time limit; submitit asks for SIGUSR2). While a job trains, the signal is only noted.
+After the group of steps under way the job writes `last.ckpt` and releases its claim. Then the handler that was
+installed before the job is called:
 
-- submitit's handler puts the job back into the queue, where it goes on from the checkpoint when it starts again;
-- this program's own ends it, with exit status 128 + the signal's number;
-- where nobody handles it, as in a worker process, the job ends as `PREEMPTED` and the sweep launches it again.
+- submitit's handler puts the job back into the queue; when it starts again, it continues from the checkpoint;
+- this program's own handler ends it, with exit status 128 + the signal's number;
+- without a handler, as in a worker process, the job ends as `PREEMPTED`, and the sweep launches it again.
 
-Lightning's own handlers, which would write another checkpoint and requeue a Slurm job themselves, are put aside.
+Lightning's own handlers would write another checkpoint and requeue a Slurm job themselves; they are replaced.
 """
 
 import os
@@ -20,15 +21,15 @@ from typing import Any, Self
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 PREEMPTED = "preempted"
-"""What a job ends as that is to be launched again, in the place of a reason."""
+"""Stands in the place of a failure's reason for a job that was asked to end, and that the sweep is to launch again."""
 
 
 class Preempted(Exception):
-    """A job was asked to end, and has kept where it stands."""
+    """A job was asked to end, and has written a checkpoint to continue from."""
 
 
 class Terminated(BaseException):
-    """This program was asked to end. Like KeyboardInterrupt, it is no error that a job could recover from."""
+    """This program was asked to end. Like KeyboardInterrupt, it is not an error that a job could recover from."""
 
     def __init__(self, signum: int) -> None:
         self.signum = signal.Signals(signum)
@@ -42,25 +43,27 @@ def terminate(signum: int, frame: FrameType | None) -> None:
         Terminated: naming the signal.
     """
     for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)  # it is ending: nothing may interrupt that
+        signal.signal(each, signal.SIG_IGN)  # a second signal must not interrupt the unwinding
     raise Terminated(signum)
 
 
 class HeldSignals:
-    """A context in which signals that ask a job to end are held back; they take effect at its exit."""
+    """A context that notes signals which ask a job to end; they take effect when it exits."""
 
     def __init__(self) -> None:
         self.asked: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # no other thread is given signals
+        if (
+            threading.current_thread() is threading.main_thread()
+        ):  # Python delivers signals to no other thread
             self._before = {signum: signal.getsignal(signum) for signum in SIGNALS}
             self.hold()
         return self
 
     def hold(self) -> None:
-        """Put the handlers in place; again, after someone has put others there."""
+        """Install the handlers; called again after another library, such as Lightning, has installed its own."""
         for signum in self._before:
             signal.signal(signum, self._note)
 
@@ -80,15 +83,16 @@ class HeldSignals:
                 raise Preempted
             return
         signal.raise_signal(handled)
-        # A handler that returns leaves it to others, such as Slurm: what this job came to is not for it to say.
+        # A handler that returns leaves the job to its queue, such as Slurm: this process must report no result.
         raise SystemExit(128 + self.asked)
 
 
 def _handled(signum: signal.Signals) -> signal.Signals | None:
-    """The signal to raise so that someone takes care of it; None where nobody listens.
+    """The signal whose handler takes care of the one received; None where no handler is installed.
 
-    A queue listens to one of the two user signals; the other one then means the same. Submitit ignores SIGTERM, since
-    Slurm is to requeue what it preempts; but a job that ends within its grace time Slurm takes for failed.
+    A queue handles only one of the two user signals; the other one is taken to mean the same. Submitit ignores SIGTERM,
+    because Slurm requeues the jobs that it preempts. But Slurm counts a job that ends within its grace time as failed,
+    so SIGTERM is passed on as the signal that submitit handles.
     """
     user_signals = (signal.SIGUSR1, signal.SIGUSR2)
     requeues = signum in user_signals or (
@@ -100,7 +104,7 @@ def _handled(signum: signal.Signals) -> signal.Signals | None:
 
 
 def _slurm_job_runs() -> bool:
-    """Whether Slurm has this job as running: neither cancelled nor on its way back into the queue."""
+    """Whether Slurm lists this job as running: it is neither cancelled nor already being requeued."""
     try:
         ask = ["scontrol", "show", "job", "--oneliner", os.environ.get("SLURM_JOB_ID", "")]
         return " JobState=RUNNING " in subprocess.run(ask, capture_output=True, text=True, timeout=30).stdout

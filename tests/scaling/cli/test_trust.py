@@ -20,7 +20,7 @@ from scaling.cli import hydra_app, untrusted_config
 from scaling.config.schema import TrainConfig, load, register
 from scaling.model.saved import load as load_trained
 from scaling.records.files import seal, write_json
-from scaling.records.folder import MODEL, RECORD, VALIDATION_LOSSES
+from scaling.records.folder import OLD_MODEL, RECORD, VALIDATION_LOSSES
 from scaling.records.records import FILES, load_sweep
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import attempt
@@ -169,19 +169,21 @@ def test_a_model_or_an_array_that_holds_code_is_not_loaded(tiny_job: Make, tmp_p
     config = tiny_job([2048])
     pretrain(config)
     record = next(config.folder.glob(f"*/{RECORD}"))
-    torch.save({"shape": Mine(tmp_path / "executed")}, record.parent / MODEL)
-    seal(record.parent / MODEL, "model")
+    old = (
+        tmp_path / "old" / OLD_MODEL
+    )  # earlier versions wrote models in PyTorch's format, which can hold code
+    old.parent.mkdir()
+    torch.save({"shape": Mine(tmp_path / "executed")}, old)
+    seal(old, "model")
     with pytest.raises(ValueError, match=r"model\.pt: not a whole model"):
-        load_trained(record.parent)
+        load_trained(old.parent)
 
     from scaling.records.files import digest, read_json
 
     array = record.parent / VALIDATION_LOSSES
     np.save(array, np.array([Mine(tmp_path / "executed")], dtype=object), allow_pickle=True)
     values = read_json(record)
-    values[FILES] |= {
-        name: digest(record.parent / name) for name in (VALIDATION_LOSSES, MODEL) if name in values[FILES]
-    }
+    values[FILES][VALIDATION_LOSSES] = digest(array)
     write_json(record, values)
     with pytest.raises(ValueError, match="allow_pickle=False"):
         load_sweep(config.folder)

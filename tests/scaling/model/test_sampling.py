@@ -1,22 +1,22 @@
-"""Choosing the next token: what top-k, top-p and temperature promise; and text from a trained run."""
-
-from collections.abc import Callable
-from pathlib import Path
+"""Choosing the next token: what top-k, top-p and temperature promise, and where a text ends."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.cli.sample import main
-from scaling.config.corpus import BPETokenizer, TextCorpus
-from scaling.config.schema import TrainConfig
+from scaling.corpus.tokenizer import SEPARATOR_BYTE, ByteEncoder
 from scaling.model.decoder import Decoder
-from scaling.model.sampling import keep_top_k, keep_top_p, next_token_probabilities, tempered, tokens_after
-from scaling.model.saved import load
-from scaling.records.files import seal
+from scaling.model.sampling import (
+    continued,
+    keep_top_k,
+    keep_top_p,
+    next_token_probabilities,
+    tempered,
+    tokens_after,
+)
+from scaling.model.saved import TrainedModel
 from scaling.shape.shape import ModelShape
-from scaling.training.pretrain import pretrain
 
 logit_lists = st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=40)
 
@@ -87,65 +87,22 @@ def test_draws_follow_the_probabilities_and_the_seed(seed: int) -> None:
     assert draw(temperature=0) == tokens[3:]
 
 
-def test_text_from_a_run_of_bytes(
-    tiny_job: Callable[..., TrainConfig], capsys: pytest.CaptureFixture
-) -> None:
-    config = tiny_job([4096])
-    record = pretrain(config)[0]
-    run = str(config.folder / record.run_id)
-    prompt = "a: {b} # ${c}"
-    assert main([run, f"prompt={prompt}", "max_tokens=20", "temperature=0.7", "top_k=50", "top_p=0.9"]) == 0
-    first = capsys.readouterr().out
-    assert first.startswith(prompt)
-    assert main([str(config.folder), f"prompt={prompt}", "max_tokens=20", "temperature=0.7", "top_k=50",
-                 "top_p=0.9"]) == 0  # fmt: skip
-    assert capsys.readouterr().out == first
-    assert main([run, "prompt=a", "max_tokens=0"]) == 0
-    assert capsys.readouterr().out == "a\n"
+class Certain(Decoder):
+    """A decoder that gives one token all probability."""
+
+    def __init__(self, token: int) -> None:
+        shape = ModelShape(
+            width=2, depth=1, heads=1, kv_heads=1, head_width=2, ffn_width=1, vocab_size=256, context=8
+        )
+        super().__init__(shape)
+        self.token = token
+
+    def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(*tokens_BT.shape, 256)
+        logits[..., self.token] = 1000.0
+        return logits
 
 
-def test_text_from_a_run_of_byte_pairs(tiny_job: Callable[..., TrainConfig], tmp_path: Path) -> None:
-    pytest.importorskip("tokenizers", reason="the extra [bpe] is not installed")
-    text = tmp_path / "words.txt"
-    text.write_text("\n".join(f"the {i} quick brown foxes and naïve € dogs" for i in range(4000)))
-    config = tiny_job(
-        [4096], corpus=TextCorpus(paths=[str(text)], validation_bytes=4096),
-        tokenizer=BPETokenizer(vocab_size=300),
-    )  # fmt: skip
-    record = pretrain(config)[0]
-    trained = load(config.folder / record.run_id)
-    (tokens,) = trained.tokenizer.encode(["naïve € foxes".encode()])
-    assert trained.tokenizer.decode(tokens.tolist()) == "naïve € foxes"
-    assert trained.model.shape.vocab_size == 300
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["top_k=0"], "top_k=0: must be at least 1"),
-        (["top_p=1.5"], "top_p=1.5: must lie in"),
-        (["temperature=-1"], "temperature=-1"),
-        (["temprature=1"], "did you mean temperature"),
-        (["max_tokens=many"], "max_tokens=many"),
-        ([], "holds no model.pt"),
-    ],
-)
-def test_a_mistake_is_named(tmp_path: Path, words: list[str], message: str) -> None:
-    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
-        main([str(tmp_path), *words])
-
-
-def test_a_missing_folder_a_damaged_model_and_a_choice_of_two(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no such folder"):
-        load(tmp_path / "none")
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.pt").write_bytes(b"PK\x03\x04 half of a file")
-    with pytest.raises(ValueError, match=r"holds 2 models; choose one of .*one, .*two"):
-        load(tmp_path)
-    with pytest.raises(ValueError, match=r"model\.pt: truncated, or not a file of this program"):
-        load(tmp_path / "one")
-    torch.save({"model": {}}, tmp_path / "two" / "model.pt")
-    seal(tmp_path / "two" / "model.pt", "model")
-    with pytest.raises(ValueError, match=r"not a whole model of this version \(KeyError: 'shape'\)"):
-        load(tmp_path / "two")
+@pytest.mark.parametrize(("token", "text"), [(SEPARATOR_BYTE, ""), (ord("b"), "bbb")])
+def test_a_text_ends_at_a_separator_or_at_its_limit(token: int, text: str) -> None:
+    assert continued(TrainedModel(Certain(token), ByteEncoder()), "a", max_tokens=3) == text

@@ -7,7 +7,7 @@ import pytest
 
 from scaling.config.schema import DesignConfig, SweepConfig, TrainConfig
 from scaling.sweep import provenance
-from scaling.sweep.run import PlannedJob, plan_jobs
+from scaling.sweep.plan import PlannedJob, plan_jobs
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from scaling.config.schema import SweepConfig
 from scaling.records.claims import this_process
 from scaling.records.folder import STUDY_PLAN
 from scaling.sweep.display import newly_recorded, render, show_sweep
-from scaling.sweep.run import PlannedJob
+from scaling.sweep.plan import PlannedJob
 from scaling.sweep.status import JobStatus, RunStatus, State, SweepStatus
 from scaling.training.pretrain import pretrain
 from scaling.training.progress import Progress

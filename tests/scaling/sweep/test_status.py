@@ -8,7 +8,7 @@ from scaling.config.schema import SweepConfig
 from scaling.records.claims import claim, this_process
 from scaling.records.files import write_json
 from scaling.records.folder import CHECKPOINT, RECORD, STUDY_PLAN
-from scaling.sweep.run import PlannedJob
+from scaling.sweep.plan import PlannedJob
 from scaling.sweep.status import read_status
 from scaling.training.pretrain import pretrain
 from scaling.training.progress import Progress, progress_file

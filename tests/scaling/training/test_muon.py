@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from scaling.config.schema import MuonConfig
 from scaling.training.muon import Muon, orthogonalise
-from scaling.training.optim import MuonWithAdamW, build_optimizer, clip_gradients
 
 SHAPES = [(16, 16), (40, 16), (16, 40), (16, 16), (40, 16), (8, 24)]
 
@@ -65,26 +63,3 @@ def test_a_parameter_without_gradient_stays() -> None:
 def test_vectors_are_refused() -> None:
     with pytest.raises(ValueError, match=r"not tensors of shape \(3,\)"):
         Muon([torch.nn.Parameter(torch.ones(3))], 0.1)
-
-
-def test_products_follow_the_precision() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(4, 4))
-    for precision, dtype in (("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)):
-        optimizer = build_optimizer(MuonConfig(), model, 1e-3, precision)
-        assert isinstance(optimizer, MuonWithAdamW)
-        muon = optimizer.parts[0]
-        assert isinstance(muon, Muon)
-        assert muon.dtype is dtype
-
-
-@pytest.mark.parametrize("most", [0.1, 1e3])
-def test_clipping_is_pytorchs(most: float) -> None:
-    parameters = [torch.nn.Parameter(torch.randn(shape)) for shape in ((3, 4), (5,), (2, 2))]
-    for p in parameters:
-        p.grad = torch.randn_like(p)
-    twins = [torch.nn.Parameter(p.detach().clone()) for p in parameters]
-    for p, twin in zip(parameters, twins, strict=True):
-        twin.grad = p.grad.clone()
-    clip_gradients(parameters, most)
-    torch.nn.utils.clip_grad_norm_(twins, most)
-    assert all(torch.equal(p.grad, twin.grad) for p, twin in zip(parameters, twins, strict=True))

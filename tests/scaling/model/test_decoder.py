@@ -81,7 +81,7 @@ def test_depth_does_not_inflate_the_residual_stream() -> None:
             x = model.embedding(torch.randint(0, 64, (4, 16)))
             start = x.std()
             for block in model.blocks:
-                x = block(x, model.cos, model.sin)  # type: ignore[arg-type]
+                x = block(x, model.cos, model.sin)
         spreads.append(float((x.std() ** 2 - start**2).sqrt()))
     assert spreads[1] / spreads[0] < 1.5  # without the rule: sqrt(16 / 2) = 2.8
 

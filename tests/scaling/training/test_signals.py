@@ -19,6 +19,7 @@ from scaling.records.records import RunRecord
 from scaling.sweep.run import train_jobs
 from scaling.sweep.workers import run_in_workers
 from scaling.training.pretrain import pretrain
+from scaling.training.progress import Progress
 from scaling.training.retry import attempt
 from scaling.training.signals import PREEMPTED, SIGNALS, Preempted, Terminated, terminate
 
@@ -90,10 +91,12 @@ def test_the_end_of_a_branch_needs_no_checkpoint(job: TrainConfig, undisturbed: 
 
 
 def test_a_job_that_ends_in_the_same_step_is_recorded_first(job: TrainConfig) -> None:
+    def ask_at_the_end(progress: Progress) -> None:
+        if progress.step == progress.steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
     with pytest.raises(Preempted):
-        pretrain(
-            job, lambda progress: progress.step == progress.steps and os.kill(os.getpid(), signal.SIGTERM)
-        )
+        pretrain(job, ask_at_the_end)
     assert len(list(job.folder.glob("*/record.json"))) == 2
     assert attempt(job) is None
 
