@@ -13,11 +13,10 @@ import pytest
 from analysis.refusals import MixedTable
 from analysis.table import load
 from scaling.config.schema import AdamWConfig, CosineConfig, TrainConfig
-from scaling.corpus import prepare
 from scaling.records.files import Damaged, read_json, write_json
 from scaling.records.folder import CURVE, FAILED, MODEL, RECORD, RECORDS_TABLE, VALIDATION_LOSSES
 from scaling.records.records import KEYS, RunRecord, load_sweep, read_record, write_record, write_table
-from scaling.training.job import Job
+from scaling.training.job import job_of
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import record_failure
 
@@ -55,7 +54,7 @@ def test_a_record_read_and_written_again_is_the_same_file(tmp_path: Path) -> Non
 
 def test_a_failed_run_keeps_its_plan_and_no_measurement(tiny_job: Callable[..., TrainConfig]) -> None:
     config = tiny_job([3072], name="failing")
-    record_failure(Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache))), "out of luck")
+    record_failure(job_of(config), "out of luck")
     now, first = read_record(next(config.folder.glob(f"*/{FAILED}"))), read_record(DATA / FAILED)
     assert replace(now, code_version=first.code_version) == first
 

@@ -1,14 +1,11 @@
 """Steps in groups: every step once and in order, no group past a change of the batch or of the segment."""
 
-from pathlib import Path
-
 import pytest
 from training_jobs import RAMP, Make
 
 from scaling.config.schema import ModelConfig
-from scaling.corpus import prepare
 from scaling.model.decoder import Decoder
-from scaling.training.job import Job
+from scaling.training.job import job_of
 from scaling.training.module import Pretraining
 from scaling.training.segments import segment_at
 from scaling.training.step_groups import LARGEST_GROUP, METERED_STEPS, StepGroups, steps_in_group
@@ -16,7 +13,7 @@ from scaling.training.step_groups import LARGEST_GROUP, METERED_STEPS, StepGroup
 
 def module_of(tiny_job: Make) -> Pretraining:
     config = tiny_job([8192, 32768], optim=RAMP)
-    job = Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache)))
+    job = job_of(config)
     return Pretraining(Decoder(job.shape), job.recipe, job.corpus, "32-true")
 
 
@@ -49,5 +46,5 @@ def test_what_is_recorded_is_left_out(tiny_job: Make) -> None:
 @pytest.mark.parametrize(("width", "expected"), [(16, LARGEST_GROUP), (1024, 1)])
 def test_large_steps_form_no_groups(tiny_job: Make, width: int, expected: int) -> None:
     config = tiny_job([4096], model=ModelConfig(width=width, depth=2, context=128))
-    job = Job(config, prepare(config.corpus, config.tokenizer, Path(config.cache)))
+    job = job_of(config)
     assert steps_in_group(job.shape, 4) == expected
