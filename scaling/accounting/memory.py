@@ -20,7 +20,7 @@ from scaling.accounting.states import (
     mixture_blocks_on_stage,
     model_states,
 )
-from scaling.accounting.tape import Passes, run
+from scaling.accounting.tape import Passes, simulate_passes
 from scaling.errors import UserError
 from scaling.shape.shape import ModelShape, is_our_decoder
 
@@ -136,10 +136,12 @@ def part_passes(t: Tensors, part: str) -> Passes:
     fresh = t.layout.accumulation == 1 or t.grows_by_casts
     if part == "tail":
         tail = cpu_activations.tail_ops(t) if t.written_out else activations.tail_ops(t)
-        return run(tail, {"x": stream}, output="loss", fresh_gradients=fresh)
+        return simulate_passes(tail, {"x": stream}, output="loss", fresh_gradients=fresh)
     mixture = part == "mixture"
     ops = cpu_activations.block_ops(t) if t.written_out else activations.block_ops(t, mixture=mixture)
-    return run(ops, {"x": stream}, output="y", recompute=t.recipe.recompute, fresh_gradients=fresh)
+    return simulate_passes(
+        ops, {"x": stream}, output="y", recompute=t.recipe.recompute, fresh_gradients=fresh
+    )
 
 
 def activation_bytes(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, stage: int = 0) -> float:
