@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from scaling.accounting.activations import Tensors
+from scaling.accounting.activation_sizes import ActivationSizes
+from scaling.accounting.kept_activations import part_passes
 from scaling.accounting.layout import Layout, check_layout
-from scaling.accounting.memory import ALLOCATOR_SLACK, part_passes
+from scaling.accounting.memory import ALLOCATOR_SLACK
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.states import DeviceParams, device_params, optimizer_bytes
 from scaling.errors import UserError
@@ -108,7 +109,9 @@ def inference_memory(
     layout = Layout(tensor=tensor)
     check_layout(shape, layout)
     compute: Literal["32-true", "bf16-true"] = "32-true" if weights == "fp32" else "bf16-true"
-    t = Tensors(shape=replace(shape, context=tokens), recipe=TrainingRecipe(precision=compute), layout=layout)
+    t = ActivationSizes(
+        shape=replace(shape, context=tokens), recipe=TrainingRecipe(precision=compute), layout=layout
+    )
     # Heads that are fewer than the tensor-parallel devices are repeated.
     share = 1 if shape.latent is not None else min(tensor, shape.kv_heads)
     mixture = "mixture" if shape.moe_depth else "dense"
@@ -162,14 +165,14 @@ def lora_memory(
     states = (table.weight + table.master + table.gradient) * sharded + optimizer_bytes(
         recipe.optimizer, held, table
     )
-    t = Tensors(shape=shape, recipe=recipe, layout=replace(layout, zero_stage=3))
+    t = ActivationSizes(shape=shape, recipe=recipe, layout=replace(layout, zero_stage=3))
     part = "mixture" if shape.moe_depth else "dense"
-    block, tail = part_passes(t, part), part_passes(t, "tail")
+    block, tail = part_passes(t, part), part_passes(t, "head_and_loss")
     blocks = shape.depth / layout.pipeline
     kept = blocks * block.kept_bytes
     activations = kept + max(block.backward_peak - block.kept_bytes, tail.forward_peak, tail.backward_peak)
     largest = shape.width * max(shape.ffn_width, shape.attention_width) / layout.tensor
-    dequantised = t.compute * largest if WEIGHT_BITS[weights] < 16 else 0.0
+    dequantised = t.number_bytes * largest if WEIGHT_BITS[weights] < 16 else 0.0
     return FineTuningMemory(
         frozen_weights=frozen,
         adapter_states=states,

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from scaling.accounting.kept_activations import activation_bytes, micro_batches_in_flight
 from scaling.accounting.layout import Layout
-from scaling.accounting.memory import activation_bytes, micro_batches_in_flight, training_memory
+from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.states import device_params, model_states
 from scaling.shape.params import count_params

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.accounting.memory import part_passes
+from scaling.accounting.kept_activations import part_passes
 from scaling.config.corpus import LexiconCorpus
 from scaling.config.schema import AdamWConfig, CosineConfig, ModelConfig, MuonConfig, TrainConfig, WSDConfig
 from scaling.records.records import RECORD, RunRecord, load_sweep
