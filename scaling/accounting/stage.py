@@ -5,7 +5,6 @@ from functools import cached_property
 
 from scaling.accounting.activation_sizes import ActivationSizes
 from scaling.accounting.kept_activations import (
-    Part,
     blocks_by_part,
     micro_batches_in_flight,
     part_passes,
@@ -80,22 +79,24 @@ class Stage:
     # --- activations ---
 
     @cached_property
-    def parts(self) -> dict[Part, int]:
-        return blocks_by_part(self.shape, self.layout, self.index)
+    def blocks(self) -> list[tuple[int, Passes]]:
+        """(how many blocks, bytes of one) for dense blocks and mixtures, in the order of the model."""
+        by_part = blocks_by_part(self.shape, self.layout, self.index)
+        return [(count, part_passes(self.sizes, part)) for part, count in by_part.items()]
 
     @property
     def first_block(self) -> Passes:
-        return part_passes(self.sizes, next(iter(self.parts)))
+        return self.blocks[0][1]
 
     @property
     def last_block(self) -> Passes:
-        return part_passes(self.sizes, next(reversed(self.parts)))
+        return self.blocks[-1][1]
 
-    @property
+    @cached_property
     def head_and_loss(self) -> Passes | None:
         return part_passes(self.sizes, "head_and_loss") if self.is_last else None
 
-    @property
+    @cached_property
     def micro_batches_in_flight(self) -> float:
         return micro_batches_in_flight(self.layout, self.index)
 
@@ -103,8 +104,8 @@ class Stage:
     def kept_bytes(self) -> float:
         """What all blocks keep between forward and backward, all micro-batches in flight."""
         kept: dict[str, float] = {}
-        for part, count in self.parts.items():
-            for component, size in part_passes(self.sizes, part).kept.items():
+        for count, block in self.blocks:
+            for component, size in block.kept.items():
                 kept[component] = kept.get(component, 0) + count * size * self.micro_batches_in_flight
         return sum(kept.values())
 
@@ -122,9 +123,7 @@ class Stage:
     @property
     def block_gradient_bytes(self) -> float:
         """Gradients of all blocks."""
-        return sum(
-            count * part_passes(self.sizes, part).weight_gradients for part, count in self.parts.items()
-        )
+        return sum(count * block.weight_gradients for count, block in self.blocks)
 
     @property
     def vocabulary_gradient_bytes(self) -> float:
