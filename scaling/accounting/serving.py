@@ -1,9 +1,8 @@
 """How fast a served model answers: reading the prompt is bound by FLOPs, writing tokens by memory bandwidth."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
+from scaling.accounting.collectives import gather_seconds
 from scaling.accounting.device import Device
 from scaling.accounting.inference import (
     WEIGHT_BITS,
@@ -14,7 +13,7 @@ from scaling.accounting.inference import (
 )
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import Precision, TrainingRecipe
-from scaling.accounting.roofline import Rates, gather_seconds
+from scaling.accounting.roofline import sustained_rates
 from scaling.accounting.states import device_params
 from scaling.shape.flops import forward_flops_per_token
 from scaling.shape.shape import ModelShape
@@ -53,7 +52,7 @@ def serving_time(
     at random touch 1 − (1 − k/E)^sequences.
     """
     precision: Precision = "32-true" if weights == "fp32" or "bf16" not in device.peak_flops else "bf16-true"
-    rates = Rates.of(device, TrainingRecipe(precision=precision))
+    rates = sustained_rates(device, TrainingRecipe(precision=precision))
     layout = Layout(tensor=tensor)
     params = device_params(shape, layout)
     bytes_each = WEIGHT_BITS[weights] / 8
@@ -70,12 +69,17 @@ def serving_time(
     def collectives(rows: int) -> float:
         return 4 * shape.depth * gather_seconds(device, tensor, 1, rows * message)
 
-    compute = sequences * forward.total / tensor / rates.half
+    compute = sequences * forward.total / tensor / rates.wide_flops_per_second
     # The head runs for the last position only; a causal kernel skips half of the scores.
-    prompt = tokens * (forward.total - forward.head - forward.attention_scores) / rates.linear
-    scores = tokens * forward.attention_scores * (0.5 if shape.causal else 1.0) / rates.attention
+    prompt = (
+        tokens * (forward.total - forward.head - forward.attention_scores) / rates.linear_flops_per_second
+    )
+    scores = (
+        tokens * forward.attention_scores * (0.5 if shape.causal else 1.0) / rates.attention_flops_per_second
+    )
     return ServingTime(
-        prefill_seconds=max((prompt + scores) / tensor, read / rates.memory) + collectives(tokens),
-        decode_seconds=max(compute, (read + cached) / rates.memory) + collectives(sequences),
+        prefill_seconds=max((prompt + scores) / tensor, read / rates.memory_bytes_per_second)
+        + collectives(tokens),
+        decode_seconds=max(compute, (read + cached) / rates.memory_bytes_per_second) + collectives(sequences),
         sequences=sequences,
     )

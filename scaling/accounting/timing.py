@@ -5,26 +5,27 @@ this file adds it up along the schedule of a layout. Published step times are te
 not inputs to it. Where a measured run is at hand, `calibration` carries its ratio over to other estimates.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 from typing import get_args
 
+from scaling.accounting.collectives import (
+    COLLECTIVE_SECONDS,
+    COMMUNICATION_SHARE,
+    bus_bytes_per_second,
+    gather_seconds,
+)
 from scaling.accounting.device import Device
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import (
-    COLLECTIVE_SECONDS,
-    COMMUNICATION_SHARE,
     MATMUL_PRECISION,
     BlockSeconds,
     Kernels,
     Rates,
     block_seconds,
-    bus_bytes_per_second,
-    gather_seconds,
     head_seconds,
+    sustained_rates,
 )
 from scaling.accounting.states import device_params
 from scaling.errors import UserError
@@ -143,7 +144,7 @@ def step_time(
     check_layout(shape, layout)
     if kernels not in get_args(Kernels):
         raise UserError(f"kernels={kernels!r} is unknown: choose one of {', '.join(get_args(Kernels))}")
-    rates = Rates.of(device, recipe)
+    rates = sustained_rates(device, recipe)
     block = block_seconds(shape, layout, device, recipe, kernels)
     head = head_seconds(shape, layout, rates, kernels)
     again = {
@@ -158,7 +159,7 @@ def step_time(
     depth = shape.depth + shape.encoder_depth
     blocks, heads = _slowest_stage(depth, layout.pipeline, each, head.total)
     params = device_params(shape, layout).total
-    accumulate = ACCUMULATE_BYTES * params / rates.memory if layout.accumulation > 1 else 0.0
+    accumulate = ACCUMULATE_BYTES * params / rates.memory_bytes_per_second if layout.accumulation > 1 else 0.0
     forward = blocks * block.forward + heads * head.total / 3
     backward = blocks * (block.backward + again) + heads * head.total * 2 / 3
 
@@ -276,8 +277,10 @@ def _optimizer_seconds(
     """The update of the parameters whose states this device holds."""
     held = params / (layout.shard_group if layout.zero_stage else 1)
     mixed = MIXED_BYTES if recipe.bytes.master or recipe.bytes.autocast else 0
-    seconds = held * (CLIP_BYTES + UPDATE_BYTES[recipe.optimizer] + mixed) / rates.memory
+    seconds = held * (CLIP_BYTES + UPDATE_BYTES[recipe.optimizer] + mixed) / rates.memory_bytes_per_second
     if recipe.optimizer == "muon":
         step_tokens = layout.sequences_per_step * shape.context
-        seconds += flops / layout.devices * MUON_ITERATIONS * shape.width / step_tokens / rates.half
+        seconds += (
+            flops / layout.devices * MUON_ITERATIONS * shape.width / step_tokens / rates.wide_flops_per_second
+        )
     return seconds

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaling.accounting.collectives import bus_bytes_per_second, gather_seconds
 from scaling.accounting.cost import REALISED, run_cost
 from scaling.accounting.hardware import get_device
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.roofline import bus_bytes_per_second, gather_seconds
 from scaling.accounting.states import model_states
 from scaling.accounting.timing import StepTime, calibration, step_time
 from scaling.shape.published import published_shape
