@@ -46,20 +46,11 @@ def head_and_loss_ops(sizes: ActivationSizes) -> list[Op]:
         source = "n"
     gathered, source = gather(sizes, "head_gather", source, "g")
     ops += gathered
-    ops.append(
-        linear(
-            sizes,
-            "head",
-            source,
-            "logits",
-            rows=sizes.tokens,
-            features_in=shape.width,
-            features_out=vocabulary,
-            index=1,
-            component="head",
-        )
+    features = (shape.width, vocabulary)
+    head = linear(
+        sizes, "head", source, "logits", rows=sizes.tokens, features=features, index=1, component="head"
     )
-    return ops + cross_entropy_ops(sizes, logits=sizes.tokens * vocabulary)
+    return [*ops, head, *cross_entropy_ops(sizes, logits=sizes.tokens * vocabulary)]
 
 
 def cross_entropy_ops(sizes: ActivationSizes, logits: float) -> list[Op]:

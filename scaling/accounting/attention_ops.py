@@ -5,6 +5,7 @@ attention core, a the output. A name such as q0 stands before its norm or rotati
 """
 
 from dataclasses import replace
+from functools import partial
 
 from scaling.accounting.activation_sizes import MASK_BYTES, STATISTIC_BYTES, ActivationSizes
 from scaling.accounting.basic_ops import gather, linear, norm, partial_result, rotate, scatter
@@ -28,19 +29,11 @@ def attention_ops(sizes: ActivationSizes) -> list[Op]:
         copied = {"c": sizes.tokens * output_width * sizes.number_bytes}
         ops.append(Op(name="layout", component="attention", reads=("o",), makes=copied))
         core_result = "c"
-    partial = partial_result(sizes, "a")
-    output = linear(
-        sizes,
-        "out",
-        core_result,
-        partial,
-        rows=sizes.tokens,
-        features_in=output_width,
-        features_out=shape.width,
-        index=3,
-    )
+    unsummed = partial_result(sizes, "a")
+    features = (output_width, shape.width)
+    output = linear(sizes, "out", core_result, unsummed, rows=sizes.tokens, features=features, index=3)
     ops.append(replace(output, holds=("n1", "q", "k", "v")))
-    return ops + scatter(sizes, "attention_scatter", partial, "a")
+    return ops + scatter(sizes, "attention_scatter", unsummed, "a")
 
 
 def projections(sizes: ActivationSizes, source: str) -> list[Op]:
@@ -51,34 +44,17 @@ def projections(sizes: ActivationSizes, source: str) -> list[Op]:
     ops = []
     for index, (name, features) in enumerate((*queries_and_keys, ("v", sizes.kv_width))):
         is_final = name == "v" or not (shape.qk_norm or rotary)
-        ops.append(
-            linear(
-                sizes,
-                name,
-                source,
-                name if is_final else f"{name}0",
-                rows=sizes.tokens,
-                features_in=shape.width,
-                features_out=features,
-                index=index,
-            )
-        )
+        made = name if is_final else f"{name}0"
+        in_out = (shape.width, features)
+        ops.append(linear(sizes, name, source, made, rows=sizes.tokens, features=in_out, index=index))
     for name, features in queries_and_keys:
         before_rotation = f"{name}0"
         if shape.qk_norm:
             before_rotation = f"{name}1" if rotary else name
-            ops.append(
-                norm(
-                    sizes,
-                    f"{name}_norm",
-                    f"{name}0",
-                    before_rotation,
-                    rows=sizes.tokens,
-                    features=features,
-                    number_bytes=sizes.number_bytes,
-                    group=shape.head_width,
-                )
-            )
+            ops.append(norm(
+                sizes, f"{name}_norm", f"{name}0", before_rotation,
+                rows=sizes.tokens, features=features, number_bytes=sizes.number_bytes, group=shape.head_width,
+            ))  # fmt: skip
         if rotary:
             ops.append(rotate(sizes, before_rotation, name, features))
     return ops
@@ -94,29 +70,20 @@ def latent_projections(sizes: ActivationSizes, source: str) -> list[Op]:
     kv_down = latent.kv_rank + latent.rope_width
     kv_up = sizes.heads * (latent.nope_width + latent.value_width)
 
-    def product(name: str, read: str, result: str, features_in: float, features_out: float, index: int) -> Op:
-        return linear(
-            sizes,
-            name,
-            read,
-            result,
-            rows=rows,
-            features_in=features_in,
-            features_out=features_out,
-            index=index,
-        )
+    def product(name: str, read: str, result: str, features: tuple[float, float], index: int) -> Op:
+        return linear(sizes, name, read, result, rows=rows, features=features, index=index)
 
     def latent_norm(name: str, read: str, result: str, features: float) -> Op:
         return norm(sizes, name, read, result, rows=rows, features=features, number_bytes=number_bytes)
 
     return [
-        product("q_down", source, "q_latent", width, latent.query_rank, 0),
+        product("q_down", source, "q_latent", (width, latent.query_rank), 0),
         latent_norm("q_latent_norm", "q_latent", "q_normed", latent.query_rank),
-        product("q_up", "q_normed", "q0", latent.query_rank, query_key, 1),
+        product("q_up", "q_normed", "q0", (latent.query_rank, query_key), 1),
         rotate(sizes, "q0", "q", query_key),
-        product("kv_down", source, "kv_latent", width, kv_down, 2),
+        product("kv_down", source, "kv_latent", (width, kv_down), 2),
         latent_norm("kv_latent_norm", "kv_latent", "kv_normed", latent.kv_rank),
-        product("kv_up", "kv_normed", "kv", latent.kv_rank, kv_up, 3),
+        product("kv_up", "kv_normed", "kv", (latent.kv_rank, kv_up), 3),
         Op(
             name="kv_assemble",
             component="attention",
@@ -163,39 +130,16 @@ def materialised_core(sizes: ActivationSizes, made: dict[str, float]) -> list[Op
     """A kernel an operation: scores "s", softmax "p", dropout "d", each of T×T numbers a head."""
     pairs = sizes.tokens * sizes.shape.context * sizes.heads
     scores = pairs * sizes.number_bytes
+    core_op = partial(Op, component="attention", core=True)
     ops = [
-        Op(
-            name="scores",
-            component="attention",
-            reads=("q", "k"),
-            makes={"s": scores},
-            keeps=("q", "k"),
-            core=True,
-        ),
-        Op(name="softmax", component="attention", reads=("s",), makes={"p": scores}, keeps=("p",), core=True),
+        core_op(name="scores", reads=("q", "k"), makes={"s": scores}, keeps=("q", "k")),
+        core_op(name="softmax", reads=("s",), makes={"p": scores}, keeps=("p",)),
     ]
     weights = "p"
     if sizes.recipe.dropout:
         weights = "d"
-        ops.append(
-            Op(
-                name="attention_dropout",
-                component="attention",
-                reads=("p",),
-                makes={"d": scores},
-                extra=pairs * MASK_BYTES,
-                core=True,
-            )
-        )
-    ops.append(
-        Op(
-            name="values",
-            component="attention",
-            reads=(weights, "v"),
-            makes=made,
-            keeps=(weights, "v"),
-            core=True,
-            stored_by_policy=True,
-        )
-    )
+        mask = pairs * MASK_BYTES
+        ops.append(core_op(name="attention_dropout", reads=("p",), makes={"d": scores}, extra=mask))
+    read = (weights, "v")
+    ops.append(core_op(name="values", reads=read, makes=made, keeps=read, stored_by_policy=True))
     return ops

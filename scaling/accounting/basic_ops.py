@@ -1,5 +1,7 @@
 """The operations of which blocks are built, as entries of a tape: norms, products, rotations, sums, collectives."""
 
+from dataclasses import replace
+
 from scaling.accounting.activation_sizes import MASK_BYTES, STATISTIC_BYTES, ActivationSizes
 from scaling.accounting.tape import Op
 
@@ -22,44 +24,22 @@ def norm(
     """
     numbers = rows * features
     statistics = STATISTIC_BYTES * (rows if group is None else numbers / group)
-    makes = {result: numbers * number_bytes}
+    op = Op(name=name, component="norms", reads=(source,), makes={result: numbers * number_bytes})
     if not (sizes.composite_kernels and sizes.shape.norm == "rmsnorm"):
-        statistics *= 2 if sizes.shape.norm == "layernorm" else 1
-        return Op(
-            name=name, component="norms", reads=(source,), makes=makes, keeps=(source,), extra=statistics
-        )
+        return replace(op, keeps=(source,), extra=statistics * (2 if sizes.shape.norm == "layernorm" else 1))
     if number_bytes == 4:
-        return Op(
-            name=name,
-            component="norms",
-            reads=(source,),
-            makes=makes,
-            keeps=(source,),
-            extra=statistics + 4 * numbers,
-            backward_workspace=8 * numbers,
-        )
-    return Op(
-        name=name,
-        component="norms",
-        reads=(source,),
-        makes=makes,
-        extra=statistics + 8 * numbers,
-        forward_workspace=4 * numbers,
-        backward_workspace=12 * numbers,
+        extra = statistics + 4 * numbers
+        return replace(op, keeps=(source,), extra=extra, backward_workspace=8 * numbers)
+    return replace(
+        op, extra=statistics + 8 * numbers, forward_workspace=4 * numbers, backward_workspace=12 * numbers
     )
 
 
 def residual_norm(sizes: ActivationSizes, name: str, source: str, result: str) -> Op:
     """A norm of the residual stream, or of what is added to it."""
-    return norm(
-        sizes,
-        name,
-        source,
-        result,
-        rows=sizes.outer_tokens,
-        features=sizes.shape.width,
-        number_bytes=sizes.residual_number_bytes,
-    )
+    rows, features = sizes.outer_tokens, sizes.shape.width
+    number_bytes = sizes.residual_number_bytes
+    return norm(sizes, name, source, result, rows=rows, features=features, number_bytes=number_bytes)
 
 
 def linear(
@@ -69,16 +49,17 @@ def linear(
     result: str,
     *,
     rows: float,
-    features_in: float,
-    features_out: float,
+    features: tuple[float, float],
     index: int,
     component: str = "attention",
     experts: float = 1,
 ) -> Op:
-    """A matrix product, the `index`th of its block from 0; its input is kept for the gradient of the weights.
+    """A matrix product of `features` (in, out); its input is kept for the gradient of the weights.
 
+    `index` is its place among the products of a block, from 0.
     Under autocast an input in float32 (the result of a norm) is cast for each product, and the cast is kept.
     """
+    features_in, features_out = features
     weights = features_in * features_out * experts
     input_bytes = rows * features_in * sizes.number_bytes
     casts_input = sizes.residual_number_bytes != sizes.number_bytes and source in ("n", "n1", "n2", "x")

@@ -43,11 +43,7 @@ def attention_op(sizes: ActivationSizes) -> Op:
     statistics = 2 * STATISTIC_BYTES * tokens * shape.heads
     # What is alive beside the kept tensors in the three steps of backward: through the output projection, through the
     # core, and through the joint projection of queries, keys and values.
-    backward = (
-        output_weights + output + qkv,
-        output_weights + qkv + 2 * stream,
-        gradients + qkv + stream,
-    )
+    backward = (output_weights + output + qkv, output_weights + qkv + 2 * stream, gradients + qkv + stream)
     return Op(
         name="attention",
         component="attention",

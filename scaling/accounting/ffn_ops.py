@@ -80,33 +80,17 @@ def ffn_ops(
     up, gate, activated, product = (prefix + name for name in ("up", "gate", "activated", "product"))
     hidden_bytes = rows * hidden * sizes.number_bytes
 
-    def into_hidden(name: str, index: int) -> Op:
+    def product_of(name: str, read: str, made: str, features: tuple[float, float], index: int) -> Op:
         return linear(
-            sizes,
-            name,
-            source,
-            name,
-            rows=rows,
-            features_in=width,
-            features_out=hidden,
-            index=index,
-            experts=experts,
-            component="ffn",
-        )
+            sizes, name, read, made,
+            rows=rows, features=features, index=index, experts=experts, component="ffn",
+        )  # fmt: skip
+
+    def into_hidden(name: str, index: int) -> Op:
+        return product_of(name, source, name, (width, hidden), index)
 
     def out_of_hidden(index: int) -> Op:
-        return linear(
-            sizes,
-            result,
-            product,
-            result,
-            rows=rows,
-            features_in=hidden,
-            features_out=width,
-            index=index,
-            experts=experts,
-            component="ffn",
-        )
+        return product_of(result, product, result, (hidden, width), index)
 
     def elementwise(name: str, reads: tuple[str, ...], made: str) -> Op:
         return Op(name=name, component="ffn", reads=reads, makes={made: hidden_bytes}, keeps=reads)
@@ -116,8 +100,5 @@ def ffn_ops(
     if sizes.recipe.runtime == "megatron":  # one kernel, which computes silu(gate) again in backward
         swiglu = [elementwise(product, (gate, up), product)]
     else:
-        swiglu = [
-            elementwise(activated, (gate,), activated),
-            elementwise(product, (activated, up), product),
-        ]
+        swiglu = [elementwise(activated, (gate,), activated), elementwise(product, (activated, up), product)]
     return [into_hidden(gate, 4), into_hidden(up, 5), *swiglu, out_of_hidden(6)]

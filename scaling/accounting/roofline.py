@@ -134,11 +134,7 @@ class HeadSeconds:
 
 
 def block_seconds(
-    shape: ModelShape,
-    layout: Layout,
-    device: Device,
-    recipe: TrainingRecipe,
-    kernels: Kernels,
+    shape: ModelShape, layout: Layout, device: Device, recipe: TrainingRecipe, kernels: Kernels
 ) -> BlockSeconds:
     """An average block (of a mixture with dense blocks: the average of both)."""
     rates = sustained_rates(device, recipe)

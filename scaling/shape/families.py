@@ -7,13 +7,7 @@ from scaling.shape.shape import Biases, ModelShape
 
 
 def gpt(
-    depth: int,
-    width: int,
-    heads: int,
-    *,
-    vocab_size: int = 50_257,
-    context: int,
-    **different: Any,
+    depth: int, width: int, heads: int, *, vocab_size: int = 50_257, context: int, **different: Any
 ) -> ModelShape:
     """GPT-2's block: LayerNorm, biases, learned positions, GELU of 4 × width, tied head."""
     shape: dict[str, Any] = {
