@@ -55,8 +55,8 @@ def serving_time(
     rates = sustained_rates(device, TrainingRecipe(precision=precision))
     layout = Layout(tensor=tensor)
     params = device_params(shape, layout)
-    bytes_each = WEIGHT_BITS[weights] / 8
     read = weight_bytes(shape, weights, layout)
+    bytes_each = WEIGHT_BITS[weights] / 8
     if not shape.tied_head:  # of an embedding of its own, only the rows of a few tokens are read
         read -= shape.vocab_size / tensor * shape.width * max(bytes_each, WIDE_BYTES)
     if shape.experts:
