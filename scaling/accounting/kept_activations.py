@@ -59,6 +59,11 @@ def blocks_by_part(shape: ModelShape, layout: Layout, stage: int) -> dict[Part, 
     return {part: count for part, count in by_part.items() if count}
 
 
+def usual_block(shape: ModelShape) -> Part:
+    """The kind of most of a model's blocks."""
+    return "mixture" if shape.moe_depth else "dense"
+
+
 def activation_bytes(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, stage: int = 0) -> float:
     """Bytes that the blocks of a pipeline stage keep between forward and backward, all micro-batches in flight."""
     sizes = sizes_under(shape, recipe, layout)
