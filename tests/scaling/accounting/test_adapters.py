@@ -7,7 +7,7 @@ import pytest
 from scaling.accounting.adapters import lora_memory, lora_params
 from scaling.accounting.inference import weight_bytes
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.shape.published import PUBLISHED
+from scaling.shape.published_models import PUBLISHED
 
 
 def test_lora_and_qlora_as_published() -> None:

@@ -11,7 +11,7 @@ from scaling.accounting.inference import (
     weight_bytes,
 )
 from scaling.shape.params import count_params
-from scaling.shape.published import PUBLISHED
+from scaling.shape.published_models import PUBLISHED
 
 
 def test_weights_by_format() -> None:

@@ -15,7 +15,7 @@ from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.states import device_params, model_states
 from scaling.shape.params import count_params
-from scaling.shape.published import PUBLISHED
+from scaling.shape.published_models import PUBLISHED
 from scaling.shape.shape import ModelShape, decoder_shape
 
 OPTIMIZERS = ("adamw", "adamw_8bit", "sgd", "sgd_momentum", "muon", "adafactor")

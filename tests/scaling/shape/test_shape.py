@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.shape.published import ALIASES, PUBLISHED, published_shape
+from scaling.shape.published import ALIASES, published_shape
+from scaling.shape.published_models import PUBLISHED
 from scaling.shape.shape import decoder_shape
 
 SHAPE = decoder_shape(width=64, depth=2, heads=4, vocab_size=100, context=16)
