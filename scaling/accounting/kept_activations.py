@@ -16,7 +16,7 @@ Part = Literal["dense", "mixture", "head_and_loss"]
 
 
 def sizes_under(shape: ModelShape, recipe: TrainingRecipe, layout: Layout) -> ActivationSizes:
-    """Sizes by what activations depend on of a layout, so that layouts which differ in the rest share one tape."""
+    """Sizes under the part of a layout on which activations depend; layouts that differ elsewhere share them."""
     return ActivationSizes(
         shape=shape,
         recipe=recipe,

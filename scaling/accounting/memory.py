@@ -51,7 +51,7 @@ class MemoryEstimate:
     """Memory of the device that needs most: what is alive at each instant, and which instant binds."""
 
     instants: tuple[Instant, ...]
-    """In the order of a step, on the pipeline stage that needs most."""
+    """The instants in their order, on the pipeline stage that needs most."""
     states: ModelStates
     pipeline_stage: int
     allocator_slack_bytes: float

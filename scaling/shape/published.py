@@ -75,8 +75,8 @@ VARIANT = re.compile(r"-(hf|instruct|chat|base|it|pt|deduped|uncased|preview|v[0
 def published_shape(name: str) -> ModelShape:
     """The shape of a published model; case, hyphens, spaces and an owner before a slash do not matter.
 
-    `meta-llama/Llama-2-7b-chat-hf`, `Llama2 7B` and `llama-2-7b` are one: a name not known as it stands is tried
-    without what names a variant. Raises `UserError` naming the nearest names when there is no such model.
+    `meta-llama/Llama-2-7b-chat-hf`, `Llama2 7B` and `llama-2-7b` are one: endings that name a variant are taken off an
+    unknown name until it is known. Raises `UserError` with the nearest names when there is no such model.
     """
     key = name.strip().lower().rpartition("/")[2].replace("_", "-").replace(" ", "-")
     key = RELEASE.sub("", key)
@@ -90,6 +90,7 @@ def published_shape(name: str) -> ModelShape:
 
 
 def _squeezed(name: str) -> str:
+    """A name without hyphens, in which `llama2-7b` and `llama-2-7b` are one."""
     return name.replace("-", "")
 
 

@@ -5,8 +5,6 @@ trillions of parameters, with heads that split over tensor-parallel devices: it 
 the feed-forward makes up for what whole heads and whole blocks miss.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from scaling.errors import UserError
