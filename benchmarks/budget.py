@@ -37,7 +37,8 @@ from scaling.budget.layout_search import best_candidate
 from scaling.budget.solve import SolveKeys, solve_keys
 from scaling.shape.flops import train_flops_per_token
 from scaling.shape.params import count_params
-from scaling.shape.published import CHINCHILLA_TABLE_A9, PUBLISHED, published_shape
+from scaling.shape.published import published_shape
+from scaling.shape.published_models import CHINCHILLA_TABLE_A9, PUBLISHED
 from scaling.shape.shape import ModelShape, decoder_shape
 
 PUBLISHED_FACTS = Path(__file__).parent.parent / "tests" / "published"

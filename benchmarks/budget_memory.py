@@ -19,8 +19,9 @@ from statistics import median
 
 from budget_rows import Row
 
+from scaling.accounting.kept_activations import activation_bytes
 from scaling.accounting.layout import Layout
-from scaling.accounting.memory import activation_bytes, training_memory
+from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.states import device_params, model_states
 from scaling.shape.published import published_shape

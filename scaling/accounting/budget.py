@@ -1,6 +1,4 @@
-"""The forward question: everything a training run takes, from a shape, tokens, a layout and a device."""
-
-from __future__ import annotations
+"""Everything that a training run takes, from a shape, tokens, a layout, a device and a recipe."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -26,11 +24,12 @@ from scaling.shape.params import ParamCounts, count_params
 from scaling.shape.shape import ModelShape
 
 CONVENTIONS: tuple[Convention, ...] = ("6nd", "6nd_non_embedding", "exact", "exact_causal", "hardware")
+"""The counting conventions that a budget shows side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """What turns computing time into wall-clock, money, energy and carbon."""
+    """Factors that turn computing time into wall-clock time, money, energy and carbon."""
 
     usd_per_device_hour: float | None = None
     goodput: float = GOODPUT
@@ -59,7 +58,7 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a training run takes."""
+    """Parameters, FLOPs, memory, time and cost of a training run."""
 
     shape: ModelShape
     tokens: float
@@ -94,7 +93,7 @@ class Budget:
         """Whether the peak stays within a device's memory."""
         return self.memory.peak_memory_bytes <= self.device.memory_bytes
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:  # JSON: numbers, texts and dictionaries of them
         """Every figure under a name with its unit, for programs."""
         params, cost, step = self.params, self.cost, self.step
         return {

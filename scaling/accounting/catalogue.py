@@ -1,11 +1,9 @@
-"""The catalogue of accelerators, each figure with its source.
+"""The catalogue of accelerators: a table of data, each figure with its source.
 
 Peaks are the vendor's figures for dense matrices: a sparse figure is twice that and is never used here. Peaks
 count float32 accumulation where the vendor gives both. Bandwidths are per direction and per device. Prices are
 examples of the day they are dated: give your own.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 
@@ -353,6 +351,7 @@ _DEVICES = (
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Device] = {device.name: device for device in _DEVICES}
+"""Every device by its name."""
 
 ALIASES = {
     "a100": "a100-80gb",
@@ -367,3 +366,4 @@ ALIASES = {
     "a100-sxm": "a100-80gb",
     "trillium": "tpu-v6e",
 }
+"""Other names in use, each for a name in `CATALOGUE`."""

@@ -1,7 +1,5 @@
 """From seconds of computing to days, device-hours, money, energy and carbon."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from scaling.accounting.device import Device
@@ -28,10 +26,10 @@ SECONDS_PER_HOUR = 3_600
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """What a run takes. None where an input (price, power) is unknown."""
+    """Time, money, energy and carbon of a run; None where an input (price, power) is unknown."""
 
     seconds: float
-    """Wall-clock, restarts included."""
+    """Wall-clock time, restarts included."""
     device_hours: float
     price_usd: float | None
     usd_per_device_hour: float | None
@@ -91,7 +89,7 @@ def run_cost(
 
 
 def hourly_price(device: Device, given: float | None) -> tuple[float | None, str]:
-    """(US dollars an hour of one device, where that comes from); None when nothing is known."""
+    """(US dollars for an hour of one device, the source of the price); (None, a hint) when no price is known."""
     if given is not None:
         if not given > 0:
             raise UserError(f"price={given:g} must be a positive number of dollars a device-hour")

@@ -1,55 +1,60 @@
-"""What `scaling/model/cpu_ops.py` does to memory: one operation for attention, feed-forward, and head and loss.
+"""What this project's compiled operations on a CPU (`scaling/model/cpu_ops.py`) do to memory.
 
-Each operation keeps what its derivative needs and works in further tensors meanwhile; both are counted as they come
-and go there, the few numbers of norms' gains apart. N tokens, C width, T positions; names end as in `model.py`.
+A block is two operations, attention and feed-forward; head and loss are one. Each keeps what its derivative needs and
+works in further tensors meanwhile. Both are counted as that file makes and releases them, but for the few numbers of
+the norms' weights.
 """
 
-from scaling.accounting.activations import STATISTIC_BYTES, TOKEN_BYTES, Tensors, stream_bytes
+from scaling.accounting.activation_sizes import STATISTIC_BYTES, TOKEN_BYTES, ActivationSizes
 from scaling.accounting.tape import Op
 from scaling.model.tiling import loss_rows
 
 
-def tables(t: Tensors) -> float:
-    """Bytes of what every block's attention shares and no step changes (`block_ops.HeadTables`)."""
-    return 4 * t.shape.context * t.shape.head_width
+def attention_tables_bytes(sizes: ActivationSizes) -> float:
+    """Bytes of the tables of angles that every block's attention reads and no step changes, in float32."""
+    return 4 * sizes.shape.context * sizes.shape.head_width
 
 
-def block_ops(t: Tensors) -> list[Op]:
+def block_ops(sizes: ActivationSizes) -> list[Op]:
     """One block from "x" to "y"."""
-    return [attention(t), feed_forward(t)]
+    return [attention_op(sizes), feed_forward_op(sizes)]
 
 
-def attention(t: Tensors) -> Op:
+def attention_op(sizes: ActivationSizes) -> Op:
     """ "x" to "x1", the residual stream after attention."""
-    shape, e, N = t.shape, t.compute, t.tokens
-    H, K, S = shape.heads, shape.kv_heads, shape.head_width
-    stream, normed = stream_bytes(t), e * N * shape.width + STATISTIC_BYTES * N
-    joint, stacked = e * N * (H + 2 * K) * S, e * shape.width * (H + 2 * K) * S
-    output, out_gradient = e * N * H * S, e * shape.width * H * S
-    gradients = out_gradient + stacked
-    backward = (
-        out_gradient + output + joint,
-        out_gradient + joint + 2 * stream,
-        gradients + joint + stream,
-    )
+    shape, tokens, number_bytes = sizes.shape, sizes.tokens, sizes.number_bytes
+    qkv_width = shape.attention_width + 2 * shape.kv_width
+    stream = sizes.residual_stream_bytes
+    normed = _normed_bytes(sizes)
+    qkv = number_bytes * tokens * qkv_width
+    output = number_bytes * tokens * shape.attention_width
+    qkv_weights = number_bytes * shape.width * qkv_width
+    output_weights = number_bytes * shape.width * shape.attention_width
+    gradients = output_weights + qkv_weights
+    statistics = 2 * STATISTIC_BYTES * tokens * shape.heads
+    # What is alive beside the kept tensors in the three steps of backward: through the output projection, through the
+    # core, and through the joint projection of queries, keys and values.
+    backward = (output_weights + output + qkv, output_weights + qkv + 2 * stream, gradients + qkv + stream)
     return Op(
         name="attention",
         component="attention",
         reads=("x",),
         makes={"x1": stream},
         keeps=("x",),
-        extra=normed + stacked + joint + output + 2 * STATISTIC_BYTES * N * H,
-        weight_gradient=t.weight_gradient(gradients / e),
-        cast_gradient=gradients if t.casts_gradients else 0,
+        extra=normed + qkv_weights + qkv + output + statistics,
+        weight_gradient=sizes.weight_gradient_bytes(gradients / number_bytes),
+        cast_gradient=gradients if sizes.casts_gradients else 0,
         backward_workspace=max(backward) - stream - gradients,
     )
 
 
-def feed_forward(t: Tensors) -> Op:
+def feed_forward_op(sizes: ActivationSizes) -> Op:
     """ "x1" to "y", the residual stream after the feed-forward."""
-    shape, e, N = t.shape, t.compute, t.tokens
-    stream, normed = stream_bytes(t), e * N * shape.width + STATISTIC_BYTES * N
-    hidden, matrix = e * N * shape.ffn_width, e * shape.width * shape.ffn_width
+    shape, number_bytes = sizes.shape, sizes.number_bytes
+    stream = sizes.residual_stream_bytes
+    normed = _normed_bytes(sizes)
+    hidden = number_bytes * sizes.tokens * shape.ffn_width
+    matrix = number_bytes * shape.width * shape.ffn_width
     if shape.ffn == "gelu":
         kept, gradients, forward_workspace = normed + 2 * hidden, 2 * matrix, 0.0
         backward = [matrix + 2 * hidden, gradients + hidden + 2 * stream]
@@ -64,19 +69,24 @@ def feed_forward(t: Tensors) -> Op:
         keeps=("x1",),
         holds=("x",),
         extra=kept,
-        weight_gradient=t.weight_gradient(gradients / e),
-        cast_gradient=gradients if t.casts_gradients else 0,
+        weight_gradient=sizes.weight_gradient_bytes(gradients / number_bytes),
+        cast_gradient=gradients if sizes.casts_gradients else 0,
         forward_workspace=forward_workspace,
         backward_workspace=max(backward) - stream - gradients,
     )
 
 
-def tail_ops(t: Tensors) -> list[Op]:
-    """The last norm, the head and the cross-entropy: "x" to "loss", whose gradient is made along with it."""
-    shape, e, N = t.shape, t.compute, t.tokens
-    weights, stream = shape.vocab_size * shape.width, e * N * shape.width
-    logits = min(N, loss_rows(shape.vocab_size)) * shape.vocab_size
-    wide = 4 * weights  # the head's gradient adds up in float32
+def head_and_loss_ops(sizes: ActivationSizes) -> list[Op]:
+    """The last norm, the head and the cross-entropy: "x" to "loss"; forward makes the gradient along with the loss."""
+    shape, tokens, number_bytes = sizes.shape, sizes.tokens, sizes.number_bytes
+    weights = shape.vocab_size * shape.width
+    stream = number_bytes * tokens * shape.width
+    logits = min(tokens, loss_rows(shape.vocab_size)) * shape.vocab_size
+    head_gradient = 4 * weights  # added up in float32
+    if number_bytes == 4:  # the sum is the weights' own gradient
+        kept_gradient, workspace = 0, head_gradient
+    else:
+        kept_gradient, workspace = head_gradient, number_bytes * weights
     return [
         Op(
             name="head_loss",
@@ -84,10 +94,16 @@ def tail_ops(t: Tensors) -> list[Op]:
             reads=("x",),
             makes={"loss": STATISTIC_BYTES},
             keeps=("x",),
-            extra=stream + STATISTIC_BYTES * N + (wide if e != 4 else 0),
-            # In float32 the gradient that was added up is the weights' own.
-            weight_gradient=e * weights if shape.tied_head else t.weight_gradient(weights),
-            forward_workspace=stream + e * logits + (wide if e == 4 else e * weights) + N * TOKEN_BYTES,
+            extra=stream + STATISTIC_BYTES * tokens + kept_gradient,
+            weight_gradient=number_bytes * weights
+            if shape.tied_head
+            else sizes.weight_gradient_bytes(weights),
+            forward_workspace=stream + number_bytes * logits + workspace + tokens * TOKEN_BYTES,
             backward_workspace=0,
         )
     ]
+
+
+def _normed_bytes(sizes: ActivationSizes) -> float:
+    """A normalised residual stream and a statistic a token."""
+    return sizes.number_bytes * sizes.tokens * sizes.shape.width + STATISTIC_BYTES * sizes.tokens

@@ -1,6 +1,4 @@
-"""What the estimates know of one accelerator: dense peaks, memory, bandwidths, power, and a share within reach."""
-
-from __future__ import annotations
+"""What the estimates know of one accelerator: dense peaks, memory, bandwidths, power, and achieved shares of peaks."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,13 +9,17 @@ from scaling.errors import UserError
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "fp8", "int8")
 
 UNMEASURED_MATMUL_FRACTION = 0.75
-"""Best matrix product over dense peak where nobody has published a measurement: the middle of those measured
-below (0.51 to 0.87)."""
+"""Best matrix product over dense peak where nobody has published a measurement: the middle of the measured devices of
+the catalogue (0.51 to 0.87)."""
+UNMEASURED_SUSTAINED_FRACTION = 0.76
+"""The same for `sustained_fraction`: as the H100, the lower of the two measured (benchmarks/achieved_rates.py)."""
+UNMEASURED_ATTENTION_FRACTION = 0.5
+"""The same for `attention_fraction`: as the A100 (Dao 2023, arXiv:2307.08691)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """What an hour of one device was seen to cost."""
+    """An example of what an hour of one device costs."""
 
     usd_per_device_hour: float
     date: str
@@ -27,7 +29,7 @@ class Price:
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One accelerator: what a data sheet says, and the share of it that was measured to be within reach."""
+    """One accelerator: the figures of its data sheet, and the shares of its peaks that programs reach."""
 
     name: str
     title: str
@@ -50,16 +52,16 @@ class Device:
     matmul_fraction: float = UNMEASURED_MATMUL_FRACTION
     """Best matrix product measured over the dense peak, 16-bit."""
     matmul_source: str = "not measured: the middle of the measured devices"
-    sustained_fraction: float = 0.76
-    """Rate of a model's matrix products through a training run of tuned code over that best one: mixed shapes, real
-    data, clocks under load."""
+    sustained_fraction: float = UNMEASURED_SUSTAINED_FRACTION
+    """Rate of a model's matrix products in a training run of tuned code, over the best product: shapes are mixed, data
+    are real, and clocks are those under load."""
     sustained_source: str = "not measured: as the H100, the lower of the two measured"
-    attention_fraction: float = 0.5
+    attention_fraction: float = UNMEASURED_ATTENTION_FRACTION
     """Rate of a fused (flash) attention kernel, forward and backward together, over the dense peak."""
     attention_source: str = "assumed as on the A100 (Dao 2023, arXiv:2307.08691)"
     price: Price | None = None
     speed_calibration: float = 1.0
-    """Measured speed over the speed estimated here: set it from a run of your own (`timing.calibration`)."""
+    """Measured speed over estimated speed: set it from a run of your own (`timing.calibration`)."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -93,7 +95,7 @@ class Device:
             )
         return self.peak_flops[precision]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:  # JSON: numbers, texts and dictionaries of them
         """Every figure and its source, for programs."""
         return {**asdict(self), "peak_flops": dict(self.peak_flops)}
 

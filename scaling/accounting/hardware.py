@@ -1,11 +1,11 @@
-"""Which hardware is meant: a device of the catalogue by name, or a YAML file of one's own."""
-
-from __future__ import annotations
+"""Finds a device: in the catalogue by its name, or in a YAML file of the user's own."""
 
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from scaling.accounting.catalogue import ALIASES, CATALOGUE
 from scaling.accounting.device import Device, Price
@@ -13,9 +13,9 @@ from scaling.errors import UserError
 
 
 def get_device(name: str) -> Device:
-    """A device by catalogue name, or from a YAML file of one's own.
+    """The device of a name in the catalogue, or of a YAML file (`NAME.yaml`).
 
-    Raises UserError naming the nearest names, or what the file lacks.
+    Raises UserError with the nearest names, or with what the file lacks.
     """
     if name.endswith((".yaml", ".yml")):
         return read_device(Path(name))
@@ -38,8 +38,6 @@ def read_device(path: Path) -> Device:
     >>> # power_watts: 300
     >>> # price: {usd_per_device_hour: 1.1, date: 2026-01, source: our contract}
     """
-    import yaml
-
     if not path.is_file():
         raise UserError(
             f"hardware={path}: no such file; give a catalogue name ({', '.join(CATALOGUE)}) or a YAML file"
@@ -83,8 +81,8 @@ _REQUIRED = {
 _TEXTS = {"name", "title", "source", "matmul_source", "sustained_source", "attention_source"}
 
 
-def _read_value(path: Path, key: str, value: Any) -> Any:
-    """One value of a device file; numbers may be written as 312e12, which YAML reads as text."""
+def _read_value(path: Path, key: str, value: Any) -> Any:  # YAML holds anything; `Device` checks the values
+    """A value of a device file in its field's type; 312e12 is a number, though YAML reads it as text."""
     try:
         if key in _TEXTS or value is None:
             return value

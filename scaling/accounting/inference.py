@@ -1,13 +1,13 @@
-"""Bytes of a model that is served, or fine-tuned through low-rank adapters: weights in few bits, cache, adapters."""
+"""Bytes of a model that is served: weights in a storage format, key-value cache, activations and logits."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from scaling.accounting.activations import Tensors
+from scaling.accounting.activation_sizes import ActivationSizes
+from scaling.accounting.kept_activations import part_passes, usual_block
 from scaling.accounting.layout import Layout, check_layout
-from scaling.accounting.memory import ALLOCATOR_SLACK, part_passes
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.states import DeviceParams, device_params, optimizer_bytes
+from scaling.accounting.states import device_params
 from scaling.errors import UserError
 from scaling.shape.shape import ModelShape
 
@@ -27,9 +27,9 @@ WEIGHT_BITS: dict[WeightFormat, float] = {
 """Bits of a stored matrix entry, scales included. Embedding, head and norms keep 16 bits where matrices have fewer."""
 
 WIDE_BYTES = 2
-"""A weight that quantisation leaves alone."""
+"""Bytes of a weight that quantisation leaves alone: those of bfloat16."""
 LOGIT_BYTES = 4
-"""Sampling works on float32 logits of the last position."""
+"""Sampling reads the float32 logits of the last position."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,34 +46,11 @@ class InferenceMemory:
         return self.weights + self.kv_cache + self.activations + self.logits
 
 
-@dataclass(frozen=True, kw_only=True)
-class FineTuningMemory:
-    """Bytes on one device while low-rank adapters are trained on frozen weights."""
-
-    frozen_weights: float
-    adapter_states: float
-    """Weights, gradients and optimizer states of the adapters."""
-    activations: float
-    """Kept by all blocks, and the peak of one block or of the loss."""
-    dequantised: float
-    """The matrix under way, in the precision it is multiplied in."""
-    allocator_slack_bytes: float
-    adapter_params: int
-
-    @property
-    def peak_allocated_bytes(self) -> float:
-        return self.frozen_weights + self.adapter_states + self.activations + self.dequantised
-
-    @property
-    def peak_memory_bytes(self) -> float:
-        return self.peak_allocated_bytes + self.allocator_slack_bytes
-
-
 def weight_bytes(
     shape: ModelShape, weight_format: WeightFormat, layout: Layout | None = None, stage: int = 0
 ) -> float:
     """Bytes of the weights on one device in a storage format."""
-    _check_format("weights", weight_format)
+    check_format("weights", weight_format)
     params = device_params(shape, layout or Layout(), stage)
     bits = WEIGHT_BITS[weight_format]
     outside = max(bits / 8, WIDE_BYTES)
@@ -82,10 +59,15 @@ def weight_bytes(
 
 def kv_cache_bytes_per_token(shape: ModelShape, cache_format: WeightFormat = "bf16") -> float:
     """Bytes that one token leaves in the cache: keys and values of every block, or latent attention's latents."""
-    _check_format("cache", cache_format)
+    check_format("cache", cache_format)
     latent = shape.latent
     numbers = 2 * shape.kv_width if latent is None else latent.kv_rank + latent.rope_width
     return shape.depth * numbers * WEIGHT_BITS[cache_format] / 8
+
+
+def cache_split(shape: ModelShape, tensor: int) -> int:
+    """Tensor-parallel devices over which the cache is divided: latents and the heads that are too few are repeated."""
+    return 1 if shape.latent is not None else min(tensor, shape.kv_heads)
 
 
 def inference_memory(
@@ -97,7 +79,7 @@ def inference_memory(
     cache: WeightFormat = "bf16",
     tensor: int = 1,
 ) -> InferenceMemory:
-    """Memory to serve `sequences` of up to `tokens` (default: the context) at once, after a prefill of one of them.
+    """Memory to serve `sequences` of up to `tokens` tokens (default: the context) at once, read one after the other.
 
     Raises `UserError` for counts below one, unknown formats and degrees that do not divide the heads.
     """
@@ -107,82 +89,17 @@ def inference_memory(
             raise UserError(f"{name}={value} must be a positive whole number")
     layout = Layout(tensor=tensor)
     check_layout(shape, layout)
-    compute: Literal["32-true", "bf16-true"] = "32-true" if weights == "fp32" else "bf16-true"
-    t = Tensors(shape=replace(shape, context=tokens), recipe=TrainingRecipe(precision=compute), layout=layout)
-    # Heads that are fewer than the tensor-parallel devices are repeated.
-    share = 1 if shape.latent is not None else min(tensor, shape.kv_heads)
-    mixture = "mixture" if shape.moe_depth else "dense"
+    recipe = TrainingRecipe(precision="32-true" if weights == "fp32" else "bf16-true")
+    sizes = ActivationSizes(shape=replace(shape, context=tokens), recipe=recipe, layout=layout)
     return InferenceMemory(
         weights=weight_bytes(shape, weights, layout),
-        kv_cache=kv_cache_bytes_per_token(shape, cache) * sequences * tokens / share,
-        activations=part_passes(t, mixture).forward_peak,
+        kv_cache=kv_cache_bytes_per_token(shape, cache) * sequences * tokens / cache_split(shape, tensor),
+        activations=part_passes(sizes, usual_block(shape)).forward_peak,
         logits=LOGIT_BYTES * sequences * shape.vocab_size / tensor,
     )
 
 
-def lora_params(shape: ModelShape, rank: int, *, attention_only: bool = False) -> int:
-    """Parameters of rank-`rank` adapters on every projection, or on queries and values only (Hu et al. 2021, 7.1)."""
-    if rank < 1:
-        raise UserError(f"rank={rank} must be a positive whole number")
-    width = shape.width
-    query = rank * (width + shape.attention_width)
-    value = rank * (width + shape.kv_width)
-    if attention_only:
-        return shape.depth * (query + value)
-    hidden = shape.expert_width or shape.ffn_width
-    matrices = 3 if shape.ffn == "swiglu" else 2
-    experts = (shape.experts + shape.shared_experts) if shape.experts else 1
-    ffn = matrices * rank * (width + hidden) * experts
-    return shape.depth * (2 * query + 2 * value + ffn)
-
-
-def lora_memory(
-    shape: ModelShape,
-    recipe: TrainingRecipe,
-    layout: Layout | None = None,
-    *,
-    rank: int = 16,
-    weights: WeightFormat = "bf16",
-    attention_only: bool = False,
-) -> FineTuningMemory:
-    """Memory to train adapters on frozen weights (LoRA); on 4-bit weights this is QLoRA.
-
-    The adapters follow the recipe's precision; backward still needs every block's activations.
-    """
-    layout = layout or Layout()
-    check_layout(shape, layout)
-    _check_format("weights", weights)
-    frozen = weight_bytes(shape, weights, layout)
-    if layout.zero_stage == 3:
-        frozen /= layout.shard_group
-    adapters = lora_params(shape, rank, attention_only=attention_only)
-    sharded = adapters / layout.pipeline / (layout.shard_group if layout.zero_stage == 3 else 1)
-    held = DeviceParams(hidden=sharded, experts=0, ends=0, replicated=0, block=0, factors=sharded / rank)
-    table = recipe.bytes
-    states = (table.weight + table.master + table.gradient) * sharded + optimizer_bytes(
-        recipe.optimizer, held, table
-    )
-    t = Tensors(shape=shape, recipe=recipe, layout=replace(layout, zero_stage=3))
-    part = "mixture" if shape.moe_depth else "dense"
-    block, tail = part_passes(t, part), part_passes(t, "tail")
-    blocks = shape.depth / layout.pipeline
-    kept = blocks * block.kept_bytes
-    activations = kept + max(block.backward_peak - block.kept_bytes, tail.forward_peak, tail.backward_peak)
-    largest = shape.width * max(shape.ffn_width, shape.attention_width) / layout.tensor
-    dequantised = t.compute * largest if WEIGHT_BITS[weights] < 16 else 0.0
-    return FineTuningMemory(
-        frozen_weights=frozen,
-        adapter_states=states,
-        activations=activations,
-        dequantised=dequantised,
-        # Frozen weights are loaded once and lie without gaps.
-        allocator_slack_bytes=ALLOCATOR_SLACK * (states + activations + dequantised)
-        if recipe.runtime == "torch"
-        else 0.0,
-        adapter_params=adapters,
-    )
-
-
-def _check_format(name: str, value: str) -> None:
+def check_format(name: str, value: str) -> None:
+    """Refuse an unknown storage format, given under a name."""
     if value not in get_args(WeightFormat):
         raise UserError(f"{name}={value!r} is unknown: choose one of {', '.join(get_args(WeightFormat))}")

@@ -5,12 +5,13 @@ and ZeRO reuse the data coordinate instead of adding one (Rajbhandari et al. 202
 arXiv:1910.02054; Narayanan et al. 2021, arXiv:2104.04473; Korthikanti et al. 2022, arXiv:2205.05198).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from scaling.errors import UserError
-from scaling.shape.shape import ModelShape
+from scaling.shape.shape import ModelShape, divisors
+
+MOST_DEVICES = 64
+"""The largest tensor-parallel degree that a message proposes: several nodes, beyond which nobody splits a product."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,8 @@ class Layout:
     zero_stage: int = 0
     """0: replicated states; 1: optimizer states sharded; 2: gradients too; 3: weights too (FSDP)."""
     zero_group: int | None = None
-    """Devices that share one copy of what ZeRO-3 shards; every further group holds another (hybrid sharding: Zhao et
-    al. 2023, arXiv:2304.11277, section 3.2.2). None: all replicas share one."""
+    """Devices that share one copy of what ZeRO-3 shards; every group of so many holds a copy (hybrid sharding: Zhao et
+    al. 2023, arXiv:2304.11277, section 3.2.2). None: all replicas share one copy."""
     tensor: int = 1
     """Tensor-parallel degree: heads and feed-forward width are split over this many devices."""
     sequence: bool = False
@@ -43,15 +44,8 @@ class Layout:
 
     def __post_init__(self) -> None:
         for name in (
-            "data",
-            "tensor",
-            "pipeline",
-            "interleave",
-            "context",
-            "expert",
-            "micro_batch",
-            "accumulation",
-        ):
+            "data", "tensor", "pipeline", "interleave", "context", "expert", "micro_batch", "accumulation"
+        ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UserError(
@@ -84,12 +78,12 @@ class Layout:
 
     @property
     def shard_group(self) -> int:
-        """Devices that ZeRO shards over: the data and context coordinates, or a part of them."""
+        """Devices over which ZeRO shards: the data and context coordinates, or a part of them."""
         return self.zero_group or self.data * self.context
 
     @property
     def shard_copies(self) -> int:
-        """Groups that each hold a whole copy of the sharded states."""
+        """Groups of devices that each hold one whole copy of the sharded states."""
         return self.data * self.context // self.shard_group
 
     @property
@@ -120,12 +114,12 @@ def check_layout(shape: ModelShape, layout: Layout) -> None:
     if shape.heads % layout.tensor:
         raise UserError(
             f"layout.tensor={layout.tensor} does not divide heads={shape.heads}: "
-            f"choose a degree that divides the heads ({_divisors(shape.heads)})"
+            f"choose a degree that divides the heads ({divisors(shape.heads, most=MOST_DEVICES)})"
         )
     if shape.ffn_width % layout.tensor:
         raise UserError(
             f"layout.tensor={layout.tensor} does not divide ffn_width={shape.ffn_width}: "
-            f"choose a degree that divides it ({_divisors(shape.ffn_width)})"
+            f"choose a degree that divides it ({divisors(shape.ffn_width, most=MOST_DEVICES)})"
         )
     if layout.pipeline > shape.depth:
         raise UserError(
@@ -143,7 +137,3 @@ def check_layout(shape: ModelShape, layout: Layout) -> None:
         )
     if layout.expert > 1 and shape.experts % layout.expert:
         raise UserError(f"layout.expert={layout.expert} does not divide experts={shape.experts}")
-
-
-def _divisors(n: int) -> str:
-    return ", ".join(str(k) for k in range(1, min(n, 64) + 1) if n % k == 0)

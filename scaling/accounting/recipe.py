@@ -1,4 +1,4 @@
-"""How a model is trained, as far as bytes depend on it: optimizer, precision, recomputation, kernels."""
+"""How a model is trained, as far as memory and speed depend on it: optimizer, precision, recomputation, kernels."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -50,6 +50,7 @@ PRECISIONS: dict[Precision, PrecisionBytes] = {
 
 
 MEGATRON_PRECISIONS = {name: replace(table, gradient=4) for name, table in PRECISIONS.items()}
+"""Megatron-LM adds up gradients in float32 whatever the weights' precision (--accumulate-allreduce-grads-in-fp32)."""
 
 CHOICES = {
     "optimizer": get_args(Optimizer),
@@ -62,17 +63,17 @@ CHOICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
-    """Everything but shape and layout that a training step's memory depends on."""
+    """Everything but shape and layout on which the memory of a training step depends."""
 
     optimizer: Optimizer = "adamw"
     precision: Precision = "32-true"
     recompute: Recompute = "none"
     attention: Attention = "flash"
-    """flash keeps one statistic a query, materialised keeps the T×T weights."""
+    """flash keeps one statistic a query, materialised keeps T×T weights a head."""
     runtime: Runtime = "torch"
-    """torch_cpu: eager kernels, exact live bytes; written_out: this project's own operations on a processor; torch:
-    fused kernels and a caching allocator on an accelerator; megatron: Megatron-LM's kernels, in-place loss and
-    float32 gradients."""
+    """torch_cpu: PyTorch's kernels on a CPU, exact live bytes; written_out: this project's compiled operations on a
+    CPU; torch: fused kernels and a caching allocator on an accelerator; megatron: Megatron-LM's kernels, in-place loss
+    and float32 gradients."""
     dropout: bool = False
     """Dropout masks are kept for backward."""
 
@@ -91,9 +92,9 @@ class TrainingRecipe:
 
     @property
     def bytes(self) -> PrecisionBytes:
-        """Bytes a number; Megatron accumulates gradients in float32 whatever the weights' precision."""
+        """Bytes of one number of each kind under this precision and runtime."""
         if self.runtime in ("torch_cpu", "written_out") and self.precision == "bf16-master":
-            # As this project trains: a gradient is added to its master's, in float32, as soon as it is there.
+            # This project's training adds each gradient to a float32 gradient of the master weight at once.
             return replace(PRECISIONS[self.precision], gradient=4)
         return (MEGATRON_PRECISIONS if self.runtime == "megatron" else PRECISIONS)[self.precision]
 

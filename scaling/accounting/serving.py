@@ -1,20 +1,20 @@
-"""How fast a served model answers: reading the prompt is bound by FLOPs, writing tokens by memory bandwidth."""
-
-from __future__ import annotations
+"""How fast a served model answers: FLOPs bound the reading of a prompt, memory bandwidth the writing of tokens."""
 
 from dataclasses import dataclass
 
+from scaling.accounting.collectives import gather_seconds
 from scaling.accounting.device import Device
 from scaling.accounting.inference import (
     WEIGHT_BITS,
     WIDE_BYTES,
     WeightFormat,
+    cache_split,
     kv_cache_bytes_per_token,
     weight_bytes,
 )
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import Precision, TrainingRecipe
-from scaling.accounting.roofline import Rates, gather_seconds
+from scaling.accounting.roofline import sustained_rates
 from scaling.accounting.states import device_params
 from scaling.shape.flops import forward_flops_per_token
 from scaling.shape.shape import ModelShape
@@ -32,7 +32,7 @@ class ServingTime:
 
     @property
     def tokens_per_second(self) -> float:
-        """Written, by all sequences together."""
+        """Tokens written by all sequences together."""
         return self.sequences / self.decode_seconds
 
 
@@ -53,29 +53,38 @@ def serving_time(
     at random touch 1 − (1 − k/E)^sequences.
     """
     precision: Precision = "32-true" if weights == "fp32" or "bf16" not in device.peak_flops else "bf16-true"
-    rates = Rates.of(device, TrainingRecipe(precision=precision))
-    layout = Layout(tensor=tensor)
-    params = device_params(shape, layout)
-    bytes_each = WEIGHT_BITS[weights] / 8
-    read = weight_bytes(shape, weights, layout)
-    if not shape.tied_head:  # of an embedding of its own, only the rows of a few tokens are read
-        read -= shape.vocab_size / tensor * shape.width * max(bytes_each, WIDE_BYTES)
-    if shape.experts:
-        read -= (1 - shape.experts_active / shape.experts) ** sequences * params.experts * bytes_each
-    heads_share = 1 if shape.latent is not None else min(tensor, shape.kv_heads)
-    cached = sequences * tokens * kv_cache_bytes_per_token(shape, cache) / heads_share
-    forward = forward_flops_per_token(shape, tokens)
-    message = shape.width * rates.number_bytes
+    rates = sustained_rates(device, TrainingRecipe(precision=precision))
+    read_bytes = _weight_bytes_read(shape, weights, tensor, sequences)
+    cache_bytes = sequences * tokens * kv_cache_bytes_per_token(shape, cache) / cache_split(shape, tensor)
+    flops = forward_flops_per_token(shape, tokens)
 
     def collectives(rows: int) -> float:
-        return 4 * shape.depth * gather_seconds(device, tensor, 1, rows * message)
+        return 4 * shape.depth * gather_seconds(device, tensor, 1, rows * (shape.width * rates.number_bytes))
 
-    compute = sequences * forward.total / tensor / rates.half
     # The head runs for the last position only; a causal kernel skips half of the scores.
-    prompt = tokens * (forward.total - forward.head - forward.attention_scores) / rates.linear
-    scores = tokens * forward.attention_scores * (0.5 if shape.causal else 1.0) / rates.attention
+    projections = flops.total - flops.head - flops.attention_scores
+    scores = flops.attention_scores * (0.5 if shape.causal else 1.0)
+    prompt = tokens * projections / rates.linear_flops_per_second
+    prompt += tokens * scores / rates.attention_flops_per_second
+    one_token = sequences * flops.total / tensor / rates.wide_flops_per_second
+    memory_rate = rates.memory_bytes_per_second
     return ServingTime(
-        prefill_seconds=max((prompt + scores) / tensor, read / rates.memory) + collectives(tokens),
-        decode_seconds=max(compute, (read + cached) / rates.memory) + collectives(sequences),
+        prefill_seconds=max(prompt / tensor, read_bytes / memory_rate) + collectives(tokens),
+        decode_seconds=max(one_token, (read_bytes + cache_bytes) / memory_rate) + collectives(sequences),
         sequences=sequences,
     )
+
+
+def _weight_bytes_read(shape: ModelShape, weights: WeightFormat, tensor: int, sequences: int) -> float:
+    """Bytes of weights that a device reads to write one token for each sequence."""
+    layout = Layout(tensor=tensor)
+    read = weight_bytes(shape, weights, layout)
+    number_bytes = WEIGHT_BITS[weights] / 8
+    if (
+        not shape.tied_head
+    ):  # only the rows of a few tokens are read of an embedding that is not the head as well
+        read -= shape.vocab_size / tensor * shape.width * max(number_bytes, WIDE_BYTES)
+    if shape.experts:
+        untouched = (1 - shape.experts_active / shape.experts) ** sequences
+        read -= untouched * device_params(shape, layout).experts * number_bytes
+    return read

@@ -33,9 +33,9 @@ class DeviceParams:
     replicated: float
     """Norms, biases, routers and learned positions: whole on each tensor-parallel device."""
     block: float
-    """Of all these, the largest block's."""
+    """Parameters of the largest block among all these."""
     factors: float
-    """Rows plus columns of all matrices: what Adafactor keeps of their second moments."""
+    """Rows plus columns of all matrices: Adafactor keeps so many numbers in place of their second moments."""
 
     @property
     def total(self) -> float:
@@ -57,12 +57,12 @@ class ModelStates:
 
 
 def blocks_on_stage(depth: int, pipeline: int, stage: int) -> int:
-    """Blocks of one pipeline stage; where they do not divide, earlier stages take one more."""
+    """Blocks of one pipeline stage; where `depth` does not divide, earlier stages have one more."""
     return depth // pipeline + (stage < depth % pipeline)
 
 
 def mixture_blocks_on_stage(shape: ModelShape, pipeline: int, stage: int) -> int:
-    """Those of a stage's blocks whose feed-forward is a mixture; dense blocks come first in a model."""
+    """Blocks of a pipeline stage whose feed-forward is a mixture; the dense blocks of a model come first."""
     if not shape.experts:
         return 0
     first = sum(blocks_on_stage(shape.depth, pipeline, s) for s in range(stage))
@@ -71,60 +71,72 @@ def mixture_blocks_on_stage(shape: ModelShape, pipeline: int, stage: int) -> int
 
 
 def device_params(shape: ModelShape, layout: Layout, stage: int = 0) -> DeviceParams:
-    """Parameters on one device of a pipeline stage. A tied head on another stage than the embedding is a copy."""
+    """Parameters on one device of a pipeline stage; a tied head on another stage than the embedding is a copy."""
     return _split_params(shape, layout.tensor, layout.pipeline, layout.expert, stage)
 
 
 @lru_cache(maxsize=4096)
 def _split_params(shape: ModelShape, tensor: int, pipeline: int, expert: int, stage: int) -> DeviceParams:
-    counts = count_params(shape)
-    first, last = stage == 0, stage == pipeline - 1
+    is_first, is_last = stage == 0, stage == pipeline - 1
     blocks = blocks_on_stage(shape.depth, pipeline, stage)
     mixtures = mixture_blocks_on_stage(shape, pipeline, stage)
-    per_layer = shape.depth + shape.encoder_depth + (shape.depth if shape.encoder_depth else 0)
-    attention_layers = blocks + (per_layer - shape.depth if shape.encoder_depth and first else 0)
-    dense_ffns = blocks - mixtures + (shape.encoder_depth if first else 0)
+    encoder_blocks = shape.encoder_depth if is_first else 0
+    cross_attentions = shape.depth if encoder_blocks else 0
+    attentions = blocks + encoder_blocks + cross_attentions
+    dense_ffns = blocks - mixtures + encoder_blocks
+    head_is_a_matrix = is_last and not (shape.tied_head and is_first)
+    vocabulary_matrices = int(is_first) + int(head_is_a_matrix)
 
-    hidden_expert = shape.expert_width or shape.ffn_width
-    kv_matrices = 0 if shape.latent else 2 * shape.width * shape.kv_width
-    kv_split = min(tensor, shape.kv_heads)
-    attention = (attention_matrices(shape) - kv_matrices) / tensor + kv_matrices / kv_split
-    dense_ffn = ffn_matrices(shape, shape.ffn_width) / tensor
-    shared = shape.shared_experts * ffn_weights(shape, hidden_expert) / tensor
-    experts = shape.experts * ffn_weights(shape, hidden_expert) / tensor / expert
-    router = router_weights(shape)
-
+    # One layer of each kind on this device.
+    expert_width = shape.expert_width or shape.ffn_width
+    attention = _split_attention_matrices(shape, tensor)
     attention_bias = attention_weights(shape) - attention_matrices(shape)
+    dense_ffn = ffn_matrices(shape, shape.ffn_width) / tensor
     ffn_bias = ffn_weights(shape, shape.ffn_width) - ffn_matrices(shape, shape.ffn_width)
-    vocabulary = shape.vocab_size * shape.width
-    outside_blocks = 0.0
-    if first:
-        outside_blocks += counts.positions + shape.segment_types * shape.width
-        outside_blocks += shape.width * (shape.width + 1) if shape.pooler else 0
-    if last:
-        outside_blocks += shape.vocab_size * shape.head_bias
-    norm = counts.norms / max(shape.depth + shape.encoder_depth, 1)
-    replicated = (
-        outside_blocks + attention_layers * attention_bias + dense_ffns * ffn_bias + mixtures * router
+    shared_experts = shape.shared_experts * ffn_weights(shape, expert_width) / tensor
+    experts = shape.experts * ffn_weights(shape, expert_width) / tensor / expert
+    router = router_weights(shape)
+    norms = count_params(shape).norms / max(shape.depth + shape.encoder_depth, 1)  # of an average block
+
+    largest_ffn = max(
+        dense_ffn if blocks > mixtures else 0, shared_experts + experts + router if mixtures else 0
     )
-    replicated += norm * (blocks + (shape.encoder_depth if first else 0))
-    head_here = last and not (shape.tied_head and first)
-    ends = vocabulary / tensor * (int(first) + int(head_here))
-    hidden = attention_layers * attention + dense_ffns * dense_ffn + mixtures * shared
-    block_ffn = max(dense_ffn if blocks > mixtures else 0, shared + experts + router if mixtures else 0)
-    side = shape.width
-    sums = attention_layers * (4 * side + 2 * shape.attention_width + 2 * shape.kv_width)
-    sums += dense_ffns * (3 if shape.ffn == "swiglu" else 2) * (side + shape.ffn_width)
-    sums += mixtures * (shape.experts + shape.shared_experts) * 3 * (side + hidden_expert)
-    sums += (shape.vocab_size + side) * (int(first) + int(head_here))
+    replicated = _outside_blocks(shape, is_first=is_first, is_last=is_last)
+    replicated += attentions * attention_bias + dense_ffns * ffn_bias + mixtures * router
+    replicated += norms * (blocks + encoder_blocks)
+
+    # Rows plus columns of every matrix.
+    width = shape.width
+    sides = attentions * (4 * width + 2 * shape.attention_width + 2 * shape.kv_width)
+    sides += dense_ffns * (3 if shape.ffn == "swiglu" else 2) * (width + shape.ffn_width)
+    sides += mixtures * (shape.experts + shape.shared_experts) * 3 * (width + expert_width)
+    sides += (shape.vocab_size + width) * vocabulary_matrices
     return DeviceParams(
-        hidden=hidden,
+        hidden=attentions * attention + dense_ffns * dense_ffn + mixtures * shared_experts,
         experts=mixtures * experts,
-        ends=ends,
+        ends=shape.vocab_size * width / tensor * vocabulary_matrices,
         replicated=replicated,
-        block=attention + block_ffn + norm + attention_bias + ffn_bias,
-        factors=sums / tensor,
+        block=attention + largest_ffn + norms + attention_bias + ffn_bias,
+        factors=sides / tensor,
     )
+
+
+def _split_attention_matrices(shape: ModelShape, tensor: int) -> float:
+    """Matrix entries of one attention layer on a device; heads of keys fewer than the devices are repeated."""
+    keys_and_values = 0 if shape.latent else 2 * shape.width * shape.kv_width
+    rest = attention_matrices(shape) - keys_and_values
+    return rest / tensor + keys_and_values / min(tensor, shape.kv_heads)
+
+
+def _outside_blocks(shape: ModelShape, *, is_first: bool, is_last: bool) -> float:
+    """Parameters outside the blocks that every tensor-parallel device holds whole."""
+    params = 0.0
+    if is_first:
+        params += count_params(shape).positions + shape.segment_types * shape.width
+        params += shape.width * (shape.width + 1) if shape.pooler else 0
+    if is_last:
+        params += shape.vocab_size * shape.head_bias
+    return params
 
 
 def optimizer_bytes(optimizer: Optimizer, params: DeviceParams, table: PrecisionBytes) -> float:

@@ -1,52 +1,43 @@
-"""How long a training step takes: the blocks' work, the pipeline's bubble, what communication does not hide.
+"""How long a training step takes: the blocks' work, the pipeline's bubble, and communication that nothing hides.
 
 Nothing is fitted to a model: `roofline.py` prices each kind of work at the rate a device is known to reach on it, and
 this file adds it up along the schedule of a layout. Published step times are tests of that (`benchmarks/budget.py`),
 not inputs to it. Where a measured run is at hand, `calibration` carries its ratio over to other estimates.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 from typing import get_args
 
+from scaling.accounting.collectives import COLLECTIVE_SECONDS, bus_bytes_per_second
+from scaling.accounting.data_parallel import exposed_data_seconds
 from scaling.accounting.device import Device
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import (
-    COLLECTIVE_SECONDS,
-    COMMUNICATION_SHARE,
     MATMUL_PRECISION,
     BlockSeconds,
     Kernels,
     Rates,
     block_seconds,
-    bus_bytes_per_second,
-    gather_seconds,
     head_seconds,
+    sustained_rates,
 )
 from scaling.accounting.states import device_params
 from scaling.errors import UserError
-from scaling.shape.flops import (
-    forward_flops_per_token,
-    recomputed_flops_per_token,
-    train_flops_per_token,
-)
+from scaling.shape.flops import forward_flops_per_token, recomputed_flops_per_token, train_flops_per_token
 from scaling.shape.shape import ModelShape
 
-# Bytes an optimizer step moves for each parameter it holds: clipping the gradient (read for the norm; read and
-# write), then the update (read the gradient, read and write the weight and each state).
+# Bytes that an optimizer step moves for each parameter whose states it holds, counted from what is read and written.
 CLIP_BYTES = 12
+"""Clipping the gradient: read for the norm; then read and write."""
 UPDATE_BYTES = {"adamw": 28, "adamw_8bit": 16, "sgd": 12, "sgd_momentum": 20, "muon": 20, "adafactor": 12}
+"""The update: read the gradient, read and write the weight and each state."""
 MIXED_BYTES = 16
 """Mixed precision: 16-bit gradient read and written as float32, master weight read and written as 16-bit, gradient
 buffer cleared."""
 ACCUMULATE_BYTES = 10
 """Adding one micro-batch's 16-bit gradient into a float32 buffer: read 2 and 4, write 4 a parameter."""
-BUCKET_PARAMS, BUCKET_PARAMS_PER_REPLICA = 40_000_000, 1_000_000
-"""Gradients travel in buckets of at least so many parameters, and of so many for each replica where that is more
-(Megatron-LM, distributed_data_parallel.py: large enough to be bound by bandwidth)."""
 MUON_ITERATIONS = 5
 """Newton-Schulz steps of Muon, which cost iterations x width / batch tokens of a step's FLOPs (Jordan 2024)."""
 
@@ -125,12 +116,7 @@ class StepTime:
 
 
 def step_time(
-    shape: ModelShape,
-    layout: Layout,
-    device: Device,
-    recipe: TrainingRecipe,
-    *,
-    kernels: Kernels = "fused",
+    shape: ModelShape, layout: Layout, device: Device, recipe: TrainingRecipe, *, kernels: Kernels = "fused"
 ) -> StepTime:
     """Time of one optimizer step: `layout.sequences_per_step` sequences of `shape.context` tokens.
 
@@ -143,31 +129,30 @@ def step_time(
     check_layout(shape, layout)
     if kernels not in get_args(Kernels):
         raise UserError(f"kernels={kernels!r} is unknown: choose one of {', '.join(get_args(Kernels))}")
-    rates = Rates.of(device, recipe)
+    rates = sustained_rates(device, recipe)
     block = block_seconds(shape, layout, device, recipe, kernels)
     head = head_seconds(shape, layout, rates, kernels)
-    again = {
-        "none": 0.0,
-        "selective_ops": _again_by_policy(shape, block) if recipe.recompute == "selective_ops" else 0.0,
-        # A flash kernel keeps no scores: its backward recomputes them anyway, and is priced so.
-        "selective": block.attention if recipe.attention == "materialised" else 0.0,
-        "full": block.forward,
-    }[recipe.recompute]
-    each = block.forward + block.backward + again
+    again = _recompute_seconds(shape, recipe, block)
+    block_total = block.forward + block.backward + again
 
     depth = shape.depth + shape.encoder_depth
-    blocks, heads = _slowest_stage(depth, layout.pipeline, each, head.total)
+    blocks, heads = _slowest_stage(depth, layout.pipeline, block_total, head.total)
     params = device_params(shape, layout).total
-    accumulate = ACCUMULATE_BYTES * params / rates.memory if layout.accumulation > 1 else 0.0
-    forward = blocks * block.forward + heads * head.total / 3
-    backward = blocks * (block.backward + again) + heads * head.total * 2 / 3
+    accumulate = ACCUMULATE_BYTES * params / rates.memory_bytes_per_second if layout.accumulation > 1 else 0.0
+    bubble = (layout.pipeline - 1) / layout.interleave * depth / layout.pipeline * block_total
+    data_seconds = exposed_data_seconds(
+        layout,
+        device,
+        recipe,
+        params=params,
+        blocks=depth / layout.pipeline,
+        forward_seconds=blocks * block.forward + heads * head.total / 3,
+        backward_seconds=blocks * (block.backward + again) + heads * head.total * 2 / 3,
+    )
 
     micro_batches = layout.accumulation
     step_tokens = layout.sequences_per_step * shape.context
-    exact = train_flops_per_token(shape, "6nd" if shape.encoder_depth else "exact")
-    hardware = (
-        exact if shape.encoder_depth else train_flops_per_token(shape, "hardware", recompute=recipe.recompute)
-    )
+    model_flops, hardware_flops = _flops_per_token(shape, recipe)
     return StepTime(
         matmul_seconds=micro_batches * (3 * blocks * block.matmul + heads * head.matmul),
         attention_seconds=micro_batches * blocks * (block.attention + block.attention_backward),
@@ -177,17 +162,15 @@ def step_time(
         tensor_seconds=micro_batches * 2 * blocks * block.tensor,
         context_seconds=micro_batches * 3 * blocks * block.context,
         expert_seconds=micro_batches * 2 * blocks * block.expert,
-        bubble_seconds=(layout.pipeline - 1) / layout.interleave * depth / layout.pipeline * each,
+        bubble_seconds=bubble,
         pipeline_seconds=micro_batches * _send_seconds(shape, layout, device),
-        data_seconds=_data_seconds(
-            layout, device, recipe, params, depth / layout.pipeline, forward, backward
-        ),
-        optimizer_seconds=_optimizer_seconds(shape, layout, rates, recipe, params, exact * step_tokens),
+        data_seconds=data_seconds,
+        optimizer_seconds=_optimizer_seconds(shape, layout, rates, recipe, params, model_flops * step_tokens),
         tokens=step_tokens,
         devices=layout.devices,
         peak_flops=device.peak(MATMUL_PRECISION[recipe.precision]),
-        model_flops=exact * step_tokens,
-        hardware_flops=hardware * step_tokens,
+        model_flops=model_flops * step_tokens,
+        hardware_flops=hardware_flops * step_tokens,
         calibration=device.speed_calibration,
     )
 
@@ -199,20 +182,36 @@ def calibration(estimate: StepTime, measured_tokens_per_second: float) -> float:
     return measured_tokens_per_second / (estimate.tokens_per_second / estimate.calibration)
 
 
-def _again_by_policy(shape: ModelShape, block: BlockSeconds) -> float:
-    """What `selective_ops` runs again: the products it does not store, and all element-wise work and collectives."""
-    forward = forward_flops_per_token(shape)
-    products = forward.total - forward.head - forward.attention_scores
-    share = recomputed_flops_per_token(shape, "selective_ops") / products
-    return share * block.matmul + block.elementwise + block.collectives
+def _flops_per_token(shape: ModelShape, recipe: TrainingRecipe) -> tuple[float, float]:
+    """(FLOPs of one token, the same with recomputation); 3ND for an encoder-decoder, else exact."""
+    if shape.encoder_depth:
+        return (flops := train_flops_per_token(shape, "6nd")), flops
+    return (
+        train_flops_per_token(shape, "exact"),
+        train_flops_per_token(shape, "hardware", recompute=recipe.recompute),
+    )
+
+
+def _recompute_seconds(shape: ModelShape, recipe: TrainingRecipe, block: BlockSeconds) -> float:
+    """What the backward of one block runs a second time."""
+    if recipe.recompute == "full":
+        return block.forward
+    if recipe.recompute == "selective":
+        # A flash kernel keeps no scores: its backward recomputes them anyway, and is priced so.
+        return block.attention if recipe.attention == "materialised" else 0.0
+    if recipe.recompute == "selective_ops":
+        # The products that the policy does not store, all element-wise work and all collectives.
+        forward = forward_flops_per_token(shape)
+        products = forward.total - forward.head - forward.attention_scores
+        share = recomputed_flops_per_token(shape, "selective_ops") / products
+        return share * block.matmul + block.elementwise + block.collectives
+    return 0.0
 
 
 def _slowest_stage(depth: int, stages: int, block: float, head: float) -> tuple[int, int]:
-    """(blocks, heads) of the stage that sets the pace; the last, which has the head, gets the fewest blocks."""
-    most, least = ceil(depth / stages), depth // stages
-    if most * block > least * block + head:
-        return most, 0
-    return least, 1
+    """(blocks, heads) of the stage that takes longest; the last, which has the head, has the fewest blocks."""
+    most, fewest = ceil(depth / stages), depth // stages
+    return (most, 0) if most * block > fewest * block + head else (fewest, 1)
 
 
 def _send_seconds(shape: ModelShape, layout: Layout, device: Device) -> float:
@@ -220,54 +219,9 @@ def _send_seconds(shape: ModelShape, layout: Layout, device: Device) -> float:
     if layout.pipeline == 1:
         return 0.0
     message = layout.micro_batch * shape.context / layout.context * shape.width * 2 / layout.tensor
-    inner = layout.tensor * layout.context * layout.data  # stages are the outermost coordinate
-    link = bus_bytes_per_second(device, 2, inner)
+    stride = layout.tensor * layout.context * layout.data  # stages are the outermost coordinate
+    link = bus_bytes_per_second(device, 2, stride)
     return 2 * layout.interleave * (message / link + COLLECTIVE_SECONDS)
-
-
-def _data_seconds(
-    layout: Layout,
-    device: Device,
-    recipe: TrainingRecipe,
-    params: float,
-    blocks: float,
-    forward: float,
-    backward: float,
-) -> float:
-    """Gradient reduction and weight gathering that the computation of a step does not hide.
-
-    Both run block by block beside the computation, and take some of its multiprocessors. What shows is what they take,
-    or the excess over the computation, or one block's share at the end where nothing is left to hide behind.
-    """
-    group, copies = layout.shard_group, layout.shard_copies
-    if group * copies == 1:
-        return 0.0
-
-    sharded = layout.zero_stage == 3
-    # FSDP gathers block by block; replicated weights are reduced in buckets as large as it takes.
-    pieces = blocks if sharded else ceil(params / max(BUCKET_PARAMS, BUCKET_PARAMS_PER_REPLICA * group))
-
-    def gather(ranks: int, inner: int, total_bytes: float) -> float:
-        return pieces * gather_seconds(device, ranks, inner, total_bytes / pieces)
-
-    def exposed(communication: float, computation: float) -> float:
-        taken = COMMUNICATION_SHARE * communication
-        return max(communication - computation, communication / pieces, taken)
-
-    reduce = gather(group, layout.tensor, recipe.bytes.gradient * params)
-    weights = gather(group, layout.tensor, recipe.bytes.compute * params)
-    if sharded:
-        # Groups that hold copies add up their parts of the gradients, once a step behind the last backward.
-        part = recipe.bytes.gradient * params / group
-        among_copies = 2 * gather(copies, layout.tensor * group, part)
-        each = exposed(weights, forward) + exposed(weights + reduce, backward)
-        last = exposed(weights + reduce + among_copies, backward) - exposed(weights + reduce, backward)
-        return layout.accumulation * each + last
-    # Replicated weights: one reduction a step behind the last backward; the second half of an all-reduce, or
-    # (ZeRO 1 and 2) gathering the updated weights, behind it or behind the next forward.
-    if layout.zero_stage == 0:
-        return exposed(2 * reduce, backward)
-    return exposed(reduce, backward) + exposed(weights, forward)
 
 
 def _optimizer_seconds(
@@ -276,8 +230,10 @@ def _optimizer_seconds(
     """The update of the parameters whose states this device holds."""
     held = params / (layout.shard_group if layout.zero_stage else 1)
     mixed = MIXED_BYTES if recipe.bytes.master or recipe.bytes.autocast else 0
-    seconds = held * (CLIP_BYTES + UPDATE_BYTES[recipe.optimizer] + mixed) / rates.memory
+    seconds = held * (CLIP_BYTES + UPDATE_BYTES[recipe.optimizer] + mixed) / rates.memory_bytes_per_second
     if recipe.optimizer == "muon":
         step_tokens = layout.sequences_per_step * shape.context
-        seconds += flops / layout.devices * MUON_ITERATIONS * shape.width / step_tokens / rates.half
+        seconds += (
+            flops / layout.devices * MUON_ITERATIONS * shape.width / step_tokens / rates.wide_flops_per_second
+        )
     return seconds

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast, get_args
 
+from scaling.accounting.adapters import lora_memory
 from scaling.accounting.device import Device
 from scaling.accounting.hardware import get_device
-from scaling.accounting.inference import WeightFormat, lora_memory
+from scaling.accounting.inference import WeightFormat
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import Optimizer, Precision, TrainingRecipe

@@ -1,7 +1,7 @@
-"""What a user may say about corpora and tokenizers: the dataclasses behind conf/corpus/ and conf/tokenizer/.
+"""Configs of corpora and tokenizers: the dataclasses behind conf/corpus/ and conf/tokenizer/.
 
-One class a kind, chosen by Hydra (`corpus=lexicon`, `tokenizer=bpe`). The defaults live here and only
-here. A value that cannot work is refused when the object is made, in one line.
+One class a kind, chosen by Hydra (`corpus=lexicon`, `tokenizer=bpe`). The defaults stand here and nowhere else. A value
+that cannot work raises UserError when the object is made. The docstring of a field is its help.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Where tokens come from: `prepare` turns a corpus and a tokenizer config into windows of tokens."""
+"""Tokens to train on: `prepare` turns the configs of a corpus and of a tokenizer into windows of tokens."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,10 @@ __all__ = ["TokenCorpus", "TokenSource", "prepare"]
 
 @dataclass(frozen=True)
 class TokenCorpus:
-    """A corpus ready to train on."""
+    """A corpus cut into tokens, ready to train on."""
 
     name: str
-    """What it is called in records."""
+    """Its name in records."""
     train: TokenSource
     """Windows to train on; endless for the lexicon."""
     validation: TokenSource
@@ -34,21 +34,21 @@ class TokenCorpus:
     vocab_size: int
     """Number of distinct tokens."""
     tokenizer: str
-    """Text from which the tokenizer can be made again."""
+    """The tokenizer's definition, from which `tokenizer.from_definition` makes it again."""
     fingerprint: str
     """SHA-256, hex, of the tokens on both sides and the tokenizer: equal means the same experiment."""
     bytes_per_token: float
-    """Text bytes a token of the validation text: bits/byte = loss_nats / ln 2 / bytes_per_token."""
+    """Bytes of validation text over its tokens: bits/byte = loss_nats / ln 2 / bytes_per_token."""
     train_tokens: int | None
     """Distinct tokens to train on; None when endless."""
     entropy_nats_per_token: float | None = None
-    """The loss that no model can beat, where it is known."""
+    """The least loss that a model can reach; None where it is not known."""
 
 
 def prepare(corpus: CorpusConfig, tokenizer: TokenizerConfig, cache_dir: Path) -> TokenCorpus:
-    """The token corpus that a config describes; token files are made under `cache_dir` at first use.
+    """The corpus that a config describes, in tokens; files of tokens are made under `cache_dir` at first use.
 
-    Raises UserError, in one line, for whatever is wrong with the source, the config or the cache.
+    Raises UserError for whatever is wrong with the source, the config or the cache.
     """
     match corpus:
         case LexiconCorpus():

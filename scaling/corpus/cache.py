@@ -1,9 +1,9 @@
-"""Makes the token files of a corpus once, and opens them ever after.
+"""The cache of token files: a corpus is cut into tokens once, and later runs open the files.
 
-An entry of the cache is a folder: train.tokens, validation.tokens, tokenizer.txt and entry.json, which
-describes them. It is made in a temporary folder beside its place and renamed into it, so that a half-made
-entry is never seen; of two processes that make one at once, the second to finish discards its own. The
-entry's name is a hash of the configuration and of the source files' names, sizes and times.
+An entry of the cache is a folder with train.tokens, validation.tokens, tokenizer.txt and entry.json, which describes
+them. It is made in a temporary folder beside its place and then renamed, so that no process sees an unfinished entry;
+of two processes that make the same entry at once, the second to finish discards its own. The entry's name is a hash of
+the configuration and of the source files' names, sizes and times.
 """
 
 import json
@@ -25,12 +25,12 @@ from scaling.errors import UserError
 from scaling.records.files import read_json, write_json
 
 _FORMAT = 3
-"""Raised whenever the same source would give other files than before."""
+"""Version of the cache: raised whenever the same source would give other files than before."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What entry.json says of a prepared corpus."""
+    """What entry.json says of a corpus in the cache."""
 
     train: TokenFile
     validation: TokenFile
@@ -39,7 +39,7 @@ class Entry:
     train_documents: int
     validation_documents: int
     bytes_per_token: float
-    """Text bytes a token of the validation stream, separators counted as one byte each."""
+    """Bytes of the validation text over its tokens, separators counted as one byte each."""
 
 
 def token_files(
@@ -49,21 +49,19 @@ def token_files(
     tokenizer: TokenizerConfig,
     cache_dir: Path,
 ) -> tuple[Entry, str, TokenArray, TokenArray]:
-    """The entry of a corpus, its tokenizer's definition, and its training and validation tokens.
+    """(the entry of a corpus, its tokenizer's definition, its training tokens, its validation tokens).
 
-    They are made now if they are not there yet.
-
-    `documents` is read only if they must be made. Raises UserError, in one line, for a damaged entry, a
+    An entry that is not in the cache is made; only then is `documents` read. Raises UserError for a damaged entry, a
     cache that cannot be written, and whatever is wrong with the documents.
     """
     kind = type(corpus).__name__.removesuffix("Corpus").lower()
-    folder = cache_dir / f"{kind}-{_stamp(source_files, corpus, tokenizer)}"
+    folder = cache_dir / f"{kind}-{_config_hash(source_files, corpus, tokenizer)}"
     if not folder.is_dir():
         try:
             cache_dir.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=".making-", dir=cache_dir) as workshop:
-                _make(Path(workshop), documents, corpus, tokenizer)
-                _move_into_place(Path(workshop, "entry"), folder)
+            with TemporaryDirectory(prefix=".making-", dir=cache_dir) as temporary:
+                _make_entry(Path(temporary), documents, corpus, tokenizer)
+                _move_into_place(Path(temporary, "entry"), folder)
         except OSError as error:
             raise UserError(f"cannot write token files under {cache_dir}: {error}") from error
     entry = _read_entry(folder)
@@ -71,9 +69,10 @@ def token_files(
     return entry, _read_definition(folder, entry), train, validation
 
 
-def _stamp(source_files: list[Path], corpus: CorpusConfig, tokenizer: TokenizerConfig) -> str:
+def _config_hash(source_files: list[Path], corpus: CorpusConfig, tokenizer: TokenizerConfig) -> str:
+    """16 hex digits that change with the config, with any source file, and with the cache's format."""
     files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in source_files]
-    told = [
+    identity = [
         _FORMAT,
         type(corpus).__name__,
         asdict(corpus),
@@ -81,26 +80,30 @@ def _stamp(source_files: list[Path], corpus: CorpusConfig, tokenizer: TokenizerC
         asdict(tokenizer),
         files,
     ]
-    return sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
 
 def _move_into_place(made: Path, folder: Path) -> None:
     try:
         os.rename(made, folder)
     except OSError:
-        if not folder.is_dir():  # else another process was first, with the same content
+        if not folder.is_dir():  # otherwise another process was first, with the same content
             raise
 
 
-def _make(
-    workshop: Path, documents: Iterable[bytes], corpus: CorpusConfig, tokenizer: TokenizerConfig
+def _make_entry(
+    folder: Path, documents: Iterable[bytes], corpus: CorpusConfig, tokenizer: TokenizerConfig
 ) -> None:
-    """Write the entry into `workshop / "entry"`. Memory holds a document and 64 hashes of each."""
-    shelf = workshop / "documents"
+    """Write the entry into `folder / "entry"`.
+
+    The documents are copied to one file first, so that memory holds one of them at a time, and of each the hashes that
+    the split needs.
+    """
+    copy = folder / "documents"
     sizes, digests, signatures = [], [], []
-    with shelf.open("wb") as writing:
+    with copy.open("wb") as file:
         for document in documents:
-            writing.write(document)
+            file.write(document)
             sizes.append(len(document))
             digests.append(digest(document, corpus.seed))
             signatures.append(signature(document))
@@ -114,9 +117,9 @@ def _make(
         corpus.validation_fraction,
     )
     ends = np.cumsum(sizes)
-    entry = workshop / "entry"
+    entry = folder / "entry"
     entry.mkdir()
-    with shelf.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+    with copy.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as text:
 
         def read(indices: list[int]) -> Iterator[bytes]:
             return (text[ends[index] - sizes[index] : ends[index]] for index in indices)
@@ -128,7 +131,7 @@ def _make(
         validation = write_tokens(entry / "validation.tokens", pieces, encoder.vocab_size)
     definition = encoder.definition()
     (entry / "tokenizer.txt").write_bytes(definition.encode())
-    described = Entry(
+    description = Entry(
         train=train,
         validation=validation,
         vocab_size=encoder.vocab_size,
@@ -137,7 +140,7 @@ def _make(
         validation_documents=len(held_out),
         bytes_per_token=sum(len(document) + 1 for document in held_out) / validation.tokens,
     )
-    write_json(entry / "entry.json", asdict(described))
+    write_json(entry / "entry.json", asdict(description))
 
 
 def _fingerprint(train: TokenFile, validation: TokenFile, definition: str) -> str:
@@ -145,22 +148,21 @@ def _fingerprint(train: TokenFile, validation: TokenFile, definition: str) -> st
 
 
 def _first_bytes(documents: Iterable[bytes], limit: int) -> Iterator[bytes]:
-    """Documents until they and their separators fill `limit` bytes; the last is cut, between characters."""
-    left = limit
+    """Documents until they and their separators fill `limit` bytes; the last is cut between characters."""
+    remaining = limit
     for document in documents:
-        piece = document[: max(0, left - 1)].decode(errors="ignore").encode()
+        piece = document[: max(0, remaining - 1)].decode(errors="ignore").encode()
         if not piece:
             return
         yield piece
-        left -= len(piece) + 1
+        remaining -= len(piece) + 1
 
 
 def _read_entry(folder: Path) -> Entry:
     try:
-        told = read_json(folder / "entry.json")
-        return Entry(
-            **{**told, "train": TokenFile(**told["train"]), "validation": TokenFile(**told["validation"])}
-        )
+        fields = read_json(folder / "entry.json")
+        files = {side: TokenFile(**fields[side]) for side in ("train", "validation")}
+        return Entry(**{**fields, **files})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"{folder / 'entry.json'} cannot be read ({error}): delete {folder} and run again"

@@ -10,7 +10,7 @@ from scaling.errors import UserError
 
 
 def files(config: HubCorpus) -> list[Path]:
-    """Files of a data set that lies in a local folder; none for one on the hub."""
+    """Files of a data set in a local folder; none for a data set on the hub."""
     if not config.name:
         raise UserError("corpus.name is empty: name a data set, as corpus.name=roneneldan/TinyStories")
     folder = Path(config.name)
@@ -18,11 +18,11 @@ def files(config: HubCorpus) -> list[Path]:
 
 
 def documents(config: HubCorpus) -> Iterator[bytes]:
-    """One document a row, until `limit_bytes` of text have come; rows without text are passed over.
+    """One document a row, until `limit_bytes` of text have been read; rows with an empty text are skipped.
 
-    Raises UserError when the `datasets` library is absent, or the data set, split or column is not there.
+    Raises UserError when the `datasets` library is not installed, or the data set, split or column does not exist.
     """
-    left = config.limit_bytes
+    remaining = config.limit_bytes
     for number, row in enumerate(_rows(config)):
         if config.text_field not in row:
             raise UserError(
@@ -32,12 +32,12 @@ def documents(config: HubCorpus) -> Iterator[bytes]:
         where = f"data set {config.name}, row {number}, column {config.text_field!r},"
         if document := encode(row[config.text_field], where):
             yield document
-            left -= len(document)
-        if left <= 0:
+            remaining -= len(document)
+        if remaining <= 0:
             return
 
 
-def _rows(config: HubCorpus) -> Iterator[dict[str, Any]]:
+def _rows(config: HubCorpus) -> Iterator[dict[str, Any]]:  # a column may hold anything
     try:
         import datasets
     except ImportError as error:

@@ -1,18 +1,18 @@
 """Corpus `lexicon`: an endless synthetic language whose entropy is known exactly.
 
-Words are distinct random strings of the letters a … z. Text is words drawn independently, the word of rank
-k with probability proportional to k^-(1 + a), a space after each. There is nothing to learn but the words
-and how often each comes. Spaces show where words end, so that a character's irreducible loss is
+Words are distinct random strings of the letters a … z. The text is a sequence of words drawn independently, the word of
+rank k with probability proportional to k^-(1 + a), each with a space after it. A model can learn nothing but the words
+and their frequencies. Spaces show where words end, so that the irreducible loss of a character, in nats, is
 
     H(word) / mean length,    H = -sum p_k ln p_k,    mean length = sum p_k (letters_k + 1)
 
-nats. Every window is a stretch of the stationary text: it may begin inside a word, which is then drawn by
-its share of the characters, and the place within it uniformly. The expected loss of a model on a window can
+Every window is a piece of the stationary text. It may begin inside a word: that word is drawn with the probability that
+a character of the text belongs to it, and the place inside it uniformly. The expected loss of a model on a window can
 therefore never be below that rate, whatever the context.
 
-Everything is a pure function of the config and the window's index, in integers alone, the same on any
-machine: Philox counters (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) drive
-the draws, and the probabilities are multiples of 2^-64 computed in decimal arithmetic.
+A window is a pure function of the config and its index, in integers alone, and so the same on every machine: Philox
+counters (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) give the random numbers, and
+probabilities are multiples of 2^-64 computed in decimal arithmetic.
 """
 
 import math
@@ -28,30 +28,32 @@ from scaling.config.corpus import LexiconCorpus
 from scaling.corpus.tokens import check_indices
 
 _FIRST_LETTER, _LETTERS = ord("a"), 26
-_WORDS, _TRAIN, _VALIDATION = 0, 1, 2  # Philox streams: each is the second word of a key
+_WORDS_STREAM, _TRAIN_STREAM, _VALIDATION_STREAM = 0, 1, 2
+"""Second word of the Philox key of each use of random numbers; the first is the seed."""
 _ONE = 1 << 64
+"""Probability 1, in units of 2^-64."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lexicon:
-    """The words of a language and the chances of drawing them."""
+    """The words of a language and their probabilities."""
 
     text: NDArray[np.uint8]
-    """All words, each with the space that ends it, one after another by rank."""
+    """All words by rank, each with the space that ends it, one after another."""
     lengths: NDArray[np.int64]
     """Characters of each word, its space included, shape (words,)."""
     starts: NDArray[np.int64]
-    """Where each word begins in `text`, shape (words,)."""
+    """Index in `text` at which each word begins, shape (words,)."""
     word_bounds: NDArray[np.uint64]
-    """Upper bounds of the intervals of [0, 2^64) that mean each word but the last, shape (words - 1,)."""
+    """Upper bounds of the intervals of [0, 2^64) by which words are drawn, but for the last: shape (words - 1,)."""
     character_bounds: NDArray[np.uint64]
-    """The same for the word that a character of the text, chosen blindly, belongs to."""
+    """The same for drawing the word to which a random character of the text belongs."""
     probabilities: NDArray[np.float64]
     """Probability of each word."""
 
     @property
     def word_entropy_nats(self) -> float:
-        """H(word)."""
+        """Entropy of a word, in nats."""
         return -math.fsum(p * math.log(p) for p in self.probabilities.tolist())
 
     @property
@@ -61,7 +63,7 @@ class Lexicon:
 
     @property
     def entropy_nats_per_character(self) -> float:
-        """The irreducible loss."""
+        """The irreducible loss, nats a character."""
         return self.word_entropy_nats / self.mean_word_characters
 
 
@@ -83,7 +85,7 @@ def _make(words: int, a: float, shortest: int, longest: int, seed: int) -> Lexic
 
 
 def make_lexicon(config: LexiconCorpus) -> Lexicon:
-    """The language of a config: its words depend on words, lengths and seed only."""
+    """The language of a config; its words depend only on their number, their lengths and the seed."""
     return _make(config.words, config.a, config.shortest_word, config.longest_word, config.seed)
 
 
@@ -94,14 +96,14 @@ def zipf_counts(words: int, a: float) -> list[int]:
         exponent = -(1 + Decimal(str(a)))
         weights = [Decimal(0), Decimal(1)]
         divisor = _smallest_divisors(words)
-        for rank in range(2, words + 1):  # k^s is multiplicative: only primes need a power
+        for rank in range(2, words + 1):  # (m n)^s = m^s n^s: only primes need a power
             prime = divisor[rank]
             weights.append(
                 Decimal(rank) ** exponent if prime == rank else weights[prime] * weights[rank // prime]
             )
         scale = _ONE / sum(weights, start=Decimal(0))
         counts = [int(weight * scale) for weight in weights[1:]]
-    counts[0] += _ONE - sum(counts)  # what rounding down left over: less than one part in 2^64 a word
+    counts[0] += _ONE - sum(counts)  # the rest from rounding down, less than one part in 2^64 a word
     return counts
 
 
@@ -115,17 +117,17 @@ def _smallest_divisors(limit: int) -> list[int]:
 
 
 def _bounds(weights: list[int]) -> NDArray[np.uint64]:
-    """Interior bounds of intervals of [0, 2^64) in proportion to integer weights."""
-    total, reached, bounds = sum(weights), 0, []
+    """Upper bounds, but for the last, of intervals of [0, 2^64) in proportion to integer weights."""
+    total, cumulative, bounds = sum(weights), 0, []
     for weight in weights[:-1]:
-        reached += weight
-        bounds.append(reached * _ONE // total)
+        cumulative += weight
+        bounds.append(cumulative * _ONE // total)
     return np.array(bounds, dtype=np.uint64)
 
 
 def _spell(words: int, shortest: int, longest: int, seed: int) -> list[bytes]:
-    """Distinct random letter-strings, each ended by a space."""
-    stream = np.random.Philox(key=np.array([seed, _WORDS], dtype=np.uint64))
+    """Distinct random strings of letters, each with a space at its end."""
+    stream = np.random.Philox(key=np.array([seed, _WORDS_STREAM], dtype=np.uint64))
     spelled: dict[bytes, None] = {}
     while len(spelled) < words:
         raw = stream.random_raw(words * (longest + 1)).reshape(words, longest + 1)
@@ -138,13 +140,13 @@ def _spell(words: int, shortest: int, longest: int, seed: int) -> list[bytes]:
 
 @dataclass(frozen=True, eq=False)
 class LexiconSource:
-    """Windows of a lexicon's text. Each window is drawn by itself: window i never depends on another."""
+    """Windows of a lexicon's text, each drawn independently of the others."""
 
     lexicon: Lexicon
     key: tuple[int, int]
     """Philox key: (seed, stream)."""
     characters: int | None = None
-    """Length of the source; None when endless."""
+    """Length of the source in characters; None when endless."""
 
     def windows(self, context: int) -> int | None:
         return None if self.characters is None else self.characters // context
@@ -152,24 +154,26 @@ class LexiconSource:
     def gather(self, window_indices: ArrayLike, context: int) -> NDArray[np.int64]:
         indices = np.asarray(window_indices)
         check_indices(indices, self.windows(context))
-        lexicon, width = self.lexicon, context + 1
-        words_enough = 1 + -(-context // int(lexicon.lengths.min()))
-        raw = self._raw(indices, words_enough + 1)
+        lexicon = self.lexicon
+        most_words = 1 + -(-context // int(lexicon.lengths.min()))
+        raw = self._random_integers(indices, most_words + 1)
         words = np.searchsorted(lexicon.word_bounds, raw[:, 1:], side="right")
         words[:, 0] = np.searchsorted(lexicon.character_bounds, raw[:, 1], side="right")
         lengths = lexicon.lengths[words]
-        within = (raw[:, 0] % lengths[:, 0].astype(np.uint64)).astype(np.int64)
-        # Where in lexicon.text each character stands: consecutive in a word, and a jump at its end.
+        offset_in_first_word = (raw[:, 0] % lengths[:, 0].astype(np.uint64)).astype(np.int64)
+        # The words of all windows form one sequence of characters. A character's index in lexicon.text is its index in
+        # that sequence plus a shift that its word has.
         row_ends = np.cumsum(lengths, axis=1)
-        ends = row_ends + np.concatenate(([0], np.cumsum(row_ends[:-1, -1])))[:, None]
-        jump = lexicon.starts[words] - (ends - lengths)
-        place = np.repeat(jump.ravel(), lengths.ravel())
-        place += np.arange(len(place))
-        begins = (ends[:, 0] - lengths[:, 0] + within)[:, None] + np.arange(width)
-        return lexicon.text[place[begins]].astype(np.int64)
+        word_ends = row_ends + np.concatenate(([0], np.cumsum(row_ends[:-1, -1])))[:, None]
+        word_starts = word_ends - lengths
+        index_in_text = np.repeat((lexicon.starts[words] - word_starts).ravel(), lengths.ravel())
+        index_in_text += np.arange(len(index_in_text))
+        taken = (word_starts[:, 0] + offset_in_first_word)[:, None] + np.arange(context + 1)
+        characters: NDArray[np.int64] = lexicon.text[index_in_text[taken]].astype(np.int64)
+        return characters
 
-    def _raw(self, indices: NDArray[np.int64], count: int) -> NDArray[np.uint64]:
-        """Random 64-bit integers, shape (windows, count); window i owns the counters (·, i, 0, 0)."""
+    def _random_integers(self, indices: NDArray[np.int64], count: int) -> NDArray[np.uint64]:
+        """Random 64-bit integers, shape (windows, count); window i uses the counters (·, i, 0, 0)."""
         key = np.array(self.key, dtype=np.uint64)
         counter = np.zeros(4, dtype=np.uint64)
         raw = np.empty((len(indices), count), dtype=np.uint64)
@@ -181,16 +185,16 @@ class LexiconSource:
 
 def train_source(config: LexiconCorpus) -> LexiconSource:
     """The endless text to train on."""
-    return LexiconSource(make_lexicon(config), (config.seed, _TRAIN))
+    return LexiconSource(make_lexicon(config), (config.seed, _TRAIN_STREAM))
 
 
 def validation_source(config: LexiconCorpus) -> LexiconSource:
-    """A fixed text of `validation_bytes` characters, from counters that training never uses."""
-    return LexiconSource(make_lexicon(config), (config.seed, _VALIDATION), config.validation_bytes)
+    """A fixed text of `validation_bytes` characters, from random numbers that training never uses."""
+    return LexiconSource(make_lexicon(config), (config.seed, _VALIDATION_STREAM), config.validation_bytes)
 
 
 def fingerprint(config: LexiconCorpus) -> str:
-    """SHA-256, hex, of the language and of what is held out."""
+    """SHA-256, hex, of the language and of the config, which determines the text held out."""
     lexicon = make_lexicon(config)
     return sha256(
         lexicon.text.tobytes() + lexicon.word_bounds.astype("<u8").tobytes() + repr(asdict(config)).encode()

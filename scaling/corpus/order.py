@@ -1,12 +1,11 @@
-"""Which windows of the corpus make a batch: a pure function of (seed, windows read before), with no state to lose.
+"""The order in which training reads the windows of a corpus: a function of seed and position, with no state to save.
 
-Training reads the corpus in epochs, and every epoch visits each window exactly once in its own order.
-The order is never stored. Position p of an epoch is mapped to a window by a balanced Feistel network on
-Z_a x Z_a with a = ceil(sqrt(n)): (L, R) -> (R, L + F(R) mod a) is a bijection whatever F is, and with
-independent random tables F a few rounds of it are a pseudo-random permutation (Luby & Rackoff, "How to
-construct pseudorandom permutations from pseudorandom functions", 1988). The a*a - n surplus points are
-stepped over by walking on until the walk is back inside (Black & Rogaway, "Ciphers with arbitrary finite
-domains", 2002).
+Training reads the corpus in epochs, and every epoch visits each window exactly once in an order of its own. The order
+is never stored. Position p of an epoch is mapped to a window by a balanced Feistel network on Z_a x Z_a with
+a = ceil(sqrt(n)): (L, R) -> (R, L + F(R) mod a) is a bijection whatever F is, and with independent random tables F a
+few rounds of it are a pseudo-random permutation (Luby & Rackoff, "How to construct pseudorandom permutations from
+pseudorandom functions", 1988). An image among the a*a - n surplus points is mapped again until it lies below n (Black
+& Rogaway, "Ciphers with arbitrary finite domains", 2002).
 """
 
 from functools import lru_cache
@@ -18,19 +17,22 @@ from numpy.typing import NDArray
 from scaling.errors import UserError
 
 _ROUNDS = 6
-_STREAM = 1 << 62  # keeps these Philox keys apart from those of the lexicon
-_REPLICA = 1 << 40  # windows of an endless corpus that one seed may read before it meets the next seed's
+"""Rounds of the Feistel network; four suffice in Luby and Rackoff's proof."""
+_STREAM = 1 << 62
+"""Added to the epoch in Philox keys, so that they differ from the keys of the lexicon."""
+_WINDOWS_OF_A_SEED = 1 << 40
+"""Windows of an endless corpus that one seed may read; the next seed's windows follow."""
 
 
 def window_order(seed: int, first: int, count: int, n_windows: int | None) -> NDArray[np.int64]:
-    """Indices, shape (count,), of the windows of a batch before which `first` windows were read.
+    """Indices, shape (count,), of the windows that training reads after its first `first` windows.
 
-    Batches follow one another through the epochs without gap: a batch may end one epoch and begin the
-    next. With `n_windows` None the corpus is endless and each seed reads fresh windows of its own.
+    A batch may end one epoch and begin the next. With `n_windows` None the corpus is endless and each seed reads
+    windows of its own, each once.
     """
     _check(seed, first, count)
     if n_windows is None:
-        return (seed % 2**22) * _REPLICA + np.arange(first, first + count)
+        return (seed % 2**22) * _WINDOWS_OF_A_SEED + np.arange(first, first + count)
     if n_windows < 1:
         raise UserError(f"the corpus holds {n_windows} windows: it is shorter than one context")
     first_epoch, offset = divmod(first, n_windows)
@@ -72,7 +74,7 @@ def _feistel(x: NDArray[np.int64], side: int, tables: NDArray[np.int64]) -> NDAr
 
 @lru_cache(maxsize=8)
 def _round_tables(seed: int, epoch: int, n: int) -> tuple[int, NDArray[np.int64]]:
-    """The network's side a and its round functions, shape (rounds, a); remembered, never changed."""
+    """(the side a of the network, its round functions of shape (rounds, a)), which callers must not change."""
     side = isqrt(n - 1) + 1
     key = np.array([seed % 2**64, _STREAM + epoch], dtype=np.uint64)
     raw = np.random.Philox(key=key).random_raw(_ROUNDS * side)

@@ -1,10 +1,10 @@
-"""Divides documents into training and validation so that no text, nor a near copy of it, is in both.
+"""Divides documents into training and validation text so that no text, nor a near copy of it, is in both.
 
-Near-identical documents (a file and its copy under another licence header, twenty codec stubs that differ
-in one name) are joined into clusters first, and whole clusters are held out. Likeness is the Jaccard index
-of the documents' sets of 32-byte shingles, estimated by one-permutation MinHash (Li, Owen & Zhang, "One
-permutation hashing", NIPS 2012): the shingles' hashes fall into 64 bins, each bin keeps its smallest, and
-the share of bins on which two documents agree estimates the index, standard error at most 0.063.
+Near copies (a file and its copy under another licence header, twenty codec stubs that differ in one name) are joined
+into clusters first, and whole clusters are held out. Similarity is the Jaccard index of the documents' sets of 32-byte
+shingles, estimated by one-permutation MinHash (Li, Owen & Zhang, "One permutation hashing", NIPS 2012): the shingles'
+hashes fall into 64 bins, each bin keeps its smallest, and the share of bins on which two documents agree estimates the
+index with a standard error of at most sqrt(1/4 / 64) = 0.063.
 """
 
 from dataclasses import dataclass
@@ -16,19 +16,23 @@ from numpy.typing import NDArray
 from scaling.errors import UserError
 
 SHINGLE_BYTES = 32
+"""Length of a shingle: a line of code or half a sentence, which two texts rarely share by chance."""
 BINS = 64
+"""Bins of a signature; a standard error of 0.063 tells copies from other texts."""
 NEAR_COPY = 0.5
 """Documents are near copies from this Jaccard index on: half of all shingles found in either are in both."""
 
 FEWEST_CLUSTERS = 8
-"""Clusters that make up the validation text, at least, where the corpus has enough small ones."""
+"""The validation text consists of at least so many clusters, where the corpus has enough small ones."""
 
 _EMPTY = np.uint32(2**32 - 1)
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
+"""Value of a bin into which no shingle fell."""
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 / golden ratio, an odd number (Knuth, The Art of Computer Programming, vol. 3, 6.4: Fibonacci hashing)."""
 
 
 def digest(document: bytes, seed: int) -> int:
-    """64-bit hash of a document's content under a seed; its order decides what is held out."""
+    """64-bit hash of a document's content under a seed; clusters are held out in the order of these hashes."""
     key = seed.to_bytes(8, "little")
     return int.from_bytes(blake2b(document, digest_size=8, key=key).digest(), "little")
 
@@ -65,11 +69,11 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def clusters(signatures: NDArray[np.uint32]) -> NDArray[np.int64]:
     """Cluster number of each document, shape (documents,), from signatures of shape (documents, BINS).
 
-    Two documents that agree in a bin stand near each other when all are sorted by that bin and the next
-    one; neighbours whose estimated likeness reaches NEAR_COPY are joined. Any pair that alike agrees in
-    half of the 64 bins, so that it is met many times over.
+    Documents that agree in a bin stand next to each other when all are sorted by that bin and the next one;
+    neighbours whose estimated similarity reaches NEAR_COPY are joined. Near copies agree in half of the 64 bins, so
+    that they meet in many of these orders.
     """
-    # Imported here: it costs as much as the rest of the package, and only a new corpus needs it.
+    # Imported here because scipy takes as long as the rest of the package, and only a new corpus needs it.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -80,18 +84,18 @@ def clusters(signatures: NDArray[np.uint32]) -> NDArray[np.int64]:
         left, right = order[:-1], order[1:]
         met = (signatures[left, bin_] == signatures[right, bin_]) & (signatures[left, bin_] != _EMPTY)
         left, right = left[met], right[met]
-        alike = _likeness(signatures[left], signatures[right]) >= NEAR_COPY
-        edges_from.append(left[alike])
-        edges_to.append(right[alike])
+        similar = _similarity(signatures[left], signatures[right]) >= NEAR_COPY
+        edges_from.append(left[similar])
+        edges_to.append(right[similar])
     rows, columns = np.concatenate(edges_from), np.concatenate(edges_to)
     graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _likeness(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> NDArray[np.float64]:
+def _similarity(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> NDArray[np.float64]:
     """Estimated Jaccard index of pairs of documents, from their signatures (pairs, BINS)."""
     filled = (one != _EMPTY) | (other != _EMPTY)
-    return ((one == other) & filled).sum(axis=1) / filled.sum(axis=1)
+    return np.asarray(((one == other) & filled).sum(axis=1) / filled.sum(axis=1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Split:
     train: list[int]
     """In the order of the corpus."""
     validation: list[int]
-    """In the order in which they were held out, so that any beginning of it is a fair sample."""
+    """In the order in which they were held out, so that the first documents are a fair sample of all."""
 
 
 def split(
@@ -111,11 +115,11 @@ def split(
     validation_bytes: int,
     validation_fraction: float,
 ) -> Split:
-    """Hold out whole clusters, in the order of their smallest digest, until enough bytes are held out.
+    """Hold out whole clusters, in the order of their smallest digest, until the target of bytes is reached.
 
-    Enough is `validation_bytes`, or `validation_fraction` of the corpus where that is less. So that many
-    documents stand for the whole, clusters above an eighth of it come after all others. A cluster is held
-    out if that brings the bytes held out nearer to what is enough; where none does, the smallest is.
+    The target is `validation_bytes`, or `validation_fraction` of the corpus where that is less. Clusters above an
+    eighth of the target come after all others, so that the validation text is made of many. A cluster is held out if
+    the bytes held out come nearer to the target by it; where none brings them nearer, the smallest cluster is.
     """
     cluster = clusters(signatures)
     count = int(cluster.max()) + 1

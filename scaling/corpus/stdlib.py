@@ -1,6 +1,6 @@
-"""Corpus `stdlib`: the source of Python's standard library, real text on every machine that runs this.
+"""Corpus `stdlib`: the source of Python's standard library, a real text that every machine with Python has.
 
-Left out, by rule rather than by list:
+Left out, by a rule rather than by name:
 - packages installed beside it (site-packages, dist-packages) and everything below a folder named test,
   tests or idle_test: many distributions ship without them, and they are half of the bytes;
 - generated tables (codec maps, entity lists, the build's variables): files in which more than 60 % of
@@ -16,9 +16,11 @@ from pathlib import Path
 from scaling.errors import UserError
 
 _LEFT_OUT = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"})
+"""Folders that are not read."""
 _TABLE_SHARE = 0.6
-# A line that opens with a digit or a quoted string, perhaps inside a bracket; not with a docstring's quotes.
+"""A file is a table if more than this share of its bytes stands on lines that begin with a literal."""
 _LITERAL_LINE = re.compile(rb"""^[ \t]*[(\[{]?[ \t]*(?:[bru]?['"](?!['"]{2})|\d|\\)[^\n]*""", re.MULTILINE)
+"""A line that opens with a digit or a quoted string, perhaps inside a bracket, but not with a docstring's quotes."""
 
 
 def files() -> list[Path]:
@@ -44,7 +46,7 @@ def documents() -> Iterator[bytes]:
 
 
 def is_table(source: bytes) -> bool:
-    """Whether a source file is mostly data written out, as codec maps are."""
+    """Whether a source file is mostly a table of literals, as codec maps are."""
     literal_bytes = sum(map(len, _LITERAL_LINE.findall(source)))
     return literal_bytes > _TABLE_SHARE * len(source)
 

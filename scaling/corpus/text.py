@@ -1,6 +1,6 @@
 """Corpus `text`: the user's own files, plain or JSONL, gzipped or not.
 
-A file is either text throughout or an error that names it: nothing is half-read or skipped for being odd.
+A file that is not text throughout is refused by name: no file is skipped, and none is read in part.
 """
 
 import glob
@@ -16,7 +16,9 @@ from scaling.config.corpus import TextCorpus
 from scaling.errors import UserError
 
 _JSONL = (".jsonl", ".ndjson")
+"""Endings of files that hold one JSON object a line."""
 _SHOWN_FIELDS = 8
+"""Fields of an object that a message names at most."""
 
 
 def files(config: TextCorpus) -> list[Path]:
@@ -108,7 +110,7 @@ def _shown(row: dict[str, object]) -> str:
 
 
 def encode(text: object, where: str) -> bytes:
-    """A field's text as UTF-8; UserError naming the place when it is no text."""
+    """A field's text as UTF-8. Raises UserError, naming the place `where`, when it is not text."""
     if not isinstance(text, str):
         raise UserError(f"{where} is a {type(text).__name__}, not text")
     try:

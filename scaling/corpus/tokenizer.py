@@ -1,8 +1,8 @@
 """From text to tokens: bytes, or byte-pair encoding trained on the corpus.
 
-A separator follows every document. For bytes it is 0xFF, which never occurs in UTF-8; for BPE it is the
-last token of the vocabulary, which no text can spell. A separator counts as one byte of text, so that a
-byte token stands for exactly one byte.
+A separator follows every document. For bytes it is 0xFF, which never occurs in UTF-8; for BPE it is the last token of
+the vocabulary, which no text is encoded to. A separator counts as one byte of text, so that with bytes a token is
+exactly one byte.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,8 +17,11 @@ from scaling.config.corpus import BPETokenizer, BytesTokenizer, TokenizerConfig
 from scaling.errors import UserError
 
 SEPARATOR_BYTE = 0xFF
+"""The byte after every document (RFC 3629, section 1: it never appears in UTF-8)."""
 BYTES_DEFINITION = "bytes"
+"""Definition of the tokenizer of bytes, as records store it."""
 _BATCH_DOCUMENTS = 256
+"""Documents that the `tokenizers` library encodes at once, on all processors."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,11 @@ class ByteEncoder:
             yield np.frombuffer(document + bytes([SEPARATOR_BYTE]), np.uint8)
 
     def decode(self, tokens: list[int]) -> str:
-        """The text that tokens spell; bytes that are no UTF-8 become U+FFFD."""
+        """The text of tokens; bytes that are not UTF-8 become U+FFFD."""
         return bytes(tokens).decode(errors="replace")
 
     def definition(self) -> str:
-        """Text from which the tokenizer can be made again; see `from_definition`."""
+        """Text from which `from_definition` makes the tokenizer again."""
         return BYTES_DEFINITION
 
 
@@ -45,7 +48,7 @@ class ByteEncoder:
 class BPEEncoder:
     """Byte-level BPE (Sennrich et al. 2016, over bytes as in GPT-2), held by the `tokenizers` library."""
 
-    model: Any
+    model: Any  # a `tokenizers.Tokenizer`; the library has no types
     vocab_size: int
 
     def encode(self, documents: Iterable[bytes]) -> Iterator[NDArray[Any]]:
@@ -57,12 +60,12 @@ class BPEEncoder:
                 yield np.array([*encoding.ids, separator], dtype=np.int64)
 
     def decode(self, tokens: list[int]) -> str:
-        """The text that tokens spell; separators spell nothing, bytes that are no UTF-8 become U+FFFD."""
+        """The text of tokens without separators; bytes that are not UTF-8 become U+FFFD."""
         separator = self.vocab_size - 1
         return str(self.model.decode([token for token in tokens if token != separator]))
 
     def definition(self) -> str:
-        """The `tokenizers` library's JSON; see `from_definition`."""
+        """JSON of the `tokenizers` library, from which `from_definition` makes the tokenizer again."""
         return str(self.model.to_str())
 
 
@@ -100,7 +103,7 @@ def from_definition(definition: str, vocab_size: int) -> Tokenizer:
     return BPEEncoder(model, vocab_size)
 
 
-def _library() -> Any:
+def _library() -> Any:  # a module of an optional dependency
     try:
         import tokenizers
     except ImportError as error:
@@ -118,7 +121,8 @@ def _train_bpe(vocab_size: int, train_documents: Iterable[bytes]) -> BPEEncoder:
     model.pre_tokenizer = byte_level(add_prefix_space=False)
     model.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=vocab_size - 1,  # the separator is ours, so that no text can spell it
+        vocab_size=vocab_size
+        - 1,  # the separator is not in the library's vocabulary: no text is encoded to it
         initial_alphabet=sorted(byte_level.alphabet()),
         show_progress=False,
     )

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scaling.errors import UserError
 
 _READ_BYTES = 1 << 20
+"""Bytes of a token file that are hashed at a time."""
 
 
 class TokenSource(Protocol):
@@ -34,7 +35,7 @@ class TokenSource(Protocol):
 class TokenArray:
     """A finite source: a one-dimensional array of tokens, in memory or mapped from a file."""
 
-    tokens: NDArray[Any]
+    tokens: NDArray[Any]  # of the unsigned type that `token_dtype` chose
 
     def windows(self, context: int) -> int:
         return max(0, (len(self.tokens) - 1) // context)
@@ -44,11 +45,10 @@ class TokenArray:
         count = self.windows(context)
         check_indices(indices, count)
         size = self.tokens.itemsize
-        # A view of all windows, one a row; making it costs less than a microsecond. Rows overlap by a token.
-        rows: NDArray[Any] = np.ndarray(
-            (count, context + 1), self.tokens.dtype, self.tokens, 0, (context * size, size)
-        )
-        return rows[indices].astype(np.int64)
+        # A view of all windows, one a row; rows overlap by a token.
+        rows = np.ndarray((count, context + 1), self.tokens.dtype, self.tokens, 0, (context * size, size))
+        windows: NDArray[np.int64] = rows[indices].astype(np.int64)
+        return windows
 
 
 def check_indices(indices: NDArray[Any], count: int | None) -> None:
@@ -62,7 +62,7 @@ def check_indices(indices: NDArray[Any], count: int | None) -> None:
 
 @dataclass(frozen=True)
 class TokenFile:
-    """What is known of a token file on disk: enough to notice that it is no longer the file written."""
+    """Description of a token file on disk, by which a truncated or altered file is noticed."""
 
     file: str
     """Name within its folder."""
@@ -80,7 +80,7 @@ def token_dtype(vocab_size: int) -> str:
 
 
 def write_tokens(path: Path, pieces: Iterable[NDArray[Any]], vocab_size: int) -> TokenFile:
-    """Write pieces one after another; the file is described by what is returned."""
+    """Write pieces of tokens one after another, and return the file's description."""
     dtype, count, digest = token_dtype(vocab_size), 0, hashlib.sha256()
     with path.open("wb") as file:
         for piece in pieces:
@@ -92,7 +92,7 @@ def write_tokens(path: Path, pieces: Iterable[NDArray[Any]], vocab_size: int) ->
 
 
 def open_tokens(folder: Path, known: TokenFile) -> TokenArray:
-    """Map a token file into memory after checking its length and digest (about 1 s a gigabyte).
+    """Map a token file into memory after checking its length and digest (reading takes about 1 s a gigabyte).
 
     Raises UserError naming the file when it is missing, truncated or altered.
     """
@@ -112,5 +112,5 @@ def open_tokens(folder: Path, known: TokenFile) -> TokenArray:
         raise UserError(f"token file {path} is damaged (its checksum does not match): {remedy}")
     if not known.tokens:
         return TokenArray(np.empty(0, known.dtype))
-    # As a plain ndarray: indexing np.memmap itself costs several microseconds more each time.
+    # A plain array over the mapped memory: np.memmap itself takes several microseconds more for each batch.
     return TokenArray(np.asarray(np.memmap(path, dtype=known.dtype, mode="r")))

@@ -1,10 +1,9 @@
-"""From a target parameter count to a decoder's shape, by one fixed aspect rule.
+"""The ladder of sizes: from a target parameter count to a decoder's shape, by one fixed rule of proportions.
 
-The rule: width is a whole number of heads; depth is width / 24 (at least 2), deepening slowly as models grow;
-the feed-forward network is about 8/3 as wide as the residual stream for SwiGLU (4 times for GELU), and absorbs
-what whole heads and whole blocks leave over; where it cannot, one block more is allowed. Keeping proportions
-fixed keeps size the only thing that changes along a study (Kaplan et al., 2020, section 3.1, found loss to
-depend on them only weakly).
+Width is a whole number of heads. Depth is width / 24 (at least 2) for small models; wider models have fewer blocks for
+their width. The feed-forward is about 8/3 as wide as the residual stream for SwiGLU (4 times for GELU); its width, and
+one block more, make up for what whole heads and whole blocks miss of the target. With fixed proportions, size is the
+only thing that changes along a study (Kaplan et al. 2020, section 3.1, found loss to depend on them only weakly).
 """
 
 from dataclasses import replace
@@ -14,14 +13,20 @@ from scaling.errors import UserError
 from scaling.shape.params import count_params
 from scaling.shape.shape import FFN_MULTIPLE, FFN_RATIO, ModelShape
 
-WIDTH_PER_BLOCK = 24  # residual width for each block of depth, up to MAX_ASPECT below
+SMALL_ASPECT, SMALL_WIDTH = 24, 384
+"""Width over depth of models up to this width: 16 blocks at a width of 384."""
+LARGE_ASPECT, LARGE_WIDTH = 128, 12_288
+"""Width over depth at this width, as in GPT-3 175B (12,288 / 96: Brown et al. 2020, table 2.1)."""
 MIN_DEPTH = 2
-# A head's width grows with the model, from 8 in the smallest to the customary 128.
+"""Blocks of the smallest models."""
 HEAD_WIDTHS = ((32, 8), (128, 16), (512, 32), (2048, 64))
+"""(limit, width of a head below that residual width); from the last limit on it is the customary 128."""
 LARGEST_HEAD_WIDTH = 128
-FFN_RATIO_SPAN = 1.5  # how far from FFN_RATIO the feed-forward width may be moved to hit the target
-TOLERANCE = 0.02  # shapes this near to the target count as equal; the one nearest to the rule wins
-MAX_ASPECT = 128  # width over depth of large models, as in GPT-3 175B (12288 / 96)
+"""Width of a head in large models, as in GPT-3 and Llama."""
+FFN_RATIO_SPAN = 1.5
+"""The feed-forward width may be this many times wider or narrower than the rule's to come near the target."""
+TOLERANCE = 0.02
+"""Sizes within this share of the target count as equal; among them the shape nearest to the rule is taken."""
 
 
 def head_width(width: int) -> int:
@@ -29,21 +34,25 @@ def head_width(width: int) -> int:
     return next((size for limit, size in HEAD_WIDTHS if width < limit), LARGEST_HEAD_WIDTH)
 
 
-def depth(width: int) -> int:
-    """Blocks at a residual width: width / 24 while models are small, width / 128 at 12,288, in between by power law."""
-    # The aspect (width over depth) grows from 24 at width 384 to 128 at width 12,288.
-    aspect = WIDTH_PER_BLOCK * max(1.0, width / 384) ** (
-        log(MAX_ASPECT / WIDTH_PER_BLOCK) / log(12_288 / 384)
-    )
+def usual_depth(width: int) -> int:
+    """Blocks at a residual width: width / 24 up to 384, width / 128 at 12,288, in between by a power law."""
+    exponent = log(LARGE_ASPECT / SMALL_ASPECT) / log(LARGE_WIDTH / SMALL_WIDTH)
+    aspect = SMALL_ASPECT * float(max(1.0, width / SMALL_WIDTH) ** exponent)
     return max(MIN_DEPTH, round(width / aspect))
 
 
+def distance_from_rule(shape: ModelShape) -> float:
+    """How far a shape's proportions are from the rule: log ratios of its feed-forward width and of its depth."""
+    ffn_ratio = shape.ffn_width / (FFN_RATIO[shape.ffn] * shape.width)
+    return abs(log(shape.depth / usual_depth(shape.width))) + abs(log(ffn_ratio))
+
+
 def shape_for(target_params: float, like: ModelShape) -> ModelShape:
-    """The shape on the ladder whose total parameters come nearest to a target.
+    """The shape on the ladder whose total parameters are nearest to a target (within 2 % any of them counts).
 
     Args:
         target_params: total parameters, embedding included.
-        like: what the ladder leaves alone: vocabulary, context, feed-forward kind, tied head, QK-norm.
+        like: gives what the ladder does not choose: vocabulary, context, feed-forward kind, tied head, QK-norm.
 
     Raises:
         UserError: when even the smallest shape is more than twice the target.
@@ -59,18 +68,11 @@ def shape_for(target_params: float, like: ModelShape) -> ModelShape:
             f"has {smallest:,}; ask for more or use a smaller vocabulary"
         )
     near = [s for s, error in zip(candidates, errors, strict=True) if error <= max(best, TOLERANCE)]
-    return min(near, key=_departure)
-
-
-def _departure(shape: ModelShape) -> float:
-    """How far a shape stands from the rule: log ratios of its feed-forward width and its depth."""
-    return abs(log(shape.ffn_width / (FFN_RATIO[shape.ffn] * shape.width))) + abs(
-        log(shape.depth / depth(shape.width))
-    )
+    return min(near, key=distance_from_rule)
 
 
 def _widths(target_params: float, like: ModelShape) -> list[int]:
-    """Widths whose smallest and largest shapes bracket the target; the first of all when none does."""
+    """Widths whose smallest and largest shapes bracket the target; the smallest width when none does."""
     widths: list[int] = []
     width = 8
     while True:
@@ -83,6 +85,7 @@ def _widths(target_params: float, like: ModelShape) -> list[int]:
 
 
 def _at_width(width: int, like: ModelShape) -> list[ModelShape]:
+    """Shapes of a width, from the fewest parameters to the most."""
     size = head_width(width)
     rule = FFN_RATIO[like.ffn] * width
     low = max(1, round(rule / FFN_RATIO_SPAN / FFN_MULTIPLE))
@@ -99,6 +102,6 @@ def _at_width(width: int, like: ModelShape) -> list[ModelShape]:
             head_width=size,
             ffn_width=FFN_MULTIPLE * multiple,
         )
-        for blocks in (depth(width), depth(width) + 1)
+        for blocks in (usual_depth(width), usual_depth(width) + 1)
         for multiple in range(low, high + 1, step)
     ]

@@ -54,10 +54,9 @@ def count_params(shape: ModelShape) -> ParamCounts:
     mixture = (shape.experts + shape.shared_experts) * expert + router_weights(shape)
     dense_blocks = blocks - shape.moe_depth
     norm = norm_weights(shape)
-    position_rows = {
-        "learned": shape.position_rows or shape.context,
-        "relative_buckets": 0,
-    }.get(shape.positions, 0)
+    position_rows = {"learned": shape.position_rows or shape.context, "relative_buckets": 0}.get(
+        shape.positions, 0
+    )
     return ParamCounts(
         embedding=(shape.vocab_size + shape.segment_types) * shape.width,
         positions=position_rows * shape.width

@@ -1,7 +1,7 @@
 """The shape of a transformer: the few integers from which parameters, FLOPs and bytes follow.
 
-The defaults of `ModelShape` describe our own decoder: pre-norm RMSNorm, rotary positions, no biases.
-The remaining fields exist because published models differ in them (`scaling.shape.published`).
+The defaults of `ModelShape` describe this project's decoder: pre-norm RMSNorm, rotary positions, no biases. The
+remaining fields exist because published models differ in them (`scaling.shape.published_models`).
 """
 
 from dataclasses import dataclass, fields
@@ -15,9 +15,11 @@ Biases = Literal["none", "qkv", "ffn", "all_but_qkv", "all"]
 Positions = Literal["rotary", "learned", "alibi", "relative_projection", "relative_buckets"]
 
 FFN_RATIO: dict[str, float] = {"swiglu": 8 / 3, "gelu": 4.0}
-"""Feed-forward width over residual width: as many weights in swiglu's three matrices as in gelu's two."""
+"""Feed-forward width over residual width: 4 as in GPT-2, and for swiglu's three matrices as many weights as gelu's two
+have (Shazeer 2020, arXiv:2002.05202, section 3)."""
 FFN_MULTIPLE = 8
-"""Feed-forward widths are whole multiples of this."""
+"""Feed-forward widths are multiples of this: 16-bit matrix units want rows of 16 bytes (NVIDIA, Matrix Multiplication
+Background)."""
 RELATIVE_BUCKETS = 32
 """Rows of the bias table that T5 shares among the blocks of a stack (Raffel et al. 2020, section 2.1)."""
 
@@ -47,7 +49,7 @@ class ModelShape:
     depth: int
     """Decoder blocks."""
     heads: int
-    """Query heads."""
+    """Heads of queries."""
     kv_heads: int
     """Key and value heads: `heads` is multi-head, 1 is multi-query, between is grouped-query attention."""
     head_width: int
@@ -65,15 +67,15 @@ class ModelShape:
     qk_norm: bool = False
     """A norm on queries and one on keys, in each block."""
     qk_norm_whole: bool = False
-    """Those norms span all heads together (OLMo 2) and have as many weights; else they have head_width, for each head
-    the same."""
+    """The norms of queries and keys span all heads together and have a weight for each feature (OLMo 2); otherwise each
+    head is normed by itself, with the same head_width weights."""
     attention_sinks: bool = False
     """One learned logit a head beside the scores (gpt-oss)."""
     norm: Norm = "rmsnorm"
     """rmsnorm and layernorm_no_bias have a weight, layernorm a weight and a bias, layernorm_no_weights nothing."""
     norms_per_block: int = 2
-    """2, or 1 for blocks whose attention and feed-forward share one norm (PaLM), or 4 with norms on both sides of each
-    (Gemma 2)."""
+    """2: one before attention and one before the feed-forward; 1: both share one (PaLM); 4: one before and one after
+    each (Gemma 2)."""
     embedding_norm: bool = False
     """A norm right after the embedding (BLOOM, BERT)."""
     final_norm: bool = True
@@ -93,7 +95,7 @@ class ModelShape:
     pooler: bool = False
     """A width × width layer with bias on the first token (BERT)."""
     causal: bool = True
-    """Each token sees those before it only."""
+    """A token attends only to itself and those before it."""
     encoder_depth: int = 0
     """Encoder blocks; positive makes this an encoder-decoder whose decoder blocks attend to the encoder."""
     experts: int = 0
@@ -111,24 +113,12 @@ class ModelShape:
 
     def __post_init__(self) -> None:
         for name in (
-            "width",
-            "depth",
-            "heads",
-            "kv_heads",
-            "head_width",
-            "ffn_width",
-            "vocab_size",
-            "context",
-        ):
+            "width", "depth", "heads", "kv_heads", "head_width", "ffn_width", "vocab_size", "context"
+        ):  # fmt: skip
             _require_whole(name, getattr(self, name), least=1)
         for name in (
-            "encoder_depth",
-            "experts",
-            "experts_active",
-            "shared_experts",
-            "dense_depth",
-            "segment_types",
-        ):
+            "encoder_depth", "experts", "experts_active", "shared_experts", "dense_depth", "segment_types"
+        ):  # fmt: skip
             _require_whole(name, getattr(self, name), least=0)
         for name in ("position_rows", "expert_width"):
             if getattr(self, name) is not None:
@@ -141,7 +131,7 @@ class ModelShape:
         if self.heads % self.kv_heads:
             raise UserError(
                 f"kv_heads={self.kv_heads} does not divide heads={self.heads}: "
-                f"choose one of {_divisors(self.heads)}"
+                f"choose one of {divisors(self.heads)}"
             )
         if self.positions == "rotary" and self.head_width % 2:
             raise UserError(
@@ -204,17 +194,17 @@ def decoder_shape(
     tied_head: bool = False,
     qk_norm: bool = False,
 ) -> ModelShape:
-    """This project's decoder with the usual defaults filled in.
+    """This project's decoder; what is not given follows from the rest.
 
-    kv_heads is heads; head_width is width/heads; ffn_width is `usual_ffn_width`. Raises `UserError` when heads do not
-    divide width.
+    kv_heads is heads, head_width is width/heads, ffn_width is `usual_ffn_width`. Raises `UserError` when heads do not
+    divide width, or a value cannot be used.
     """
     _require_whole("heads", heads, least=1)
     _require_whole("width", width, least=1)
     if head_width is None:
         if width % heads:
             raise UserError(
-                f"heads={heads} does not divide width={width}: choose heads from {_divisors(width)}, "
+                f"heads={heads} does not divide width={width}: choose heads from {divisors(width)}, "
                 f"width={-(-width // heads) * heads}, or give head_width"
             )
         head_width = width // heads
@@ -246,8 +236,9 @@ def _require_whole(name: str, value: object, *, least: int) -> None:
         raise UserError(f"{name}={value!r} must be {what}")
 
 
-def _divisors(number: int) -> str:
-    return ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)
+def divisors(number: int, *, most: int | None = None) -> str:
+    """The divisors of a number, up to `most`, as a message lists them: `1, 2, 4`."""
+    return ", ".join(str(n) for n in range(1, min(number, most or number) + 1) if number % n == 0)
 
 
 def is_our_decoder(shape: ModelShape) -> bool:

@@ -1,22 +1,19 @@
-"""A concrete decoder for a parameter count that a budget asks for: the ladder's proportions, in closed form.
+"""A decoder for a parameter count that a budget asks for, in the proportions of the ladder (`scaling.shape.ladder`).
 
-`scaling.shape.ladder` searches for the shape nearest to the rule that makes a study's sizes comparable. A budget
-question asks for one shape at once, up to trillions of parameters, whose heads split over tensor-parallel devices; the
-feed-forward width takes up what whole heads and whole blocks leave over.
+The ladder tries every shape, to make a study's sizes comparable. A budget's question needs one shape at once, up to
+trillions of parameters, with heads that split over tensor-parallel devices: it is found by bisection, and the width of
+the feed-forward makes up for what whole heads and whole blocks miss.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
-from math import log
 
 from scaling.errors import UserError
-from scaling.shape.ladder import depth, head_width
+from scaling.shape.ladder import distance_from_rule, head_width, usual_depth
 from scaling.shape.params import count_params
 from scaling.shape.shape import FFN_RATIO, ModelShape, usual_ffn_width
 
 TENSOR_FRIENDLY_HEADS = ((1024, 1), (2048, 4))
-"""Heads come in multiples of 1 below a width of 1024, of 4 below 2048, and of 8 (a node of devices) above."""
+"""(limit, heads): below this width the number of heads is a multiple of that; above, of 8, the devices of a node."""
 TOLERANCE = 0.01
 """Shapes this near to the size asked for count as equal."""
 FINE_FFN_MULTIPLE, COARSE_FFN_MULTIPLE = 8, 64
@@ -42,31 +39,26 @@ def shape_of_size(params: float, like: ModelShape) -> ModelShape:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if _by_rule(middle, like) < params else (low, middle)
-    # Widths of whole heads around the rule's. Of those that come near in size, the best proportioned.
+    # Widths of whole heads around the rule's; among those near enough in size, the best proportioned is taken.
     step = _width_step(high)
     widths = {max(8, step * (high // step + k)) for k in (-1, 0, 1, 2)}
     candidates = [_fitted(width, params, like) for width in sorted(widths)]
     errors = [abs(count_params(shape).total / params - 1) for shape in candidates]
     limit = max(TOLERANCE, min(errors))
     near = [shape for shape, error in zip(candidates, errors, strict=True) if error <= limit]
-    return min(near, key=_distance_from_rule)
-
-
-def _distance_from_rule(shape: ModelShape) -> float:
-    ffn_ratio = shape.ffn_width / (FFN_RATIO[shape.ffn] * shape.width)
-    return abs(log(shape.depth / depth(shape.width))) + abs(log(ffn_ratio))
+    return min(near, key=distance_from_rule)
 
 
 def _fitted(width: int, params: float, like: ModelShape) -> ModelShape:
-    """At a width: the depth that comes nearest under the rule, and the feed-forward width that fills the rest."""
-    ruled = usual_ffn_width(width, like.ffn)
-    tables = count_params(_shape(width, 1, ruled, like)).total
-    block = count_params(_shape(width, 2, ruled, like)).total - tables
-    blocks = max(2, round((params - tables) / block) + 1)
-    with_rule = count_params(_shape(width, blocks, ruled, like)).total
+    """At a width: the depth whose size is nearest, and the feed-forward width that makes up for the rest."""
+    hidden = usual_ffn_width(width, like.ffn)
+    one_block = count_params(_shape(width, 1, hidden, like)).total
+    block = count_params(_shape(width, 2, hidden, like)).total - one_block
+    blocks = max(2, round((params - one_block) / block) + 1)
+    missing = params - count_params(_shape(width, blocks, hidden, like)).total
     matrices = 3 if like.ffn == "swiglu" else 2
     multiple = _ffn_multiple(width)
-    wanted = ruled + (params - with_rule) / (blocks * matrices * width)
+    wanted = hidden + missing / (blocks * matrices * width)
     return _shape(width, blocks, max(multiple, round(wanted / multiple) * multiple), like)
 
 
@@ -79,10 +71,10 @@ def _shape(width: int, blocks: int, hidden: int, like: ModelShape) -> ModelShape
 
 
 def _by_rule(width: int, like: ModelShape) -> float:
-    """Parameters that the ladder's rule gives a width, as a smooth enough function of it."""
+    """About the parameters that the ladder's rule gives a width; rises with it, as bisection needs."""
     tables = like.vocab_size * width * (1 if like.tied_head else 2)
     hidden = FFN_RATIO[like.ffn] * width * (3 if like.ffn == "swiglu" else 2)
-    return tables + depth(width) * width * (4 * width + hidden)
+    return tables + usual_depth(width) * width * (4 * width + hidden)
 
 
 def _width_step(width: int) -> int:

@@ -10,7 +10,7 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.budget.verify import traced_memory, verify
-from scaling.shape.published import PUBLISHED
+from scaling.shape.published_models import PUBLISHED
 from scaling.shape.shape import ModelShape, decoder_shape
 
 SHAPE = decoder_shape(width=64, depth=2, heads=4, kv_heads=2, vocab_size=256, context=64, tied_head=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from scaling.config.corpus import LexiconCorpus
 from scaling.corpus.lexicon import (
@@ -28,10 +29,10 @@ def spellings(lexicon: Lexicon) -> list[bytes]:
     return [lexicon.text[end - n : end].tobytes() for end, n in zip(ends, lexicon.lengths, strict=True)]
 
 
-def zipf(config: LexiconCorpus) -> np.ndarray:
+def zipf(config: LexiconCorpus) -> NDArray[np.float64]:
     """The probabilities as the definition says, in floating point."""
-    weights = np.arange(1, config.words + 1) ** -(1 + config.a)
-    return weights / weights.sum()
+    weights = np.arange(1, config.words + 1, dtype=np.float64) ** -(1 + config.a)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
 def test_words_are_distinct_letter_strings_of_the_lengths_asked_for() -> None:

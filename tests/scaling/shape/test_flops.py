@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scaling.budget.verify import traced_flops
 from scaling.shape.flops import forward_flops_per_token, pf_days, train_flops_per_token
-from scaling.shape.published import PUBLISHED
+from scaling.shape.published_models import PUBLISHED
 from scaling.shape.shape import ModelShape, decoder_shape
 
 

@@ -12,7 +12,7 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.states import device_params
 from scaling.model.decoder import Decoder
 from scaling.shape.params import count_params
-from scaling.shape.published import CHINCHILLA_TABLE_A9, PUBLISHED
+from scaling.shape.published_models import CHINCHILLA_TABLE_A9, PUBLISHED
 from scaling.shape.shape import ModelShape, decoder_shape
 
 FACTS = Path(__file__).parents[2] / "published"

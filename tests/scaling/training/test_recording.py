@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from training_jobs import RAMP, Make
 
-from scaling.accounting.memory import part_passes
+from scaling.accounting.kept_activations import part_passes
 from scaling.config.schema import AdamWConfig, ModelConfig, MuonConfig
 from scaling.training.pretrain import pretrain
 

@@ -86,11 +86,7 @@ def test_an_endless_corpus_gives_each_seed_windows_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [
-        ((0, 0, 4, 0), "shorter than one context"),
-        ((-1, 0, 4, 9), "seed=-1"),
-        ((0, 0, 0, 9), "count=0"),
-    ],
+    [((0, 0, 4, 0), "shorter than one context"), ((-1, 0, 4, 9), "seed=-1"), ((0, 0, 0, 9), "count=0")],
 )
 def test_impossible_orders_are_refused(arguments: tuple[int, int, int, int], told: str) -> None:
     with pytest.raises(ValueError, match=told):

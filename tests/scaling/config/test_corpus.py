@@ -28,9 +28,10 @@ CONF = Path(__file__).parents[3] / "conf"
 
 @pytest.mark.parametrize("kind", [kind for kinds in KINDS.values() for kind in kinds.values()])
 def test_every_kind_is_a_structured_config_that_comes_back_whole(kind: type) -> None:
+    default = kind()
     made = OmegaConf.to_object(OmegaConf.structured(kind))
     assert type(made) is kind
-    assert made == kind()
+    assert made == default
 
 
 @pytest.mark.parametrize("group", KINDS)
