@@ -1,10 +1,15 @@
 """Numbers as people read them: counts, FLOPs, intervals, shares."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd  # slow to import, and many who write a number have no table
 
 
 def count(value: float) -> str:

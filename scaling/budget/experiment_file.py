@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from scaling.budget.solve import Solution
+from scaling.budget.study_settings import Values
 from scaling.errors import UserError
 
 BYTES_VOCABULARY = 256
@@ -65,7 +65,7 @@ def experiment_text(solution: Solution, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _groups(solution: Solution) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+def _groups(solution: Solution) -> tuple[dict[str, str], dict[str, Values]]:
     """Options of config groups, and their keys: those of the study behind the law, else what the shape asks for."""
     shape, step = solution.budget.shape, solution.budget.step
     if solution.study is not None:

@@ -34,6 +34,9 @@ USUAL_PRECISION: dict[str, Precision] = {"bf16": "bf16-mixed", "fp16": "16-mixed
 MEGATRON_PRECISION: dict[Precision, Precision] = {"bf16-mixed": "bf16-master", "16-mixed": "16-master"}
 """The same where a layout cuts the model and shards no weights: Megatron-LM's two copies of a weight."""
 
+Fields = dict[str, Any]
+"""Fields of a `ModelShape`, of several types, by name."""
+
 
 def build_shape(keys: ModelKeys) -> ModelShape:
     """The shape that the model keys describe. Raises UserError naming what is missing or does not divide."""
@@ -66,7 +69,7 @@ def build_shape(keys: ModelKeys) -> ModelShape:
     return shape_of_size(keys.params, template)
 
 
-def _changed(shape: ModelShape, given: dict[str, Any]) -> ModelShape:
+def _changed(shape: ModelShape, given: Fields) -> ModelShape:
     """A published shape with the fields that are given; those that follow from them follow."""
     if ("width" in given or "heads" in given) and "head_width" not in given:
         width, heads = given.get("width", shape.width), given.get("heads", shape.heads)
@@ -80,7 +83,7 @@ def _changed(shape: ModelShape, given: dict[str, Any]) -> ModelShape:
     return replace(shape, **given)
 
 
-def _described(given: dict[str, Any], common: dict[str, Any]) -> ModelShape:
+def _described(given: Fields, common: Fields) -> ModelShape:
     """A decoder of the width and depth that are given."""
     missing = [name for name in ("width", "depth") if name not in given]
     if missing:

@@ -19,17 +19,19 @@ GROUPS = {"corpus": "corpus", "tokenizer": "tokenizer", "optim": "optimizer", "s
 """Group of the config → column of the table that names its option."""
 MODEL_KEYS = ("vocab_size", "context", "ffn", "tied_head", "qk_norm")
 """Columns of the table that all sizes of a study share, called as in the budget's keys."""
+Values = dict[str, Any]
+"""Key → its value, as YAML or a table has it: a number, a truth value or text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
     """What all runs of a study have in common."""
 
-    model: dict[str, Any]
+    model: Values
     """Vocabulary, context and kind of the decoder."""
     options: dict[str, str]
     """Config group → its option, as corpus → stdlib."""
-    values: dict[str, dict[str, Any]]
+    values: dict[str, Values]
     """Config group → its keys."""
 
     def fill(self, keys: SolveKeys) -> SolveKeys:
@@ -69,7 +71,7 @@ def read_settings(folder: Path) -> StudySettings | None:
     columns = (*MODEL_KEYS, *GROUPS.values())
     if not set(columns) <= set(runs) or not isinstance(config, dict) or not GROUPS.keys() <= config.keys():
         return None
-    shared: dict[str, Any] = {}  # as the table has them: numbers, truth values, text
+    shared: Values = {}
     for column in columns:
         shared[column], *others = runs[column].unique().tolist()
         if others:

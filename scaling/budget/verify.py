@@ -17,7 +17,7 @@ from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape, is_our_decoder
 
 DEFAULT_MODEL = ModelKeys(width=64, depth=3, context=128)
-"""The model that `scaling train` makes without keys."""
+"""Width, depth and context of the model that `scaling train` makes without keys."""
 
 
 @dataclass(frozen=True)
