@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from math import ceil, log2
 
 from scaling.accounting.budget import Budget
+from scaling.accounting.catalogue import GIB
 from scaling.accounting.device import Device
 from scaling.budget.device_count import cannot_split, days_of, fewest_devices
 from scaling.budget.estimate import layout_is_given
@@ -126,4 +127,4 @@ def _thriftier(setup: TrainingSetup) -> Iterator[tuple[str, TrainingSetup]]:
 
 
 def _gib_a_device(candidate: Candidate) -> str:
-    return f"{candidate.memory.peak_memory_bytes / 2**30:,.1f} GiB a device"
+    return f"{candidate.memory.peak_memory_bytes / GIB:,.1f} GiB a device"

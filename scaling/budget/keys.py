@@ -12,11 +12,13 @@ from math import isfinite
 from typing import TypeVar
 
 from scaling.accounting.cost import CARBON_KG_PER_KWH, GOODPUT, POWER_USAGE_EFFECTIVENESS, REALISED
-from scaling.budget.law import DEFAULT_LAW
 from scaling.config.overrides import parse
 from scaling.errors import UserError
 
 Schema = TypeVar("Schema")
+
+DEFAULT_LAW = "besiroglu2024"
+"""The law that `solve` goes by: the refit of Hoffmann et al. 2022, whose uncertainty is known."""
 
 
 @dataclass(kw_only=True)
@@ -240,6 +242,7 @@ class VerifyKeys:
 
 
 SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+"""What a letter after a number multiplies it by, in either case."""
 _NUMBER_WITH_SUFFIX = re.compile(r"^([0-9]*\.?[0-9]+)([kKmMbBtT])$")
 
 

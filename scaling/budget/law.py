@@ -12,8 +12,9 @@ import numpy as np
 from analysis import laws
 from analysis.refusals import BadTable
 from scaling.errors import UserError
+from scaling.shape.params import count_params
+from scaling.shape.shape import ModelShape
 
-DEFAULT_LAW = "besiroglu2024"
 DATA_LIMITED_LAW = "muennighoff2023"
 PUBLISHED_FLOPS = (1e18, 1e22)
 """Training compute that the published studies cover, to the decade (Hoffmann et al. 2022, figure 4)."""
@@ -42,7 +43,8 @@ class ChosenLaw:
     """A law with its estimate and, where it was fitted, the draws that carry its uncertainty."""
 
     name: str
-    law: laws.Law
+    form: laws.Law
+    """Its functional form."""
     theta: np.ndarray
     """Coordinates of the law, shape (p,)."""
     draws: np.ndarray
@@ -60,7 +62,12 @@ class ChosenLaw:
     @property
     def counts_non_embedding(self) -> bool:
         """Whether the law's N leaves out embeddings."""
-        return self.law.name in NON_EMBEDDING
+        return self.form.name in NON_EMBEDDING
+
+    def params_of(self, shape: ModelShape) -> float:
+        """Parameters of a model in the law's own count."""
+        counts = count_params(shape)
+        return float(counts.non_embedding if self.counts_non_embedding else counts.total)
 
     def interval(self, values: np.ndarray) -> tuple[float, float] | None:
         """Interval of a quantity from its value under each draw, shape (B,); None where there are no draws."""
@@ -107,7 +114,7 @@ def _published(law: laws.Law, study: str) -> ChosenLaw:
     known = study in PUBLISHED_COVARIANCE
     return ChosenLaw(
         name=study,
-        law=law,
+        form=law,
         theta=theta,
         draws=theta + _deviations(study) if known else np.empty((0, len(theta))),
         level=0.9,
@@ -154,7 +161,7 @@ def _own_fit(path: Path) -> ChosenLaw:
     flops = result.flops_per_param_token * result.points["params"] * result.points["tokens"]
     return ChosenLaw(
         name=str(path),
-        law=law,
+        form=law,
         theta=result.theta,
         draws=result.draws,
         level=result.level,

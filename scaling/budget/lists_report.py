@@ -8,11 +8,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from analysis.formats import count
-from scaling.accounting.catalogue import CATALOGUE
+from scaling.accounting.catalogue import CATALOGUE, GIB
 from scaling.accounting.cost import SECONDS_PER_DAY
 from scaling.budget.fits import RankedLayouts
 from scaling.budget.history import HISTORY, TOKENS_PER_PARAM
-from scaling.budget.tables import GIB, Column, duration, gib, sketch, table
+from scaling.budget.tables import Column, duration, gib, sketch, table
 
 if TYPE_CHECKING:
     from scaling.budget.verify import Comparison  # which imports torch

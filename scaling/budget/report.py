@@ -58,9 +58,9 @@ def params_table(params: ParamCounts, tied_head: bool) -> Group:
         "head" + (" (tied)" if tied_head else ""): params.head,
     }
     rows = [
-        [name, f"{count:,}", f"{count / params.total:.1%}"]
-        for name, count in parts.items()
-        if count or name.startswith("head")
+        [name, f"{number_of:,}", f"{number_of / params.total:.1%}"]
+        for name, number_of in parts.items()
+        if number_of or name.startswith("head")
     ]
     rows.append(["[bold]total[/]", f"[bold]{params.total:,}[/]", "100%"])
     rows.append(["non-embedding", f"{params.non_embedding:,}", f"{params.non_embedding / params.total:.1%}"])

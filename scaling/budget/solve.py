@@ -11,11 +11,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from scaling.accounting.budget import Budget, estimate
+from scaling.accounting.catalogue import GIB
 from scaling.accounting.cost import SECONDS_PER_HOUR
 from scaling.budget.device_count import choose_layout
 from scaling.budget.given_budget import GivenBudget, given_budget
-from scaling.budget.keys import ModelKeys, SolveKeys
-from scaling.budget.law import DATA_LIMITED_LAW, DEFAULT_LAW, ChosenLaw, choose_law
+from scaling.budget.keys import DEFAULT_LAW, ModelKeys, SolveKeys
+from scaling.budget.law import DATA_LIMITED_LAW, ChosenLaw, choose_law
 from scaling.budget.layout_search import Candidate
 from scaling.budget.setup import (
     TrainingSetup,
@@ -24,7 +25,7 @@ from scaling.budget.setup import (
     calibrated,
     default_batch_tokens,
 )
-from scaling.budget.split import Split, predicted_loss, split_compute
+from scaling.budget.split import Split, cautions, predicted_loss, split_compute
 from scaling.budget.study_settings import StudySettings, read_settings
 from scaling.errors import UserError
 from scaling.shape.params import count_params
@@ -38,8 +39,6 @@ ROUNDS = 8
 CLOSE = 0.02
 """The rounds stop when the cost is this near to the budget; tokens then make up the rest exactly, which moves them
 from the optimum by as little."""
-FAR = 10.0
-"""Further than this factor outside the compute a law was fitted on, a note says so."""
 FIRST_MFU = 0.5
 """Utilisation assumed in the first round."""
 
@@ -141,7 +140,7 @@ def _solve_flops(task: _Task, flops: float) -> Solution:
     keys = task.keys
     split = split_compute(task.law, flops, keys)
     shape = _shape(task, split.params)
-    params = _law_params(shape, task.law)
+    params = task.law.params_of(shape)
     tokens = keys.tokens or (flops - split.inference_flops * params / split.params) / (6 * params)
     if not tokens > 0:
         raise UserError(
@@ -175,7 +174,7 @@ def _solve_hours(task: _Task, device_hours: float) -> Solution:
 def _solution(task: _Task, shape: ModelShape, tokens: float) -> Solution:
     """Layout and cost of one size; the largest size that fits, on more tokens, where the given devices are too few."""
     keys, setup, law = task.keys, task.setup, task.law
-    params = _law_params(shape, law)
+    params = law.params_of(shape)
     batch_tokens = keys.batch_tokens or default_batch_tokens(6 * params * tokens, shape.context)
     days = keys.days
     if keys.devices is None and days is None:
@@ -188,22 +187,17 @@ def _solution(task: _Task, shape: ModelShape, tokens: float) -> Solution:
     )  # fmt: skip
     notes: list[str] = []
     if not chosen.fits:
-        optimum = count_params(shape).total
-        if keys.params is not None or keys.tokens is not None:
-            raise UserError(
-                f"devices={keys.devices}: a model of {optimum:,} parameters needs "
-                f"{chosen.memory.peak_memory_bytes / 2**30:,.1f} GiB a device of {setup.device.name}, which has "
-                f"{setup.device.memory_bytes / 2**30:,.1f}; give more devices, or leave devices out to have them chosen"
-            )
         assert keys.devices is not None, "devices are only too few where they were given"
-        compute = params * tokens
-        shape, chosen = _largest_that_fits(shape, setup, keys.devices, batch_tokens)
-        params = _law_params(shape, law)
-        tokens = compute / params
+        if keys.params is not None or keys.tokens is not None:
+            raise _too_few_devices(keys.devices, chosen)
         notes.append(
-            f"the law's optimum of {optimum:,} parameters does not fit on {keys.devices:,} "
+            f"the law's optimum of {count_params(shape).total:,} parameters does not fit on {keys.devices:,} "
             f"{setup.device.name}: this is about the largest that does, trained on more tokens instead"
         )
+        compute = params * tokens
+        shape, chosen = _largest_that_fits(shape, setup, keys.devices, batch_tokens)
+        params = law.params_of(shape)
+        tokens = compute / params
     return Solution(
         asked=task.given.words,
         budget=_estimate(task, shape, tokens, chosen),
@@ -211,7 +205,17 @@ def _solution(task: _Task, shape: ModelShape, tokens: float) -> Solution:
         inference_flops=2 * params * (keys.inference_tokens or 0.0),
         loss_nats=predicted_loss(law, law.theta[None], params, tokens, keys.unique_tokens)[0],
         intervals={},
-        notes=(*notes, *_notes(keys, law, params, tokens)),
+        notes=(*notes, *cautions(law, keys, params, tokens)),
+    )
+
+
+def _too_few_devices(devices: int, chosen: Candidate) -> UserError:
+    """The error for a size that is fixed by the user and does not fit."""
+    device, needed = chosen.device, chosen.memory.peak_memory_bytes
+    return UserError(
+        f"devices={devices}: a model of {count_params(chosen.shape).total:,} parameters needs "
+        f"{needed / GIB:,.1f} GiB a device of {device.name}, which has {device.memory_bytes / GIB:,.1f}; "
+        "give more devices, or leave devices out to have them chosen"
     )
 
 
@@ -226,7 +230,7 @@ def _estimate(task: _Task, shape: ModelShape, tokens: float, how: Candidate | Bu
 def _with_intervals(solution: Solution, task: _Task, split: Split) -> Solution:
     """The solution with intervals: of the optimum's size and tokens, and of the loss predicted for the solution."""
     budget, law = solution.budget, task.law
-    params = _law_params(budget.shape, law)
+    params = law.params_of(budget.shape)
     losses = predicted_loss(law, law.draws, params, budget.tokens, task.keys.unique_tokens)
     intervals = {
         "params": law.interval(split.params_draws),
@@ -270,34 +274,3 @@ def _shape(task: _Task, params: float) -> ModelShape:
         counts = count_params(shape)
         shape = shape_of_size(params + counts.total - counts.non_embedding, task.template)
     return shape
-
-
-def _law_params(shape: ModelShape, law: ChosenLaw) -> float:
-    counts = count_params(shape)
-    return float(counts.non_embedding if law.counts_non_embedding else counts.total)
-
-
-def _notes(keys: SolveKeys, law: ChosenLaw, params: float, tokens: float) -> list[str]:
-    """What a reader must know before he trusts the law here."""
-    notes = []
-    least, most = law.fitted_flops
-    flops = 6 * params * tokens
-    if flops > FAR * most or flops < least / FAR:
-        remedy = (
-            "runs at larger budgets would narrow it"
-            if len(law.draws)
-            else "a fit of your own runs (law=runs/NAME) knows better"
-        )
-        notes.append(
-            f"far outside the law's own runs ({least:.0e} to {most:.0e} FLOPs): take the split, and the loss even "
-            f"more, as an extrapolation; {remedy}"
-        )
-    if not len(law.draws):
-        notes.append(
-            f"intervals not estimated: {law.name} comes without a joint uncertainty of its coefficients"
-        )
-    if keys.unique_tokens is not None and tokens > keys.unique_tokens:
-        notes.append(f"data repeat {tokens / keys.unique_tokens:.2g} times")
-    if law.law.name == "kaplan":
-        notes.append("this law counts non-embedding parameters, and so does its 6ND")
-    return notes

@@ -56,7 +56,7 @@ def solution_report(solution: Solution, written: str | None) -> RenderableType:
             ["MFU of tuned code", f"{budget.step.mfu:.0%}"],
         ],
     )
-    notes = [f"law: {law.law.formula} ({law.name}; {law.source})", *solution.notes]
+    notes = [f"law: {law.form.formula} ({law.name}; {law.source})", *solution.notes]
     if written is not None:
         notes.append(
             f"written: experiment/{written}.yaml; run it with: scaling train --config-dir . experiment={written}"

@@ -1,4 +1,4 @@
-"""How a scaling law divides compute between parameters and tokens, and the loss that it predicts."""
+"""How a scaling law divides compute between parameters and tokens, what loss it predicts, and how far to trust it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from analysis import allocate
 from scaling.budget.keys import SolveKeys
 from scaling.budget.law import DATA_LIMITED_LAW, ChosenLaw
 from scaling.errors import UserError
+
+FAR = 10.0
+"""Further than this factor outside the compute a law was fitted on, a caution says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +37,16 @@ def split_compute(law: ChosenLaw, flops: float, keys: SolveKeys, *, with_draws: 
     if keys.params is not None or keys.tokens is not None:
         return _fixed_split(flops, keys)
     served = keys.inference_tokens or 0.0
-    knows_repetition = "unique_tokens" in law.law.variables
+    knows_repetition = "unique_tokens" in law.form.variables
     if knows_repetition and keys.unique_tokens is None:
         raise UserError(f"law={law.name} needs unique_tokens: how many different tokens there are")
     unique = keys.unique_tokens if knows_repetition else None
     theta = np.vstack([law.theta[None], law.draws]) if with_draws else law.theta[None]
     budget = np.array([flops])
     if served:
-        best = allocate.optimal_with_inference(law.law, theta, budget, served, unique_tokens=unique)
+        best = allocate.optimal_with_inference(law.form, theta, budget, served, unique_tokens=unique)
     else:
-        best = allocate.optimal(law.law, theta, budget, unique_tokens=unique)
+        best = allocate.optimal(law.form, theta, budget, unique_tokens=unique)
     params, tokens = best.params[:, 0], best.tokens[:, 0]
     if keys.unique_tokens is not None and not knows_repetition and tokens[0] > keys.unique_tokens:
         raise UserError(
@@ -94,6 +97,32 @@ def predicted_loss(
     if not len(theta):
         return np.empty(0)
     known = {"params": params, "tokens": tokens, "unique_tokens": unique_tokens or tokens}
-    runs = {name: np.array([known[name]]) for name in law.law.variables}
-    loss: np.ndarray = np.exp(law.law.predict(theta, runs)[0][:, 0])
+    runs = {name: np.array([known[name]]) for name in law.form.variables}
+    loss: np.ndarray = np.exp(law.form.predict(theta, runs)[0][:, 0])
     return loss
+
+
+def cautions(law: ChosenLaw, keys: SolveKeys, params: float, tokens: float) -> list[str]:
+    """What to know before trusting the law for a run of this size, in one sentence each."""
+    notes = []
+    least, most = law.fitted_flops
+    flops = 6 * params * tokens
+    if flops > FAR * most or flops < least / FAR:
+        remedy = (
+            "runs at larger budgets would narrow it"
+            if len(law.draws)
+            else "a fit of your own runs (law=runs/NAME) knows better"
+        )
+        notes.append(
+            f"far outside the law's own runs ({least:.0e} to {most:.0e} FLOPs): take the split, and the loss even "
+            f"more, as an extrapolation; {remedy}"
+        )
+    if not len(law.draws):
+        notes.append(
+            f"intervals not estimated: {law.name} comes without a joint uncertainty of its coefficients"
+        )
+    if keys.unique_tokens is not None and tokens > keys.unique_tokens:
+        notes.append(f"data repeat {tokens / keys.unique_tokens:.2g} times")
+    if law.counts_non_embedding:
+        notes.append("this law counts non-embedding parameters, and so does its 6ND")
+    return notes

@@ -13,17 +13,17 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from scaling.accounting.catalogue import GIB, MIB
 from scaling.accounting.cost import SECONDS_PER_DAY
 from scaling.shape.shape import ModelShape
 
 Column = tuple[str, Literal["left", "right"]]
 """Heading and alignment."""
-GIB = 2**30
 
 
 def gib(value: float) -> str:
     """Bytes in binary gigabytes; small ones in MiB."""
-    return f"{value / GIB:,.1f} GiB" if value >= GIB / 10 else f"{value / 2**20:,.1f} MiB"
+    return f"{value / GIB:,.1f} GiB" if value >= GIB / 10 else f"{value / MIB:,.1f} MiB"
 
 
 def duration(seconds: float) -> str:

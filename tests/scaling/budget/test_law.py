@@ -9,13 +9,14 @@ import pytest
 
 from analysis import laws
 from analysis.fit import fit
-from scaling.budget.law import DEFAULT_LAW, PUBLISHED_COVARIANCE, choose_law
+from scaling.budget.keys import DEFAULT_LAW
+from scaling.budget.law import PUBLISHED_COVARIANCE, choose_law
 from scaling.errors import UserError
 
 
 def test_a_law_by_its_study_or_by_its_name() -> None:
-    assert choose_law("hoffmann2022").law.name == "chinchilla"
-    assert choose_law("chinchilla").law.name == "chinchilla"
+    assert choose_law("hoffmann2022").form.name == "chinchilla"
+    assert choose_law("chinchilla").form.name == "chinchilla"
     kaplan = choose_law("kaplan2020")
     assert kaplan.counts_non_embedding
     assert not choose_law(DEFAULT_LAW).counts_non_embedding
@@ -44,7 +45,7 @@ def test_a_fit_of_ones_own_carries_its_draws_and_the_compute_of_its_runs(tmp_pat
     study = {**json.loads(fit(table, bootstrap=50).to_json()), "table": {"runs": 36}, "plan": []}
     (tmp_path / "fit" / "study.json").write_text(json.dumps(study))
     own = choose_law(str(tmp_path))
-    assert own.law == law
+    assert own.form == law
     assert own.draws.shape == (50, 5)
     assert own.fitted_flops == pytest.approx((6e14, 6e18))
     exponents = own.draws[:, law.parameters.index("alpha")]
@@ -65,7 +66,7 @@ def test_a_folder_without_a_fitted_law_says_what_to_do(tmp_path: Path) -> None:
 
 def test_the_default_law_carries_the_interval_of_its_study() -> None:
     law = choose_law(DEFAULT_LAW)
-    at = {name: law.law.parameters.index(name) for name in ("A", "B", "E", "alpha", "beta")}
+    at = {name: law.form.parameters.index(name) for name in ("A", "B", "E", "alpha", "beta")}
     spread = np.sqrt(np.diag(PUBLISHED_COVARIANCE[DEFAULT_LAW]))
     # Besiroglu et al. 2024 (arXiv:2404.10102), table 1: A 482.01 (124.58), B 2085.43 (1293.23), E 1.8172 (0.03),
     # alpha 0.3478 (0.02), beta 0.3658 (0.02)

@@ -5,8 +5,7 @@ import pytest
 
 from analysis import laws
 from scaling.accounting.hardware import get_device
-from scaling.budget.keys import ModelKeys, SolveKeys
-from scaling.budget.law import DEFAULT_LAW
+from scaling.budget.keys import DEFAULT_LAW, ModelKeys, SolveKeys
 from scaling.budget.solve import solve
 from scaling.errors import UserError
 
