@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from analysis.formats import count
+from analysis.formats import duration_in_one_unit, short_count
 from scaling.accounting.catalogue import CATALOGUE, GIB
 from scaling.accounting.cost import SECONDS_PER_DAY
 from scaling.budget.fits import RankedLayouts
 from scaling.budget.history import HISTORY, TOKENS_PER_PARAM
-from scaling.budget.tables import Column, duration, gib, sketch, table
+from scaling.budget.tables import Column, gib, sketch, table
 
 if TYPE_CHECKING:
     from scaling.budget.verify import Comparison  # which imports torch
@@ -31,7 +31,7 @@ def layouts_table(ranked: RankedLayouts) -> RenderableType:
             f"{candidate.memory.peak_memory_bytes / GIB:,.1f}",
             "[green]yes[/]" if candidate.fits else "[yellow]no[/]",
             f"{candidate.step.mfu:.0%}",
-            duration(days * SECONDS_PER_DAY),
+            duration_in_one_unit(days * SECONDS_PER_DAY),
         ]
         for candidate, days in shown
     ]
@@ -40,8 +40,8 @@ def layouts_table(ranked: RankedLayouts) -> RenderableType:
         ("MFU", "right"), ("run", "right"),
     ]  # fmt: skip
     title = (
-        f"{ranked.devices:,} x {ranked.device.title}, {count(ranked.tokens)} tokens, "
-        f"batch {count(ranked.batch_tokens)}"
+        f"{ranked.devices:,} x {ranked.device.title}, {short_count(ranked.tokens)} tokens, "
+        f"batch {short_count(ranked.batch_tokens)}"
     )
     fitting = sum(candidate.fits for candidate in ranked.found)
     summary = f"{fitting} of {len(ranked.found)} layouts fit in {gib(ranked.device.memory_bytes)} a device"
@@ -61,8 +61,8 @@ def history_table() -> Group:
         [
             model.name,
             str(model.year),
-            count(model.params),
-            count(model.tokens),
+            short_count(model.params),
+            short_count(model.tokens),
             _whole_from_1000(model.train_pf_days),
             _whole_from_1000(model.tokens_per_param),
             model.verdict,

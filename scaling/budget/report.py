@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.formats import compute, count
+from analysis.formats import compute, duration_in_one_unit, short_count
 from scaling.accounting.budget import CONVENTIONS, Budget
 from scaling.budget.encoder_decoder import NOT_MODELLED, EncoderDecoderBudget
 from scaling.budget.rules_of_thumb import RULES
-from scaling.budget.tables import duration, fits_or_not, gib, money, number, sketch, table
+from scaling.budget.tables import fits_or_not, gib, money, number, sketch, table
 from scaling.shape.flops import Convention, pf_days
 from scaling.shape.params import ParamCounts
 
@@ -34,7 +34,7 @@ def budget_report(budget: Budget, name: str, remedies: list[str], columns: int) 
     right = [memory_table(budget), time_table(budget)]
     head = Text.assemble((name, "bold"), "  ", sketch(budget.shape))
     setting = Text(
-        f"{count(budget.tokens)} tokens ({number(budget.tokens / budget.params.total)} a parameter) on "
+        f"{short_count(budget.tokens)} tokens ({number(budget.tokens / budget.params.total)} a parameter) on "
         f"{budget.layout.devices:,} x {budget.device.title}, {budget.recipe.precision}, {budget.recipe.optimizer}",
         style="dim",
     )
@@ -100,17 +100,17 @@ def memory_table(budget: Budget) -> Group:
 def time_table(budget: Budget) -> Group:
     step = budget.step
     rows = [
-        [name, duration(seconds), f"{seconds / step.seconds:.0%}"]
+        [name, duration_in_one_unit(seconds), f"{seconds / step.seconds:.0%}"]
         for name, seconds in step.parts.items()
         if seconds > 0.0005 * step.seconds
     ]
-    rows.append(["[bold]step[/]", f"[bold]{duration(step.seconds)}[/]", f"MFU {step.mfu:.0%}"])
+    rows.append(["[bold]step[/]", f"[bold]{duration_in_one_unit(step.seconds)}[/]", f"MFU {step.mfu:.0%}"])
     rows.append(["tokens a second", f"{step.tokens_per_second:,.0f}", f"HFU {step.hfu:.0%}"])
     rows.append(["layout", str(budget.layout), ""])
     rows.append(["micro-batch", f"{budget.layout.micro_batch} x {budget.layout.accumulation}", ""])
     rows.append(["recompute", budget.recipe.recompute, ""])
     return table(
-        f"Step of {count(step.tokens)} tokens",
+        f"Step of {short_count(step.tokens)} tokens",
         [("part", "left"), ("time", "right"), ("", "right")],
         rows,
     )
@@ -123,7 +123,7 @@ def cost_table(budget: Budget) -> Group:
         speed = f"{budget.device.speed_calibration:.3g} of the speed of tuned code, as measured"
     hourly = "" if cost.usd_per_device_hour is None else f"${cost.usd_per_device_hour:g}/h, "
     rows = [
-        ["wall-clock", duration(cost.seconds)],
+        ["wall-clock", duration_in_one_unit(cost.seconds)],
         ["  assuming", f"{speed}, goodput {prices.goodput:g}"],
         ["device-hours", number(cost.device_hours)],
         ["price", "not known" if cost.price_usd is None else money(cost.price_usd)],
@@ -161,7 +161,7 @@ def encoder_decoder_report(budget: EncoderDecoderBudget, name: str) -> Renderabl
     ]
     return Group(
         Text.assemble((name, "bold"), "  ", sketch(budget.shape)),
-        Text(f"{count(budget.tokens)} tokens", style="dim"),
+        Text(f"{short_count(budget.tokens)} tokens", style="dim"),
         Text(),
         params_table(budget.params, budget.shape.tied_head),
         table("Training", [("quantity", "left"), ("estimate", "right")], rows),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from analysis.formats import compute, count
+from analysis.formats import compute, short_count
 from scaling.budget.report import cost_table
 from scaling.budget.solve import Solution
 from scaling.budget.tables import Column, gib, number, sketch, table
@@ -19,7 +19,7 @@ def solution_report(solution: Solution, written: str | None) -> RenderableType:
         ends = solution.intervals[name]
         if ends is None:
             return "given" if len(law.draws) else "not estimated"
-        return " to ".join(f"{end:.4g}" if name == "loss_nats" else count(end) for end in ends)
+        return " to ".join(f"{end:.4g}" if name == "loss_nats" else short_count(end) for end in ends)
 
     columns: list[Column] = [
         ("quantity", "left"), ("plan", "right"), (f"{law.level:.0%} interval", "right"),
@@ -29,7 +29,7 @@ def solution_report(solution: Solution, written: str | None) -> RenderableType:
         columns,
         [
             ["parameters", f"{budget.params.total:,}", interval("params")],
-            ["tokens", count(budget.tokens), interval("tokens")],
+            ["tokens", short_count(budget.tokens, 4), interval("tokens")],
             ["tokens a parameter", number(budget.tokens / budget.params.total), ""],
             ["training FLOPs (6ND)", compute(budget.train_flops), ""],
             ["  in PF-days", number(budget.train_pf_days), ""],

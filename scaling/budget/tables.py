@@ -1,4 +1,4 @@
-"""What the tables of `scaling budget` are made of: plain narrow tables, and bytes, times and money as text.
+"""What the tables of `scaling budget` are made of: plain narrow tables, and bytes and money as text.
 
 Two or three narrow columns read the same at 80 columns and at 200.
 """
@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from scaling.accounting.catalogue import GIB, MIB
-from scaling.accounting.cost import SECONDS_PER_DAY
 from scaling.shape.shape import ModelShape
 
 Column = tuple[str, Literal["left", "right"]]
@@ -24,16 +23,6 @@ Column = tuple[str, Literal["left", "right"]]
 def gib(value: float) -> str:
     """Bytes in binary gigabytes; small ones in MiB."""
     return f"{value / GIB:,.1f} GiB" if value >= GIB / 10 else f"{value / MIB:,.1f} MiB"
-
-
-def duration(seconds: float) -> str:
-    """Milliseconds to years, in the unit that reads best."""
-    if seconds < 0.1:
-        return f"{seconds * 1e3:.3g} ms"
-    units = {"years": 365.25 * SECONDS_PER_DAY, "days": SECONDS_PER_DAY, "hours": 3600, "minutes": 60, "s": 1}
-    unit = next((unit for unit, size in units.items() if seconds >= 2 * size), "s")
-    value = seconds / units[unit]
-    return f"{value:,.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
 
 
 def money(value: float) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from analysis.formats import duration_in_one_unit
 from scaling.budget.finetune import FineTuning
 from scaling.budget.serve import Serving
-from scaling.budget.tables import duration, fits_or_not, gib, number, sketch, table
+from scaling.budget.tables import fits_or_not, gib, number, sketch, table
 from scaling.shape.params import count_params
 
 
@@ -25,8 +26,8 @@ def serving_report(serving: Serving, name: str) -> RenderableType:
     speed = [
         ["cache of one token", f"{serving.cache_bytes_per_token / 1024:,.5g} KiB"],
         ["sequences of this length that fit", f"{serving.most_sequences:,}"],
-        ["reading a full prompt", duration(serving.time.prefill_seconds)],
-        ["writing a token, caches full", duration(serving.time.decode_seconds)],
+        ["reading a full prompt", duration_in_one_unit(serving.time.prefill_seconds)],
+        ["writing a token, caches full", duration_in_one_unit(serving.time.decode_seconds)],
         ["tokens a second, all sequences", number(serving.time.tokens_per_second)],
     ]
     sequences = "1 sequence" if keys.sequences == 1 else f"{keys.sequences:,} sequences"

@@ -1,18 +1,8 @@
-"""Bytes, times and money as people read them."""
+"""Bytes and money as people read them."""
 
-import pytest
 from rich.text import Text
 
-from scaling.budget.tables import duration, fits_or_not, gib, money, number
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.004, "4 ms"), (0.1, "0.1 s"), (90, "90 s"), (120, "2 minutes"), (7200, "2 hours"), (2 * 86_400, "2 days"),
-     (86_400 * 365.25 * 2, "2 years"), (86_400 * 365.25 * 2e3, "2,000 years")],
-)  # fmt: skip
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+from scaling.budget.tables import fits_or_not, gib, money, number
 
 
 def test_bytes_money_and_numbers() -> None:
