@@ -11,7 +11,6 @@ from rich.console import RenderableType
 from scaling.accounting.catalogue import CATALOGUE
 from scaling.budget.encoder_decoder import encoder_decoder_budget
 from scaling.budget.estimate import training_budget
-from scaling.budget.experiment_file import write_experiment
 from scaling.budget.finetune import fine_tuning
 from scaling.budget.fits import ranked_layouts, remedies_of
 from scaling.budget.history import HISTORY
@@ -28,8 +27,6 @@ from scaling.budget.lists_report import comparison_table, hardware_table, histor
 from scaling.budget.report import budget_report, encoder_decoder_report
 from scaling.budget.serve import serving
 from scaling.budget.setup import build_shape
-from scaling.budget.solve import solve
-from scaling.budget.solve_report import solution_report
 from scaling.budget.tables import console
 from scaling.budget.usage_report import fine_tuning_report, serving_report
 
@@ -64,6 +61,11 @@ def answer_fits(words: list[str]) -> Answer:
 
 def answer_solve(words: list[str]) -> Answer:
     """What to train with a budget; writes it as an experiment where the keys say so."""
+    # The other questions need no numpy, whose import takes a third of their time.
+    from scaling.budget.experiment_file import write_experiment
+    from scaling.budget.solve import solve
+    from scaling.budget.solve_report import solution_report
+
     keys = parse_keys(words, SolveKeys)
     solution = solve(keys)
     if keys.write is not None:
