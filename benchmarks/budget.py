@@ -33,8 +33,10 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.timing import StepTime, step_time
 from scaling.budget.history import HISTORY
+from scaling.budget.keys import SolveKeys
 from scaling.budget.layout_search import best_candidate
-from scaling.budget.solve import SolveKeys, solve_keys
+from scaling.budget.setup import TrainingSetup
+from scaling.budget.solve import solve
 from scaling.shape.flops import train_flops_per_token
 from scaling.shape.params import count_params
 from scaling.shape.published import published_shape
@@ -122,7 +124,8 @@ def stage_hours(row: dict[str, str], context: int, tokens: float, published_layo
         degrees = {key: int(value) for key, value in (word.split("=") for word in published_layout.split())}
         layout = Layout(**degrees, zero_stage=1, sequence=True)  # type: ignore[arg-type]
         return estimate(shape, tokens, layout, device, recipe).cost.device_hours
-    found = best_candidate(shape, recipe, device, int(row["devices"]), float(row["batch_tokens"]))
+    setup = TrainingSetup(device=device, recipe=recipe)
+    found = best_candidate(shape, setup, int(row["devices"]), float(row["batch_tokens"]))
     assert found is not None, row["model"]
     assert found.fits, row["model"]
     return estimate(shape, tokens, found.layout, device, found.recipe).cost.device_hours
@@ -225,9 +228,9 @@ def round_trips(count: int = 100, seed: int = 0) -> tuple[list[float], int, floa
     """(errors of the inverse fed to the forward model, plans that are feasible, seconds of one core to solve all)."""
     source = random.Random(seed)
     budgets = [random_budget(source) for _ in range(count)]
-    solve_keys(SolveKeys(flops=1e20))  # imports
+    solve(SolveKeys(flops=1e20))  # imports
     start = time.process_time()
-    plans = [solve_keys(keys) for keys, _, _ in budgets]
+    plans = [solve(keys) for keys, _, _ in budgets]
     seconds = time.process_time() - start
     errors, feasible = [], 0
     for plan, (keys, read_off, amount) in zip(plans, budgets, strict=True):

@@ -245,7 +245,7 @@ def tracker_errors(count: int, seed: int = 0, processes: int = 1) -> list[float]
 
 def tracker_error(case: tuple[ModelShape, TrainingRecipe, Layout]) -> float:
     """Closed form over tracker, less one, for one job."""
-    from scaling.budget.verify import traced_memory
+    from scaling.budget.trace import traced_memory
 
     return training_memory(*case).peak_allocated_bytes / traced_memory(*case)["Total"] - 1
 

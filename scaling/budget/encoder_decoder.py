@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.states import ModelStates, model_states
+from scaling.budget.keys import BudgetKeys
+from scaling.budget.setup import build_setup, build_shape, training_tokens
 from scaling.shape.flops import pf_days, train_flops_per_token
 from scaling.shape.params import ParamCounts, count_params
 from scaling.shape.shape import ModelShape
@@ -36,7 +37,7 @@ class EncoderDecoderBudget:
     def train_pf_days(self) -> float:
         return pf_days(self.train_flops)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Every figure under a name with its unit, for programs; null where it is not modelled."""
         return {
             "params_total": self.params.total,
@@ -52,8 +53,11 @@ class EncoderDecoderBudget:
         }
 
 
-def encoder_decoder_budget(shape: ModelShape, tokens: float, recipe: TrainingRecipe) -> EncoderDecoderBudget:
-    """Parameters, FLOPs and states on one device."""
+def encoder_decoder_budget(keys: BudgetKeys) -> EncoderDecoderBudget:
+    """What `scaling budget` prints for an encoder-decoder: parameters, FLOPs, and model states on one device."""
+    shape = build_shape(keys.model)
+    tokens = training_tokens(keys, shape)
+    recipe = build_setup(keys).recipe
     return EncoderDecoderBudget(
         shape=shape,
         tokens=tokens,

@@ -1,13 +1,13 @@
-"""A plan as a Hydra experiment that `scaling train` runs as it stands."""
+"""The answer of `solve` as a Hydra experiment that `scaling train` runs as it stands."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from scaling.budget.solve import Plan
+from scaling.budget.solve import Solution
+from scaling.budget.study_settings import Values
 from scaling.errors import UserError
 
 BYTES_VOCABULARY = 256
@@ -16,12 +16,12 @@ LIGHTNING_PRECISION = {"bf16-master": "bf16-mixed", "16-master": "16-mixed", "fp
 """What Lightning offers in place of precisions that need Megatron or torchao."""
 
 
-def experiment_text(plan: Plan, name: str) -> str:
+def experiment_text(solution: Solution, name: str) -> str:
     """The YAML of an experiment called `name`.
 
-    Raises UserError for a plan that Lightning's Trainer cannot lay out: pipeline, tensor or context parallelism.
+    Raises UserError for a layout that `scaling train` does not run: tensor, pipeline, context, expert parallelism.
     """
-    budget = plan.budget
+    budget = solution.budget
     layout, shape, recipe = budget.layout, budget.shape, budget.recipe
     split = [n for n in ("tensor", "pipeline", "context", "expert") if getattr(layout, n) > 1]
     if split:
@@ -29,13 +29,14 @@ def experiment_text(plan: Plan, name: str) -> str:
             f"write={name}: the plan's layout {layout} needs {', '.join(split)} parallelism, which `scaling train` "
             "does not run; plan with more data-parallel devices or hardware with more memory"
         )
-    options, values = _groups(plan)
+    options, values = _groups(solution)
     strategy = "auto" if layout.devices == 1 else "fsdp" if layout.zero_stage == 3 else "ddp"
     lines = [
         "# @package _global_",
-        f"# {plan.asked}: {budget.params.total:,} parameters on {budget.tokens:.4g} tokens, by {plan.law.name}.",
+        f"# {solution.asked}: {budget.params.total:,} parameters on {budget.tokens:.4g} tokens, "
+        f"by {solution.law.name}.",
         f"# Expected on {layout.devices} x {budget.device.title}: {budget.cost.days:.3g} days,",
-        f"# {budget.memory.peak_memory_bytes / 2**30:.3g} GiB a device, loss {plan.loss_nats:.4f} nats a token.",
+        f"# {budget.memory.peak_memory_bytes / 2**30:.3g} GiB a device, loss {solution.loss_nats:.4f} nats a token.",
         "defaults:",
         *(f"  - override /{group}: {option}" for group, option in options.items()),
         "",
@@ -64,16 +65,16 @@ def experiment_text(plan: Plan, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _groups(plan: Plan) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+def _groups(solution: Solution) -> tuple[dict[str, str], dict[str, Values]]:
     """Options of config groups, and their keys: those of the study behind the law, else what the shape asks for."""
-    shape, step = plan.budget.shape, plan.budget.step
-    if plan.study is not None:
-        return plan.study.options, plan.study.values
+    shape, step = solution.budget.shape, solution.budget.step
+    if solution.study is not None:
+        return solution.study.options, solution.study.values
     by_bytes = shape.vocab_size == BYTES_VOCABULARY
     return (
         {
             "tokenizer": "bytes" if by_bytes else "bpe",
-            "optim": "muon" if plan.budget.recipe.optimizer == "muon" else "adamw",
+            "optim": "muon" if solution.budget.recipe.optimizer == "muon" else "adamw",
         },
         {
             "tokenizer": {} if by_bytes else {"vocab_size": shape.vocab_size},
@@ -82,7 +83,7 @@ def _groups(plan: Plan) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     )
 
 
-def write_experiment(plan: Plan, name: str) -> Path:
+def write_experiment(solution: Solution, name: str) -> Path:
     """Write experiment/NAME.yaml under the current folder; never over a file that is there.
 
     Raises UserError for a name that is a path, or a file that exists.
@@ -92,7 +93,7 @@ def write_experiment(plan: Plan, name: str) -> Path:
             f"write={name}: give a plain name such as write=my-plan; the file is experiment/my-plan.yaml"
         )
     path = Path("experiment") / f"{name}.yaml"
-    text = experiment_text(plan, name)
+    text = experiment_text(solution, name)
     if path.exists():
         raise UserError(f"write={name}: {path} exists already; remove it or choose another name")
     path.parent.mkdir(exist_ok=True)

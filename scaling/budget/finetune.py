@@ -1,9 +1,9 @@
-"""`scaling budget finetune`: memory of full fine-tuning, of LoRA adapters and of adapters on 4-bit weights (QLoRA)."""
+"""Memory of full fine-tuning, of LoRA adapters and of adapters on 4-bit weights (QLoRA)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, cast, get_args
 
 from scaling.accounting.adapters import lora_memory
 from scaling.accounting.device import Device
@@ -12,7 +12,8 @@ from scaling.accounting.inference import WeightFormat
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import Optimizer, Precision, TrainingRecipe
-from scaling.budget.keys import ModelKeys, build_shape
+from scaling.budget.keys import FineTuneKeys
+from scaling.budget.setup import build_shape
 from scaling.errors import UserError
 from scaling.shape.flops import Recompute
 from scaling.shape.params import count_params
@@ -20,36 +21,6 @@ from scaling.shape.shape import ModelShape
 
 Method = Literal["full", "lora", "qlora"]
 USUAL_WEIGHTS: dict[str, WeightFormat] = {"lora": "bf16", "qlora": "nf4"}
-
-
-@dataclass(kw_only=True)
-class FineTuneKeys:
-    """What is fine-tuned, how, and where."""
-
-    model: ModelKeys = field(default_factory=ModelKeys)
-    method: str = "lora"
-    """full (every weight), lora (adapters on frozen weights) or qlora (adapters on 4-bit weights)."""
-    rank: int = 16
-    """Rank of the adapters."""
-    attention_only: bool = False
-    """Adapters on queries and values only, as in the LoRA paper; by default on every projection."""
-    weights: str | None = None
-    """Format of the frozen weights: bf16, fp16, int8, int4, nf4; by default bf16 for lora, nf4 for qlora."""
-    micro_batch: int = 1
-    """Sequences at a time."""
-    tokens: int | None = None
-    """Tokens a sequence; by default the model's context."""
-    optimizer: str = "adamw"
-    """adamw, adamw_8bit, sgd, sgd_momentum, muon or adafactor."""
-    precision: str | None = None
-    """bf16-true, bf16-mixed, 16-master …: of all weights under full, of the adapters otherwise. By default bf16-mixed
-    for full and bf16-true for adapters."""
-    recompute: str = "full"
-    """What backward runs again: none, selective_ops or full."""
-    hardware: str = "a100-80gb"
-    """A device of the catalogue, or a YAML file of your own device."""
-    devices: int = 1
-    """Devices; several shard everything (ZeRO-3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +42,7 @@ class FineTuning:
     def fits(self) -> bool:
         return self.peak_memory_bytes <= self.device.memory_bytes
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Every figure under a name with its unit, for programs."""
         counts = count_params(self.shape)
         return {
@@ -88,28 +59,14 @@ class FineTuning:
         }
 
 
-def fine_tune(keys: FineTuneKeys) -> FineTuning:
+def fine_tuning(keys: FineTuneKeys) -> FineTuning:
     """What `scaling budget finetune` prints. Raises UserError, in one line, naming key, value and remedy."""
     shape = build_shape(keys.model)
-    if shape.encoder_depth:
-        raise UserError(
-            f"model={keys.model.name}: activations of encoder-decoders are not modelled; take a decoder-only model"
-        )
-    for name in ("micro_batch", "devices", "rank"):
-        if getattr(keys, name) < 1:
-            raise UserError(f"{name}={getattr(keys, name)} must be a positive whole number")
-    if keys.method not in get_args(Method):
-        raise UserError(f"method={keys.method} is unknown: choose one of {', '.join(get_args(Method))}")
-    if keys.recompute not in get_args(Recompute):
-        raise UserError(
-            f"recompute={keys.recompute} is unknown: choose one of {', '.join(get_args(Recompute))}"
-        )
+    _check(keys, shape)
     if keys.tokens is not None:
-        if keys.tokens < 1:
-            raise UserError(f"tokens={keys.tokens} must be a positive whole number: tokens a sequence")
         shape = replace(shape, context=keys.tokens)
     usual: Precision = "bf16-mixed" if keys.method == "full" else "bf16-true"
-    recipe = TrainingRecipe(
+    recipe = TrainingRecipe(  # which refuses what is none of its choices
         optimizer=cast(Optimizer, keys.optimizer),
         precision=cast(Precision, keys.precision or usual),
         recompute=cast(Recompute, keys.recompute),
@@ -123,28 +80,39 @@ def fine_tune(keys: FineTuneKeys) -> FineTuning:
                 "for weights in few bits"
             )
         memory = training_memory(shape, recipe, layout)
-        components = dict(memory.binding.components)
-        components["allocator_slack"] = memory.allocator_slack_bytes
-        return FineTuning(
-            shape=shape, device=device, keys=keys, components=components,
-            trained_params=count_params(shape).total,
+        trained_params = count_params(shape).total
+        components = {**memory.binding.components, "allocator_slack": memory.allocator_slack_bytes}
+    else:
+        adapters = lora_memory(
+            shape, recipe, layout,
+            rank=keys.rank,
+            weights=cast(WeightFormat, keys.weights or USUAL_WEIGHTS[keys.method]),
+            attention_only=keys.attention_only,
         )  # fmt: skip
-    adapters = lora_memory(
-        shape, recipe, layout,
-        rank=keys.rank,
-        weights=cast(WeightFormat, keys.weights or USUAL_WEIGHTS[keys.method]),
-        attention_only=keys.attention_only,
-    )  # fmt: skip
-    return FineTuning(
-        shape=shape,
-        device=device,
-        keys=keys,
-        trained_params=adapters.adapter_params,
-        components={
+        trained_params = adapters.adapter_params
+        components = {
             "frozen_weights": adapters.frozen_weights,
             "adapter_states": adapters.adapter_states,
             "activations": adapters.activations,
             "dequantised_matrix": adapters.dequantised,
             "allocator_slack": adapters.allocator_slack_bytes,
-        },
+        }
+    return FineTuning(
+        shape=shape, device=device, keys=keys, trained_params=trained_params, components=components
     )
+
+
+def _check(keys: FineTuneKeys, shape: ModelShape) -> None:
+    """Raises UserError for a key whose value cannot be used."""
+    if shape.encoder_depth:
+        raise UserError(
+            f"model={keys.model.name}: activations of encoder-decoders are not modelled; take a decoder-only model"
+        )
+    for name in ("micro_batch", "devices", "rank"):
+        if getattr(keys, name) < 1:
+            raise UserError(f"{name}={getattr(keys, name)} must be a positive whole number")
+    for name, choices in (("method", get_args(Method)), ("recompute", get_args(Recompute))):
+        if getattr(keys, name) not in choices:
+            raise UserError(f"{name}={getattr(keys, name)} is unknown: choose one of {', '.join(choices)}")
+    if keys.tokens is not None and keys.tokens < 1:
+        raise UserError(f"tokens={keys.tokens} must be a positive whole number: tokens a sequence")

@@ -6,7 +6,6 @@ Parameters and tokens are those their papers print, so that compute reproduces t
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from scaling.shape.flops import pf_days
 
@@ -50,7 +49,7 @@ class HistoricModel:
             return "under-trained"
         return "over-trained" if ratio > NEAR else "about optimal"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Published and derived figures, for programs."""
         return {
             **asdict(self),

@@ -1,32 +1,24 @@
-"""The keys of `scaling budget`: what a user may give, with unit and meaning, and what they build.
+"""The keys of `scaling budget`: what a user may give to each question, with unit and meaning.
 
-`parse_budget(["model=llama-2-7b", "tokens=2T"])` gives typed keys; `build_shape` and `build_layout` turn them into the
-objects of `scaling.accounting`. The text under a field is its help.
+The text under a field is its help. `parse_keys(["model=llama-2-7b", "tokens=2T"], BudgetKeys)` reads them from words.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from math import isfinite
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from scaling.accounting.cost import CARBON_KG_PER_KWH, GOODPUT, POWER_USAGE_EFFECTIVENESS, REALISED
-from scaling.accounting.layout import Layout
-from scaling.budget.layout_search import accumulation_for
-from scaling.config.overrides import field_help, parse
+from scaling.config.overrides import parse
 from scaling.errors import UserError
-from scaling.shape.ladder import head_width
-from scaling.shape.published import published_shape
-from scaling.shape.shape import ModelShape, decoder_shape
-from scaling.shape.sizing import shape_of_size
 
-T = TypeVar("T")
+Schema = TypeVar("Schema")
 
-VOCAB_SIZE = 50_257
-"""Vocabulary of a model described by its width and depth alone: GPT-2's tokens."""
-CONTEXT = 1024
-"""Its training context."""
+DEFAULT_LAW = "besiroglu2024"
+"""The law that `solve` goes by: the refit of Hoffmann et al. 2022, whose uncertainty is known."""
 
 
 @dataclass(kw_only=True)
@@ -98,7 +90,7 @@ class LayoutKeys:
 
 
 @dataclass(kw_only=True)
-class RecipeKeys:
+class TrainingKeys:
     """How the model is trained, what that costs, and where."""
 
     hardware: str = "a100-80gb"
@@ -138,7 +130,7 @@ class RecipeKeys:
 
 
 @dataclass(kw_only=True)
-class BudgetKeys(RecipeKeys):
+class BudgetKeys(TrainingKeys):
     """From a model, a recipe and hardware to parameters, FLOPs, memory, time, money and energy."""
 
     model: ModelKeys = field(default_factory=ModelKeys)
@@ -151,154 +143,151 @@ class BudgetKeys(RecipeKeys):
     layout: LayoutKeys = field(default_factory=LayoutKeys)
 
 
+@dataclass(kw_only=True)
+class SolveKeys(TrainingKeys):
+    """What you have; give one of flops, pf_days, device_hours, money, or devices and days together."""
+
+    flops: float | None = None
+    """Training compute in FLOPs (6ND)."""
+    pf_days: float | None = None
+    """Training compute in petaFLOP/s-days (6ND)."""
+    device_hours: float | None = None
+    """Hours of one device, all devices together."""
+    money: float | None = None
+    """US dollars, at `price` a device-hour or the catalogue's example."""
+    devices: int | None = None
+    """Devices; with days and nothing else, the budget; otherwise the number to use."""
+    days: float | None = None
+    """With devices and nothing else, the budget; otherwise a deadline."""
+    law: str = DEFAULT_LAW
+    """A published law (hoffmann2022, besiroglu2024, kaplan2020, muennighoff2023), runs/NAME, or a fit's JSON file."""
+    tokens: float | None = None
+    """Fix the training tokens."""
+    params: float | None = None
+    """Fix the parameters (total)."""
+    unique_tokens: float | None = None
+    """Different tokens there are: beyond them data repeat, and are worth less (Muennighoff et al. 2023)."""
+    inference_tokens: float | None = None
+    """Tokens the model will serve: the compute budget then pays for training and serving (Sardana et al. 2024)."""
+    model: ModelKeys = field(default_factory=ModelKeys)
+    """Vocabulary, context and kind of the decoder to plan (its size is the answer)."""
+    write: str | None = None
+    """Write the plan as experiment/NAME.yaml, which `scaling train --config-dir . experiment=NAME` runs."""
+
+
+@dataclass(kw_only=True)
+class ServeKeys:
+    """What is served, in which formats, to how many at once, and where."""
+
+    model: ModelKeys = field(default_factory=ModelKeys)
+    hardware: str = "a100-80gb"
+    """A device of the catalogue, or a YAML file of your own device."""
+    devices: int = 1
+    """Devices that share the model by tensor parallelism."""
+    weights: str = "bf16"
+    """fp32, bf16, fp16, fp8, int8, int4 or nf4."""
+    cache: str = "bf16"
+    """Format of keys and values, of the same names."""
+    sequences: int = 1
+    """Sequences answered at once."""
+    tokens: int | None = None
+    """Tokens a sequence may hold, prompt and answer; by default the model's context."""
+
+
+@dataclass(kw_only=True)
+class FineTuneKeys:
+    """What is fine-tuned, how, and where."""
+
+    model: ModelKeys = field(default_factory=ModelKeys)
+    method: str = "lora"
+    """full (every weight), lora (adapters on frozen weights) or qlora (adapters on 4-bit weights)."""
+    rank: int = 16
+    """Rank of the adapters."""
+    attention_only: bool = False
+    """Adapters on queries and values only, as in the LoRA paper; by default on every projection."""
+    weights: str | None = None
+    """Format of the frozen weights: bf16, fp16, int8, int4, nf4; by default bf16 for lora, nf4 for qlora."""
+    micro_batch: int = 1
+    """Sequences at a time."""
+    tokens: int | None = None
+    """Tokens a sequence; by default the model's context."""
+    optimizer: str = "adamw"
+    """adamw, adamw_8bit, sgd, sgd_momentum, muon or adafactor."""
+    precision: str | None = None
+    """bf16-true, bf16-mixed, 16-master …: of all weights under full, of the adapters otherwise. By default bf16-mixed
+    for full and bf16-true for adapters."""
+    recompute: str = "full"
+    """What backward runs again: none, selective_ops or full."""
+    hardware: str = "a100-80gb"
+    """A device of the catalogue, or a YAML file of your own device."""
+    devices: int = 1
+    """Devices; several shard everything (ZeRO-3)."""
+
+
+@dataclass(kw_only=True)
+class VerifyKeys:
+    """One training step of this project's decoder on one device."""
+
+    model: ModelKeys = field(default_factory=ModelKeys)
+    precision: str = "32-true"
+    """32-true, bf16-mixed or bf16-true."""
+    optimizer: str = "adamw"
+    """adamw, muon, sgd or sgd_momentum."""
+    recompute: str = "none"
+    """none, selective_ops or full."""
+    micro_batch: int = 1
+    """Sequences computed at a time."""
+    accumulation: int = 1
+    """Micro-batches a step."""
+
+
 SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
-_HUMAN_NUMBER = re.compile(r"^([0-9]*\.?[0-9]+)([kKmMbBtT])$")
+"""What a letter after a number multiplies it by, in either case."""
+_NUMBER_WITH_SUFFIX = re.compile(r"^([0-9]*\.?[0-9]+)([kKmMbBtT])$")
 
 
-def parse_keys(words: list[str], schema: type[T]) -> T:
+def parse_keys(words: list[str], schema: type[Schema]) -> Schema:
     """`key=value` words → keys, with two conveniences: `model=NAME`, and 7B or 2T for a number.
 
     Raises UserError: one line with key, value and remedy.
     """
-    numeric = {name for name, hint in _flat_types(schema) if "float" in hint}
+    numeric = {key.name for key in keys_of(schema()) if "float" in key.hint}
     expanded = []
     for word in words:
-        key, equals, value = word.partition("=")
-        if key == "model" and equals:
-            key = "model.name"
-        human = _HUMAN_NUMBER.match(value)
-        if human and key in numeric:
-            value = repr(float(human[1]) * SUFFIXES[human[2].lower()])
-        expanded.append(f"{key}{equals}{value}")
+        name, equals, value = word.partition("=")
+        if name == "model" and equals:
+            name = "model.name"
+        number = _NUMBER_WITH_SUFFIX.match(value)
+        if number and name in numeric:
+            value = repr(float(number[1]) * SUFFIXES[number[2].lower()])
+        expanded.append(f"{name}{equals}{value}")
     keys = parse(expanded, schema)
-    _refuse_infinite(keys)
+    for key in keys_of(keys):
+        if isinstance(key.value, float) and not isfinite(key.value):
+            raise UserError(f"{key.name}={key.value:g} must be a positive, finite number")
     return keys
 
 
-def _refuse_infinite(keys: object, prefix: str = "") -> None:
-    for item in fields(keys):  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Key:
+    """One key of a question, with the value that it has in an instance of the question's keys."""
+
+    name: str
+    """As the user writes it: nested ones are dotted, as model.width."""
+    schema: type
+    """The dataclass that declares it."""
+    hint: str
+    """Its type, as it is declared."""
+    value: object
+
+
+def keys_of(keys: object) -> Iterator[Key]:
+    """Every key of a dataclass of keys and of the dataclasses in it, in the order of their declaration."""
+    assert is_dataclass(keys)
+    for item in fields(keys):
         value = getattr(keys, item.name)
         if is_dataclass(value):
-            _refuse_infinite(value, f"{prefix}{item.name}.")
-        elif isinstance(value, float) and not isfinite(value):
-            raise UserError(f"{prefix}{item.name}={value:g} must be a positive, finite number")
-
-
-def build_shape(keys: ModelKeys) -> ModelShape:
-    """The shape that the model keys describe. Raises UserError naming what is missing or does not divide."""
-    shape_keys = [f.name for f in fields(ModelKeys) if f.name not in ("name", "params")]
-    given: dict[str, Any] = {
-        name: getattr(keys, name) for name in shape_keys if getattr(keys, name) is not None
-    }
-    if keys.name is not None:
-        if keys.params is not None:
-            raise UserError(
-                f"model={keys.name} and model.params={keys.params:g} exclude each other: give one"
-            )
-        shape = published_shape(keys.name)
-        if ("width" in given or "heads" in given) and "head_width" not in given:
-            width, heads = given.get("width", shape.width), given.get("heads", shape.heads)
-            _require_divides(width, heads)
-            given["head_width"] = width // heads
-        if "heads" in given and "kv_heads" not in given and shape.kv_heads == shape.heads:
-            given["kv_heads"] = given["heads"]
-        return replace(shape, **given)
-    common = {
-        "vocab_size": given.pop("vocab_size", VOCAB_SIZE),
-        "context": given.pop("context", CONTEXT),
-        "ffn": given.pop("ffn", "swiglu"),
-        "tied_head": given.pop("tied_head", True),
-        "qk_norm": given.pop("qk_norm", True),
-    }
-    if keys.params is not None:
-        if not keys.params > 0:
-            raise UserError(f"model.params={keys.params:g} must be positive")
-        if given:
-            raise UserError(
-                f"model.params lets the ladder choose the shape: leave out {', '.join(f'model.{k}' for k in given)}"
-            )
-        like = ModelShape(width=64, depth=2, heads=1, kv_heads=1, head_width=64, ffn_width=64, **common)
-        return shape_of_size(keys.params, like)
-    missing = [name for name in ("width", "depth") if name not in given]
-    if missing:
-        raise UserError(
-            f"which model? missing {' and '.join(f'model.{k}' for k in missing)}; give model=NAME "
-            "(as model=llama-2-7b), model.params=…, or model.width=… model.depth=…"
-        )
-    width = given["width"]
-    if width < 1:
-        raise UserError(f"model.width={width} must be a positive whole number")
-    given.setdefault("heads", max(1, width // given.get("head_width", head_width(width))))
-    experts = {
-        k: given.pop(k) for k in ("experts", "experts_active", "shared_experts", "expert_width") if k in given
-    }
-    shape = decoder_shape(**given, **common)
-    return replace(shape, **experts) if experts else shape
-
-
-def layout_is_given(keys: LayoutKeys) -> bool:
-    """Whether the user named any part of the layout."""
-    return any(getattr(keys, f.name) is not None for f in fields(LayoutKeys))
-
-
-def build_layout(keys: LayoutKeys, shape: ModelShape, devices: int | None, batch_tokens: float) -> Layout:
-    """A layout as given, its gaps filled: data from `devices`, accumulation from `batch_tokens`.
-
-    Raises UserError when the degrees do not multiply to `devices`.
-    """
-    given: dict[str, Any] = {
-        f.name: getattr(keys, f.name) for f in fields(LayoutKeys) if getattr(keys, f.name) is not None
-    }
-    given.setdefault("sequence", given.get("tensor", 1) > 1)
-    model_parallel = given.get("tensor", 1) * given.get("pipeline", 1) * given.get("context", 1)
-    if devices is not None and "data" not in given and model_parallel > 0:
-        if devices < 1 or devices % model_parallel:
-            raise UserError(
-                f"devices={devices} is not a multiple of tensor x pipeline x context = {model_parallel}: "
-                f"give devices={max(1, round(devices / model_parallel)) * model_parallel} or other degrees"
-            )
-        given["data"] = devices // model_parallel
-    layout = Layout(**given)
-    if devices is not None and layout.devices != devices:
-        raise UserError(
-            f"the layout {layout} takes {layout.devices} devices, but devices={devices}: leave one of them out"
-        )
-    if "accumulation" in given:
-        return layout
-    return replace(
-        layout, accumulation=accumulation_for(shape, layout.data, layout.micro_batch, batch_tokens)
-    )
-
-
-def help_rows(schema: type, prefix: str = "") -> list[tuple[str, str, str]]:
-    """(key, default, help) of every key, nested ones dotted."""
-    rows: list[tuple[str, str, str]] = []
-    texts = field_help(schema)
-    default = schema()
-    for item in fields(schema):
-        value = getattr(default, item.name)
-        if is_dataclass(value):
-            rows += help_rows(type(value), f"{prefix}{item.name}.")
+            for inner in keys_of(value):
+                yield replace(inner, name=f"{item.name}.{inner.name}")
         else:
-            shown = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-            rows.append((f"{prefix}{item.name}", shown, texts[item.name]))
-    return rows
-
-
-def _flat_types(schema: type, prefix: str = "") -> list[tuple[str, str]]:
-    default = schema()
-    rows: list[tuple[str, str]] = []
-    for item in fields(schema):
-        value = getattr(default, item.name)
-        if is_dataclass(value):
-            rows += _flat_types(type(value), f"{prefix}{item.name}.")
-        else:
-            rows.append((f"{prefix}{item.name}", str(item.type)))
-    return rows
-
-
-def _require_divides(width: int, heads: int) -> None:
-    if heads < 1 or width % heads:
-        raise UserError(
-            f"model.heads={heads} does not divide model.width={width}: change one, or give model.head_width"
-        )
+            yield Key(item.name, type(keys), str(item.type), value)

@@ -1,4 +1,4 @@
-"""Which law answers a budget question: a published one by name, or a fit of one's own with its bootstrap draws."""
+"""The scaling law that `solve` goes by: a published one by name, or a fit of the user's own runs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis import laws
+from analysis.refusals import BadTable
 from scaling.errors import UserError
 from scaling.records.folder import FIT, FITTED_LAW, FITTED_STUDY
+from scaling.shape.params import count_params
+from scaling.shape.shape import ModelShape
 
-if TYPE_CHECKING:
-    from analysis.result import FitResult
-
-DEFAULT_LAW = "besiroglu2024"
 DATA_LIMITED_LAW = "muennighoff2023"
 PUBLISHED_FLOPS = (1e18, 1e22)
 """Training compute that the published studies cover, to the decade (Hoffmann et al. 2022, figure 4)."""
@@ -41,37 +39,47 @@ FIT_FILES = (f"{FIT}/{FITTED_STUDY}", FITTED_STUDY, FITTED_LAW)
 """Where a folder of runs keeps its fitted law; `scaling fit` writes study.json."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChosenLaw:
     """A law with its estimate and, where it was fitted, the draws that carry its uncertainty."""
 
     name: str
-    law: laws.Law
+    form: laws.Law
+    """Its functional form."""
     theta: np.ndarray
-    """Shape (p,)."""
+    """Coordinates of the law, shape (p,)."""
     draws: np.ndarray
-    """Shape (B, p); no rows where nothing is known of the uncertainty."""
+    """Draws of the coordinates, shape (B, p); no rows where nothing is known of the uncertainty."""
     level: float
-    freedom: float | None
+    """Probability that an interval covers."""
+    degrees_of_freedom: float | None
+    """Independent groups of runs beyond the coefficients; None: intervals are the draws' own percentiles."""
     clusters: int | None
+    """Independent groups of runs; None: not known."""
     source: str
     fitted_flops: tuple[float, float]
     """Training compute of the runs behind it, least and most."""
 
     @property
-    def non_embedding(self) -> bool:
-        return self.law.name in NON_EMBEDDING
+    def counts_non_embedding(self) -> bool:
+        """Whether the law's N leaves out embeddings."""
+        return self.form.name in NON_EMBEDDING
 
-    def spread(self, values: np.ndarray) -> tuple[float, float] | None:
-        """Interval of a quantity from its value under each draw; None where there are no draws."""
+    def params_of(self, shape: ModelShape) -> float:
+        """Parameters of a model in the law's own count."""
+        counts = count_params(shape)
+        return float(counts.non_embedding if self.counts_non_embedding else counts.total)
+
+    def interval(self, values: np.ndarray) -> tuple[float, float] | None:
+        """Interval of a quantity from its value under each draw, shape (B,); None where there are no draws."""
         if not len(values):
             return None
-        if self.freedom is None:
+        if self.degrees_of_freedom is None:
             low, high = np.quantile(values, [(1 - self.level) / 2, (1 + self.level) / 2])
             return float(low), float(high)
         from analysis.uncertainty import interval  # scipy.stats is slow to import
 
-        low, high = interval(values[:, None], self.level, self.freedom, self.clusters)[:, 0]
+        low, high = interval(values[:, None], self.level, self.degrees_of_freedom, self.clusters)[:, 0]
         return float(low), float(high)
 
 
@@ -83,17 +91,11 @@ def choose_law(name: str) -> ChosenLaw:
     path = Path(name)
     if path.is_dir() or path.suffix == ".json" or "/" in name:
         return _own_fit(path)
-    # Only a law of both parameters and tokens has a split to choose.
-    studies = {
-        study: law
-        for law in laws.LAWS.values()
-        if {"params", "tokens"} <= set(law.variables)
-        for study in law.published
-    }
+    studies = {study: law for law in laws.LAWS.values() if _divides_compute(law) for study in law.published}
     latest = {law.name: study for study, law in studies.items()}
     study = latest.get(name, name)
     if study in studies:
-        return _published(studies[study], study, studies[study].published[study])
+        return _published(studies[study], study)
     known = [*studies, *latest]
     near = get_close_matches(name, known, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(studies)}"
@@ -102,15 +104,22 @@ def choose_law(name: str) -> ChosenLaw:
     )
 
 
-def _published(law: laws.Law, study: str, values: object) -> ChosenLaw:
-    theta = law.coordinates(values)  # type: ignore[arg-type]
+def _divides_compute(law: laws.Law) -> bool:
+    """Whether a law says how to divide compute: one that predicts the loss from both parameters and tokens."""
+    variables = set(law.variables)
+    return law.target == "loss" and {"params", "tokens"} <= variables <= {"params", "tokens", "unique_tokens"}
+
+
+def _published(law: laws.Law, study: str) -> ChosenLaw:
+    theta = law.coordinates(law.published[study])
+    known = study in PUBLISHED_COVARIANCE
     return ChosenLaw(
         name=study,
-        law=law,
+        form=law,
         theta=theta,
-        draws=_published_draws(study, theta),
+        draws=theta + _deviations(study) if known else np.empty((0, len(theta))),
         level=0.9,
-        freedom=None,
+        degrees_of_freedom=None,
         clusters=None,
         source=law.source,
         fitted_flops=PUBLISHED_FLOPS,
@@ -118,18 +127,13 @@ def _published(law: laws.Law, study: str, values: object) -> ChosenLaw:
 
 
 @lru_cache
-def _standard_draws(study: str) -> np.ndarray:
+def _deviations(study: str) -> np.ndarray:
     """Deviations of a published law's coordinates, shape (B, p): normal, the same each time."""
     covariance = np.array(PUBLISHED_COVARIANCE[study])
     normal = np.random.default_rng(0).standard_normal((PUBLISHED_DRAWS // 2, len(covariance)))
     # In pairs of opposite sign, so that their mean is the estimate.
-    return np.concatenate([normal, -normal]) @ np.linalg.cholesky(covariance).T
-
-
-def _published_draws(study: str, theta: np.ndarray) -> np.ndarray:
-    if study not in PUBLISHED_COVARIANCE:
-        return np.empty((0, len(theta)))
-    return theta + _standard_draws(study)
+    deviations: np.ndarray = np.concatenate([normal, -normal]) @ np.linalg.cholesky(covariance).T
+    return deviations
 
 
 def _own_fit(path: Path) -> ChosenLaw:
@@ -141,8 +145,7 @@ def _own_fit(path: Path) -> ChosenLaw:
                 f"law={path}: no such folder; give that of a sweep or of a fit, or a fit's study.json"
             )
         raise UserError(f"law={path}: no {files[0]}; fit the runs first: scaling fit {path}")
-    from analysis.refusals import BadTable
-    from analysis.result import FitResult  # so is pandas
+    from analysis.result import FitResult  # pandas and scipy are slow to import
 
     try:
         result = FitResult.from_json(found.read_text())
@@ -151,27 +154,20 @@ def _own_fit(path: Path) -> ChosenLaw:
             f"law={path}: {found} holds no fitted law ({error}); its study says why, and what runs would show it"
         ) from error
     law = laws.get(result.law)
-    if not {"params", "tokens"} <= set(law.variables):
+    if not _divides_compute(law):
         raise UserError(
-            f"law={path}: {result.law} does not read both parameters and tokens, so it has no split to choose: "
-            "fit another law, as scaling fit … law=chinchilla"
+            f"law={path}: {result.law} does not predict the loss from parameters and tokens alone, so it does not "
+            "say how to divide compute between them: fit another law, as scaling fit … law=chinchilla"
         )
+    flops = result.flops_per_param_token * result.points["params"] * result.points["tokens"]
     return ChosenLaw(
         name=str(path),
-        law=law,
+        form=law,
         theta=result.theta,
         draws=result.draws,
         level=result.level,
-        freedom=result.clusters - len(result.theta),
+        degrees_of_freedom=result.clusters - len(result.theta),
         clusters=result.clusters,
         source=f"fitted to {len(result.points)} runs",
-        fitted_flops=_fitted_flops(result),
+        fitted_flops=(float(flops.min()), float(flops.max())),
     )
-
-
-def _fitted_flops(result: FitResult) -> tuple[float, float]:
-    """Least and most training compute of the runs of a fit; without limits where it does not read both N and D."""
-    if not {"params", "tokens"} <= set(result.points.columns):
-        return 0.0, float("inf")
-    flops = result.flops_per_param_token * result.points["params"] * result.points["tokens"]
-    return float(flops.min()), float(flops.max())

@@ -1,33 +1,39 @@
-"""The speed of one's own runs beside the estimate, so that a budget can start from what was measured."""
+"""The speed of the user's own runs beside the estimate, so that a budget can start from what was measured."""
 
 from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import yaml
 
 from scaling.accounting.device import Device
 from scaling.accounting.layout import Layout
-from scaling.accounting.recipe import TrainingRecipe
+from scaling.accounting.recipe import Optimizer, Precision, TrainingRecipe
 from scaling.accounting.roofline import Kernels
 from scaling.accounting.timing import calibration, step_time
 from scaling.errors import UserError
 from scaling.records.folder import RECORD, RECORDS_TABLE
 from scaling.shape.shape import ModelShape
 
+SHAPE_FIELDS = ("width", "depth", "heads", "kv_heads", "head_width", "ffn_width", "ffn", "vocab_size", "context",
+                "tied_head", "qk_norm")  # fmt: skip
+"""Fields of a shape that a record holds."""
+Record = dict[str, Any]
+"""A run's record: values as JSON has them, or as text where they come from a CSV file."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredSpeed:
-    """One measured run beside the estimate of the same run."""
+    """Speed of one measured run over the estimate of the same run."""
 
     run_id: str
-    params: float
-    tokens_per_second: float
     factor: float
-    """Measured over estimated speed: what `Device.speed_calibration` takes."""
+    """What `Device.speed_calibration` takes."""
 
 
 def measured_speed(folder: str, params: float, device: Device, kernels: Kernels) -> MeasuredSpeed:
@@ -36,62 +42,39 @@ def measured_speed(folder: str, params: float, device: Device, kernels: Kernels)
     Raises:
         UserError: no such folder, or no finished run with a measured speed in it.
     """
-    runs = [run for run in _records(Path(folder)) if _number(run.get("tokens_per_second"))]
+    runs = [run for run in _finished_runs(Path(folder)) if run.get("tokens_per_second") not in (None, "")]
+    runs = [run for run in runs if float(run["tokens_per_second"])]
     if not runs:
         raise UserError(
             f"measured_run={folder}: no finished run with a measured speed in it; name the folder of a sweep or of a "
             "run (runs/NAME), or give measured_tokens_per_second"
         )
     nearest = min(runs, key=lambda run: abs(log(float(run["params_total"]) / params)))
-    speed = float(nearest["tokens_per_second"])
-    shape = ModelShape(**{name: _typed(nearest[name]) for name in _SHAPE_FIELDS})
+    # YAML reads the text of a CSV file as the types that a JSON file has.
+    shape = ModelShape(**{name: yaml.safe_load(str(nearest[name])) for name in SHAPE_FIELDS})
     devices = int(nearest["devices"])
     sequences = max(1, round(float(nearest["batch_tokens"]) / shape.context / devices))
-    # On a device without 16-bit units the factor holds what the run gained by those that its processor had.
+    # A device without a 16-bit peak is estimated in float32: the factor then holds what 16 bits gained the run.
     precision = nearest["precision"] if {"bf16", "fp16"} & set(device.peak_flops) else "32-true"
     recipe = TrainingRecipe(
-        precision=precision,  # type: ignore[arg-type]
-        optimizer=nearest["optimizer"],
+        precision=cast(Precision, precision),
+        optimizer=cast(Optimizer, nearest["optimizer"]),
         runtime="torch_cpu" if device.name == "cpu" else "torch",
     )
     estimated = step_time(shape, Layout(data=devices, micro_batch=sequences), device, recipe, kernels=kernels)
-    return MeasuredSpeed(
-        run_id=nearest["run_id"],
-        params=float(nearest["params_total"]),
-        tokens_per_second=speed,
-        factor=calibration(estimated, speed),
-    )
+    factor = calibration(estimated, float(nearest["tokens_per_second"]))
+    return MeasuredSpeed(run_id=nearest["run_id"], factor=factor)
 
 
-_SHAPE_FIELDS = ("width", "depth", "heads", "kv_heads", "head_width", "ffn_width", "ffn", "vocab_size", "context",
-                 "tied_head", "qk_norm")  # fmt: skip
-assert set(_SHAPE_FIELDS) <= {field.name for field in fields(ModelShape)}
-
-
-def _records(folder: Path) -> list[dict[str, Any]]:
-    """Finished runs: every record.json under the folder, else the records.csv of a published study."""
+def _finished_runs(folder: Path) -> list[Record]:
+    """Every record.json under the folder that says done, else such rows of the records.csv of a published study."""
     if not folder.is_dir():
         raise UserError(
             f"measured_run={folder}: no such folder; give that of a sweep or of a run (runs/NAME)"
         )
-    records: list[dict[str, Any]] = [
-        json.loads(path.read_text()) for path in sorted(folder.glob(f"**/{RECORD}"))
-    ]
+    records: list[Record] = [json.loads(path.read_text()) for path in sorted(folder.glob(f"**/{RECORD}"))]
     table = folder / RECORDS_TABLE
     if not records and table.is_file():
         with table.open(newline="") as file:
             records = list(csv.DictReader(file))
     return [record for record in records if record.get("status") == "done"]
-
-
-def _number(value: object) -> float | None:
-    return float(value) if value not in (None, "") else None  # type: ignore[arg-type]
-
-
-def _typed(value: Any) -> Any:
-    """A value of records.csv as the type that it has in record.json."""
-    if not isinstance(value, str):
-        return value
-    if value in ("True", "False"):
-        return value == "True"
-    return int(value) if value.isdigit() else value

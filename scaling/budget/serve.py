@@ -1,9 +1,9 @@
-"""`scaling budget serve`: memory and speed of a model that answers, by storage format of weights and cache."""
+"""Memory and speed of a model that answers, by storage format of weights and cache."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import cast
 
 from scaling.accounting.device import Device
 from scaling.accounting.hardware import get_device
@@ -14,29 +14,11 @@ from scaling.accounting.inference import (
     kv_cache_bytes_per_token,
 )
 from scaling.accounting.serving import ServingTime, serving_time
-from scaling.budget.keys import ModelKeys, build_shape
+from scaling.budget.keys import ServeKeys
+from scaling.budget.setup import build_shape
 from scaling.errors import UserError
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape
-
-
-@dataclass(kw_only=True)
-class ServeKeys:
-    """What is served, in which formats, to how many at once, and where."""
-
-    model: ModelKeys = field(default_factory=ModelKeys)
-    hardware: str = "a100-80gb"
-    """A device of the catalogue, or a YAML file of your own device."""
-    devices: int = 1
-    """Devices that share the model by tensor parallelism."""
-    weights: str = "bf16"
-    """fp32, bf16, fp16, fp8, int8, int4 or nf4."""
-    cache: str = "bf16"
-    """Format of keys and values, of the same names."""
-    sequences: int = 1
-    """Sequences answered at once."""
-    tokens: int | None = None
-    """Tokens a sequence may hold, prompt and answer; by default the model's context."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +48,7 @@ class Serving:
         room = self.device.memory_bytes - self.memory.weights - self.memory.activations
         return max(0, int(room / each))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Every figure under a name with its unit, for programs."""
         counts = count_params(self.shape)
         return {
@@ -94,7 +76,7 @@ class Serving:
         }
 
 
-def serve(keys: ServeKeys) -> Serving:
+def serving(keys: ServeKeys) -> Serving:
     """What `scaling budget serve` prints. Raises UserError, in one line, naming key, value and remedy."""
     shape = build_shape(keys.model)
     if shape.encoder_depth:
@@ -110,12 +92,18 @@ def serve(keys: ServeKeys) -> Serving:
             f"devices={keys.devices} does not divide the {shape.heads} heads that tensor parallelism splits: "
             "take a power of two"
         )
-    formats: dict[str, WeightFormat] = {
-        "weights": cast(WeightFormat, keys.weights),
-        "cache": cast(WeightFormat, keys.cache),
-    }
-    memory = inference_memory(shape, sequences=keys.sequences, tokens=tokens, tensor=keys.devices, **formats)
+    # Both estimates refuse a format that they do not know.
+    weights, cache = cast(WeightFormat, keys.weights), cast(WeightFormat, keys.cache)
+    memory = inference_memory(
+        shape, sequences=keys.sequences, tokens=tokens, tensor=keys.devices, weights=weights, cache=cache
+    )
     time = serving_time(
-        shape, device, sequences=keys.sequences, tokens=tokens, tensor=keys.devices, **formats
+        shape,
+        device,
+        sequences=keys.sequences,
+        tokens=tokens,
+        tensor=keys.devices,
+        weights=weights,
+        cache=cache,
     )
     return Serving(shape=shape, device=device, keys=keys, tokens=tokens, memory=memory, time=time)

@@ -1,36 +1,40 @@
-"""A plan as rich tables."""
+"""The tables of `solve`: what to train, how, and what it costs."""
 
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from scaling.budget.report import cost_table, gib, human, number, sketch, table
-from scaling.budget.solve import Plan
+from analysis.formats import compute, short_count
+from scaling.budget.report import cost_table
+from scaling.budget.solve import Solution
+from scaling.budget.tables import Column, gib, number, sketch, table
 
 
-def plan_report(plan: Plan, written: str | None) -> RenderableType:
-    """What `scaling budget solve` prints."""
-    budget, law = plan.budget, plan.law
+def solution_report(solution: Solution, written: str | None) -> RenderableType:
+    """What `scaling budget solve` prints; `written` names the experiment that was written, if one was."""
+    budget, law = solution.budget, solution.law
 
     def interval(name: str) -> str:
-        ends = plan.intervals[name]
+        ends = solution.intervals[name]
         if ends is None:
             return "given" if len(law.draws) else "not estimated"
-        return " to ".join(f"{end:.4g}" if name == "loss_nats" else human(end) for end in ends)
+        return " to ".join(f"{end:.4g}" if name == "loss_nats" else short_count(end) for end in ends)
 
-    heads = [("quantity", "left"), ("plan", "right"), (f"{law.level:.0%} interval", "right")]
+    columns: list[Column] = [
+        ("quantity", "left"), ("plan", "right"), (f"{law.level:.0%} interval", "right"),
+    ]  # fmt: skip
     what = table(
         "What to train",
-        heads,
+        columns,
         [
             ["parameters", f"{budget.params.total:,}", interval("params")],
-            ["tokens", human(budget.tokens, 4), interval("tokens")],
+            ["tokens", short_count(budget.tokens, 4), interval("tokens")],
             ["tokens a parameter", number(budget.tokens / budget.params.total), ""],
-            ["training FLOPs (6ND)", f"{budget.train_flops:.4g}", ""],
+            ["training FLOPs (6ND)", compute(budget.train_flops), ""],
             ["  in PF-days", number(budget.train_pf_days), ""],
-            *([["serving FLOPs", f"{plan.inference_flops:.4g}", ""]] if plan.inference_flops else []),
-            ["loss, nats a token", f"{plan.loss_nats:.4f}", interval("loss_nats")],
+            *([["serving FLOPs", compute(solution.inference_flops), ""]] if solution.inference_flops else []),
+            ["loss, nats a token", f"{solution.loss_nats:.4f}", interval("loss_nats")],
         ],
     )
     how = table(
@@ -52,13 +56,13 @@ def plan_report(plan: Plan, written: str | None) -> RenderableType:
             ["MFU of tuned code", f"{budget.step.mfu:.0%}"],
         ],
     )
-    notes = [f"law: {law.law.formula} ({law.name}; {law.source})", *plan.notes]
+    notes = [f"law: {law.form.formula} ({law.name}; {law.source})", *solution.notes]
     if written is not None:
         notes.append(
             f"written: experiment/{written}.yaml; run it with: scaling train --config-dir . experiment={written}"
         )
     return Group(
-        Text.assemble(("Budget ", "bold"), plan.asked),
+        Text.assemble(("Budget ", "bold"), solution.asked),
         Text(sketch(budget.shape)),
         Text(),
         what,

@@ -8,36 +8,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scaling.budget.keys import RecipeKeys
+import yaml
+
+from scaling.budget.keys import SolveKeys
 from scaling.errors import UserError
 from scaling.records.folder import RECORDS_TABLE, STUDY_CONFIG
-
-if TYPE_CHECKING:
-    from scaling.budget.solve import SolveKeys
 
 GROUPS = {"corpus": "corpus", "tokenizer": "tokenizer", "optim": "optimizer", "schedule": "schedule"}
 """Group of the config → column of the table that names its option."""
 MODEL_KEYS = ("vocab_size", "context", "ffn", "tied_head", "qk_norm")
 """Columns of the table that all sizes of a study share, called as in the budget's keys."""
+Values = dict[str, Any]
+"""Key → its value, as YAML or a table has it: a number, a truth value or text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
     """What all runs of a study have in common."""
 
-    model: dict[str, Any]
+    model: Values
     """Vocabulary, context and kind of the decoder."""
     options: dict[str, str]
     """Config group → its option, as corpus → stdlib."""
-    values: dict[str, dict[str, Any]]
+    values: dict[str, Values]
     """Config group → its keys."""
 
     def fill(self, keys: SolveKeys) -> SolveKeys:
         """The keys of a plan, with what they leave open as it was in the study."""
         unset = {key: value for key, value in self.model.items() if getattr(keys.model, key) is None}
-        optimizer = self.options["optim"] if keys.optimizer == RecipeKeys.optimizer else keys.optimizer
+        optimizer = self.options["optim"] if keys.optimizer == SolveKeys.optimizer else keys.optimizer
         return replace(keys, model=replace(keys.model, **unset), optimizer=optimizer)
 
     def with_batch(self, tokens: float) -> StudySettings:
@@ -62,30 +63,26 @@ def read_settings(folder: Path) -> StudySettings | None:
     Raises:
         UserError: when its runs do not share one setting.
     """
-    table, config = folder / RECORDS_TABLE, folder / STUDY_CONFIG
-    if not (table.is_file() and config.is_file()):
+    table, config_file = folder / RECORDS_TABLE, folder / STUDY_CONFIG
+    if not (table.is_file() and config_file.is_file()):
         return None
-    import pandas as pd
-    import yaml
+    import pandas as pd  # slow to import
 
-    runs, told = pd.read_csv(table), yaml.safe_load(config.read_text())
-    if (
-        not {*MODEL_KEYS, *GROUPS.values()} <= set(runs)
-        or not isinstance(told, dict)
-        or not GROUPS.keys() <= told.keys()
-    ):
+    runs, config = pd.read_csv(table), yaml.safe_load(config_file.read_text())
+    columns = (*MODEL_KEYS, *GROUPS.values())
+    if not set(columns) <= set(runs) or not isinstance(config, dict) or not GROUPS.keys() <= config.keys():
         return None
-    shared: dict[str, Any] = {}
-    for column in (*MODEL_KEYS, *GROUPS.values()):
-        values = runs[column].unique().tolist()
-        if len(values) != 1:
+    shared: Values = {}
+    for column in columns:
+        shared[column], *others = runs[column].unique().tolist()
+        if others:
+            values = ", ".join(map(str, [shared[column], *others]))
             raise UserError(
-                f"law={folder}: its runs differ in {column} ({', '.join(map(str, values))}), so a plan cannot go on "
-                "with them; fit one kind at a time, and give that fit's JSON file"
+                f"law={folder}: its runs differ in {column} ({values}), so a plan cannot go on with them; "
+                "fit one kind at a time, and give that fit's JSON file"
             )
-        shared[column] = values[0]
     return StudySettings(
         model={key: shared[key] for key in MODEL_KEYS},
         options={group: shared[column] for group, column in GROUPS.items()},
-        values={group: told[group] for group in GROUPS},
+        values={group: config[group] for group in GROUPS},
     )

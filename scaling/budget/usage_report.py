@@ -1,14 +1,14 @@
-"""Serving, fine-tuning and encoder-decoders as rich tables."""
+"""The tables of what is done with a trained model: serving and fine-tuning."""
 
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from scaling.budget.encoder_decoder import NOT_MODELLED, EncoderDecoderBudget
+from analysis.formats import duration_in_one_unit
 from scaling.budget.finetune import FineTuning
-from scaling.budget.report import duration, gib, human, number, params_table, sketch, table
 from scaling.budget.serve import Serving
+from scaling.budget.tables import fits_or_not, gib, number, sketch, table
 from scaling.shape.params import count_params
 
 
@@ -26,8 +26,8 @@ def serving_report(serving: Serving, name: str) -> RenderableType:
     speed = [
         ["cache of one token", f"{serving.cache_bytes_per_token / 1024:,.5g} KiB"],
         ["sequences of this length that fit", f"{serving.most_sequences:,}"],
-        ["reading a full prompt", duration(serving.time.prefill_seconds)],
-        ["writing a token, caches full", duration(serving.time.decode_seconds)],
+        ["reading a full prompt", duration_in_one_unit(serving.time.prefill_seconds)],
+        ["writing a token, caches full", duration_in_one_unit(serving.time.decode_seconds)],
         ["tokens a second, all sequences", number(serving.time.tokens_per_second)],
     ]
     sequences = "1 sequence" if keys.sequences == 1 else f"{keys.sequences:,} sequences"
@@ -40,10 +40,10 @@ def serving_report(serving: Serving, name: str) -> RenderableType:
         Text(),
         table("Memory a device", [("component", "left"), ("bytes", "right")], rows),
         table("Speed of tuned kernels", [("quantity", "left"), ("estimate", "right")], speed),
-        _fits(
-            serving.fits,
-            serving.memory.peak_memory_bytes / serving.device.memory_bytes,
-            "fewer bits (weights=int4, cache=int8), fewer sequences or tokens, or more devices",
+        fits_or_not(
+            serving.memory.peak_memory_bytes,
+            serving.device.memory_bytes,
+            ". What would help: fewer bits (weights=int4, cache=int8), fewer sequences or tokens, or more devices.",
         ),
     )
 
@@ -70,35 +70,9 @@ def fine_tuning_report(run: FineTuning, name: str) -> RenderableType:
         ),
         Text(),
         table("Memory a device", [("component", "left"), ("bytes", "right")], rows),
-        _fits(
-            run.fits,
-            run.peak_memory_bytes / run.device.memory_bytes,
-            "method=qlora, recompute=full, fewer tokens a sequence, or more devices",
+        fits_or_not(
+            run.peak_memory_bytes,
+            run.device.memory_bytes,
+            ". What would help: method=qlora, recompute=full, fewer tokens a sequence, or more devices.",
         ),
-    )
-
-
-def encoder_decoder_report(budget: EncoderDecoderBudget, name: str) -> RenderableType:
-    """What `scaling budget` prints for an encoder-decoder."""
-    rows = [
-        ["training FLOPs (3ND)", f"{budget.train_flops:.4g}"],
-        ["  in PF-days", number(budget.train_pf_days)],
-        [f"weights, gradients, states ({budget.recipe.precision})", gib(budget.states.total)],
-    ]
-    return Group(
-        Text.assemble((name, "bold"), "  ", sketch(budget.shape)),
-        Text(f"{human(budget.tokens)} tokens", style="dim"),
-        Text(),
-        params_table(budget.params, budget.shape.tied_head),
-        table("Training", [("quantity", "left"), ("estimate", "right")], rows),
-        Text(NOT_MODELLED, style="yellow"),
-    )
-
-
-def _fits(fits: bool, share: float, remedies: str) -> Text:
-    if fits:
-        return Text(f"Fits: the peak takes {share:.0%} of a device's memory.", style="green")
-    return Text(
-        f"Does not fit: the peak is {share:.2f} times a device's memory. What would help: {remedies}.",
-        style="yellow",
     )

@@ -3,180 +3,88 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
+from difflib import get_close_matches
+from textwrap import wrap
 
+from scaling.accounting.catalogue import CATALOGUE
+from scaling.budget.keys import BudgetKeys, FineTuneKeys, ServeKeys, SolveKeys, VerifyKeys, keys_of
+from scaling.config.overrides import field_help
 from scaling.errors import UserError
+
+QUESTIONS: dict[str, type | None] = {
+    "solve": SolveKeys,
+    "fits": BudgetKeys,
+    "serve": ServeKeys,
+    "finetune": FineTuneKeys,
+    "verify": VerifyKeys,
+    "history": None,
+    "hardware": None,
+}
+"""Question → its keys; None: it takes none. Without a question, the keys are `BudgetKeys`."""
+
+USAGE = """usage: scaling budget [QUESTION] key=value … [--json]
+
+What a model takes (no question), and:
+  solve     what to train with FLOPs, PF-days, device-hours, devices and days, or money
+  fits      every layout of `devices` devices, best first, and what would make a model fit
+  serve     memory and speed of a model that answers: weights in 4 to 32 bits, cache of keys and values
+  finetune  memory of full fine-tuning, LoRA and QLoRA
+  verify    closed-form parameters, FLOPs and memory beside what torch traces
+  history   training compute of well-known models, beside 20 tokens a parameter
+  hardware  the catalogue of devices
+
+examples:
+  scaling budget model=llama-2-7b tokens=2T hardware=a100-80gb devices=1024
+  scaling budget model.width=256 model.depth=6 tokens=1e9
+  scaling budget fits model=llama-2-70b devices=64
+  scaling budget serve model=llama-3-70b weights=int4 sequences=8 tokens=8192
+  scaling budget finetune model=llama-65b method=qlora tokens=512 hardware=rtx4090 devices=2
+  scaling budget solve money=10000 hardware=h100-sxm days=7
+  scaling budget solve flops=1e21 law=runs/quickstart write=my-plan
+"""
 
 
 def main(argv: list[str]) -> int:
-    """Run one question; returns the exit status. Raises UserError, in one line, for ill input."""
-    questions: dict[str, Callable[[list[str], bool], int]] = {
-        "solve": solve,
-        "fits": fits,
-        "serve": serve,
-        "finetune": finetune,
-        "verify": verify,
-        "history": history,
-        "hardware": hardware,
-    }
-    question = argv[0] if argv and argv[0] in questions else None
+    """Answer one question; returns the exit status. Raises UserError, in one line, for ill input."""
+    question = argv[0] if argv and argv[0] in QUESTIONS else None
     words = argv[1:] if question else argv
     if "--help" in words or "-h" in words or not argv:
-        from scaling.cli.budget_help import help_text
-
         print(help_text(question))
         return 0
     flags = [word for word in words if word.startswith("-")]
-    unknown = [flag for flag in flags if flag != "--json"]
-    if unknown:
+    if unknown := [flag for flag in flags if flag != "--json"]:
         raise UserError(f"{unknown[0]}: no such flag; scaling budget knows --json and --help")
     plain = [word for word in words if not word.startswith("-")]
-    misplaced = [word for word in plain if "=" not in word]
-    if misplaced:
-        from difflib import get_close_matches
-
-        near = get_close_matches(misplaced[0], questions, n=1)
+    if misplaced := [word for word in plain if "=" not in word]:
+        near = get_close_matches(misplaced[0], QUESTIONS, n=1)
         hint = (
-            f"did you mean `scaling budget {near[0]}`?" if near else f"or a question: {', '.join(questions)}"
+            f"did you mean `scaling budget {near[0]}`?" if near else f"or a question: {', '.join(QUESTIONS)}"
         )
         raise UserError(f"{misplaced[0]!r} is not of the form key=value; {hint}")
-    return questions.get(question or "", forward)(plain, "--json" in flags)
+    if plain and question is not None and QUESTIONS[question] is None:
+        raise UserError(f"scaling budget {question} takes no keys: leave out {plain[0]}")
 
+    from scaling.budget.tables import console  # help needs no rich
+    from scaling.cli.budget_answers import ANSWERS
 
-def forward(words: list[str], as_json: bool) -> int:
-    """Parameters, FLOPs, memory, time and cost of a model."""
-    from scaling.budget.estimate import build_job, run_budget, run_encoder_decoder_budget, what_would_fit
-    from scaling.budget.keys import BudgetKeys, build_shape, parse_keys
-
-    keys = parse_keys(words, BudgetKeys)
-    if build_shape(keys.model).encoder_depth:
-        partial = run_encoder_decoder_budget(keys)
-        if as_json:
-            return _print_json(partial.to_json())
-        from scaling.budget.report import console
-        from scaling.budget.usage_report import encoder_decoder_report
-
-        console().print(encoder_decoder_report(partial, keys.model.name or "your model"))
-        return 0
-    budget = run_budget(keys)
-    if as_json:
-        return _print_json(budget.to_json())
-    from scaling.budget.report import budget_report, console
-
-    screen = console()
-    remedies = []
-    if not budget.fits:
-        remedies = what_would_fit(budget.shape, build_job(keys), budget.step.tokens, budget.layout.devices)
-    screen.print(budget_report(budget, keys.model.name or "your model", remedies, screen.width >= 118))
+    answer = ANSWERS[question](plain)
+    if "--json" in flags:
+        print(json.dumps(answer.figures(), indent=2))
+    else:
+        console().print(answer.tables())
     return 0
 
 
-def fits(words: list[str], as_json: bool) -> int:
-    """Layouts of a number of devices, best first."""
-    from scaling.budget.estimate import fits_report
-    from scaling.budget.keys import BudgetKeys, parse_keys
-
-    report = fits_report(parse_keys(words, BudgetKeys))
-    if as_json:
-        return _print_json(report.to_json())
-    from scaling.budget.report import console, fits_lines
-
-    console().print(fits_lines(report))
-    return 0
-
-
-def solve(words: list[str], as_json: bool) -> int:
-    """What to train with a budget."""
-    from scaling.budget.keys import parse_keys
-    from scaling.budget.solve import SolveKeys, solve_keys
-
-    keys = parse_keys(words, SolveKeys)
-    plan = solve_keys(keys)
-    if keys.write is not None:
-        from scaling.budget.experiment_file import write_experiment
-
-        write_experiment(plan, keys.write)
-    if as_json:
-        return _print_json(plan.to_json())
-    from scaling.budget.report import console
-    from scaling.budget.solve_report import plan_report
-
-    console().print(plan_report(plan, keys.write))
-    return 0
-
-
-def serve(words: list[str], as_json: bool) -> int:
-    """Memory and speed of a model that answers."""
-    from scaling.budget import serve
-    from scaling.budget.keys import parse_keys
-
-    keys = parse_keys(words, serve.ServeKeys)
-    serving = serve.serve(keys)
-    if as_json:
-        return _print_json(serving.to_json())
-    from scaling.budget.report import console
-    from scaling.budget.usage_report import serving_report
-
-    console().print(serving_report(serving, keys.model.name or "your model"))
-    return 0
-
-
-def finetune(words: list[str], as_json: bool) -> int:
-    """Memory of fine-tuning, whole or by adapters."""
-    from scaling.budget.finetune import FineTuneKeys, fine_tune
-    from scaling.budget.keys import parse_keys
-
-    keys = parse_keys(words, FineTuneKeys)
-    run = fine_tune(keys)
-    if as_json:
-        return _print_json(run.to_json())
-    from scaling.budget.report import console
-    from scaling.budget.usage_report import fine_tuning_report
-
-    console().print(fine_tuning_report(run, keys.model.name or "your model"))
-    return 0
-
-
-def verify(words: list[str], as_json: bool) -> int:
-    """Closed forms beside what torch traces."""
-    from scaling.budget.verify import main as traced
-
-    return traced(words, as_json)
-
-
-def history(words: list[str], as_json: bool) -> int:
-    """Training compute of well-known models."""
-    _takes_no_keys("history", words)
-    from scaling.budget.history import HISTORY
-
-    if as_json:
-        return _print_json([model.to_json() for model in HISTORY])
-    from scaling.budget.report import console, history_table
-
-    console().print(history_table())
-    return 0
-
-
-def hardware(words: list[str], as_json: bool) -> int:
-    """The catalogue of devices."""
-    _takes_no_keys("hardware", words)
-    from scaling.accounting.catalogue import CATALOGUE
-
-    if as_json:
-        return _print_json([device.to_json() for device in CATALOGUE.values()])
-    from scaling.budget.report import console, hardware_table
-
-    console().print(hardware_table())
-    return 0
-
-
-def _takes_no_keys(question: str, words: list[str]) -> None:
-    if words:
-        raise UserError(f"scaling budget {question} takes no keys: leave out {words[0]}")
-
-
-def _print_json(value: object) -> int:
-    json.dump(value, sys.stdout, indent=2)
-    print()
-    return 0
+def help_text(question: str | None) -> str:
+    """Usage, then the keys of a question with their defaults."""
+    schema = BudgetKeys if question is None else QUESTIONS[question]
+    if schema is None:
+        return f"usage: scaling budget {question} [--json]\n"
+    lines = [USAGE, f"keys of scaling budget{'' if question is None else ' ' + question}:"]
+    for key in keys_of(schema()):
+        shown = str(key.value).lower() if isinstance(key.value, bool) else str(key.value)
+        lines.append(f"  {key.name}" + ("" if key.value is None else f" (default {shown})"))
+        field = key.name.rpartition(".")[2]
+        lines += [f"      {line}" for line in wrap(field_help(key.schema)[field], 72)]
+    lines.append("hardware: " + ", ".join(CATALOGUE))
+    return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.budget.verify import traced_flops
+from scaling.budget.trace import traced_flops
 from scaling.shape.flops import forward_flops_per_token, pf_days, train_flops_per_token
 from scaling.shape.published_models import PUBLISHED
 from scaling.shape.shape import ModelShape, decoder_shape

@@ -1,0 +1,120 @@
+"""The sensible ways to spread a training job over a number of devices, of which a search takes the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+from scaling.accounting.device import Device
+from scaling.accounting.layout import Layout, check_layout
+from scaling.errors import UserError
+from scaling.shape.shape import ModelShape
+
+MAX_PIPELINE = 64
+WIDE_GROUP = 256
+"""Replicas from which gathering weights block by block may cost more than holding them whole."""
+LONG_PIPELINE = 8
+"""Micro-batches a stage beyond which a pipeline's bubble, at most an eighth of its work, is not worth interleaving."""
+LONG_CONTEXT = 32_768
+"""Context parallelism is considered for sequences longer than this."""
+MOST_OF_BATCH = 1.25
+"""A layout may exceed the batch asked for by this factor, where one sequence a replica is more than the batch."""
+
+
+def layouts(
+    shape: ModelShape, device: Device, devices: int, batch_tokens: float, *, only_promising: bool = False
+) -> Iterator[Layout]:
+    """Every sensible layout of `devices` devices, those that split the model least first, with micro-batch 1.
+
+    Tensor parallelism stays inside a node; context parallelism is tried for long sequences only; experts are spread as
+    widely as data parallelism allows. The promising ones shard model states as far as they go, and cut the model into
+    stages only where tensor parallelism has used up the node.
+    """
+    splits = _model_splits(shape, device, devices)
+    most_tensor = max((split.tensor for split in splits), default=1)
+    for split in splits:
+        if only_promising and split.pipeline > 1 and split.tensor < most_tensor:
+            continue
+        data = devices // split.devices
+        if data > 1 and data * shape.context > MOST_OF_BATCH * batch_tokens:
+            continue  # the batch has fewer sequences than there are replicas
+        replicated = replace(split, data=data, sequence=split.tensor > 1)
+        for (zero_stage, zero_group), interleave, expert in product(
+            _shardings(shape, device, replicated, only_promising),
+            _interleaves(shape, replicated, batch_tokens, only_promising),
+            _expert_degrees(shape, device, replicated),
+        ):
+            layout = replace(
+                replicated, zero_stage=zero_stage, zero_group=zero_group, interleave=interleave, expert=expert
+            )
+            try:
+                check_layout(shape, layout)
+            except UserError:
+                continue  # heads, experts or feed-forward width do not divide: not a layout of this shape
+            yield layout
+
+
+def accumulation_for(shape: ModelShape, data: int, micro_batch: int, batch_tokens: float) -> int:
+    """Micro-batches that each of `data` replicas computes to come nearest to a batch; at least one."""
+    return max(1, round(batch_tokens / (shape.context * data * micro_batch)))
+
+
+def _model_splits(shape: ModelShape, device: Device, devices: int) -> list[Layout]:
+    """Layouts of one replica: degrees of tensor, pipeline and context parallelism, the least split first."""
+    contexts = (1, 2, 4, 8, 16) if shape.context > LONG_CONTEXT else (1,)
+    splits = [
+        Layout(tensor=tensor, pipeline=pipeline, context=context)
+        for tensor in _powers_of_two(min(device.node_devices, shape.heads, devices))
+        for pipeline in _powers_of_two(min(shape.depth, MAX_PIPELINE, devices // tensor))
+        for context in contexts
+        if devices % (tensor * pipeline * context) == 0
+    ]
+    return sorted(splits, key=lambda split: (split.devices, split.pipeline, split.context))
+
+
+def _shardings(
+    shape: ModelShape, device: Device, layout: Layout, only_promising: bool
+) -> list[tuple[int, int | None]]:
+    """(ZeRO stage, devices that share one copy of the weights) to try."""
+    replicas = layout.data * layout.context
+    if replicas == 1:
+        return [(0, None)]
+    if only_promising:
+        if layout.pipeline > 1:
+            return [(1, None)]
+        return [(2, None), (3, None)] if replicas >= WIDE_GROUP else [(3, None)]
+    if layout.pipeline > 1:
+        return [(0, None), (1, None)]
+    shardings: list[tuple[int, int | None]] = [(0, None), (1, None), (2, None), (3, None)]
+    in_node = device.node_devices // layout.tensor
+    if 1 < in_node < replicas and replicas % in_node == 0 and not shape.experts:
+        shardings.append((3, in_node))
+    return shardings
+
+
+def _interleaves(
+    shape: ModelShape, layout: Layout, batch_tokens: float, only_promising: bool
+) -> tuple[int, ...]:
+    """Chunks of the model that each stage of a pipeline holds."""
+    if layout.pipeline == 1 or shape.depth < 2 * layout.pipeline:
+        return (1,)
+    # One block a chunk shortens the bubble most, and keeps most in flight.
+    one_block_a_chunk = shape.depth // layout.pipeline
+    if not only_promising:
+        return (1, one_block_a_chunk)
+    long = accumulation_for(shape, layout.data, 1, batch_tokens) >= LONG_PIPELINE * layout.pipeline
+    return (1,) if long else (one_block_a_chunk,)
+
+
+def _expert_degrees(shape: ModelShape, device: Device, layout: Layout) -> list[int]:
+    """Experts spread as widely as they go, or no further than a node."""
+    if not shape.experts:
+        return [1]
+    spreads = [e for e in _powers_of_two(layout.data) if layout.data % e == 0 and shape.experts % e == 0]
+    node_replicas = max(1, device.node_devices // layout.tensor)
+    return sorted({max(spreads), max(e for e in spreads if e <= node_replicas)})
+
+
+def _powers_of_two(limit: int) -> list[int]:
+    return [2**k for k in range(max(1, limit).bit_length())]
