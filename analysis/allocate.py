@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.laws import Law
+from analysis.laws.law import Law
 from analysis.refusals import BadValue, NoOptimum
 
 TRAIN_FLOPS_PER_PARAM_TOKEN = 6.0

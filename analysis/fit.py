@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import hyperparameters, laws, objectives, schedule  # noqa: F401 (both register laws)
+from analysis import laws, objectives
 from analysis.problem import Problem
 from analysis.refusals import (
     BadColumn,

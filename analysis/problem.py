@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.laws import Law, Variables
+from analysis.laws.law import Law, Variables
 from analysis.objectives import Objective
 
 WIDE = 1e100  # stands for an infinite δ: squares everywhere

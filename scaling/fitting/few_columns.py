@@ -29,8 +29,8 @@ def fit_hyperparameters(source: Path, keys: FitKeys) -> tuple[FitResult, list[st
         UserError: columns that are missing, or what the fit refuses.
     """
     from analysis import laws
+    from analysis.best_values import best_values
     from analysis.fit import fit
-    from analysis.hyperparameters import best_values
 
     law = laws.get(keys.law)
     frame, stated = read_columns(source, keys, law)

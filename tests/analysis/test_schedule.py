@@ -26,7 +26,7 @@ def curve(name: str, points: int = 25) -> Curve:
 
 
 def true_loss(bare: Curve) -> np.ndarray:
-    law = schedule.MULTI_POWER
+    law = laws.get("multi_power")
     return np.exp(law.predict(law.coordinates(TRUTH)[None], columns([bare]))[0][0])
 
 
