@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.backtest import HeldBack
 from analysis.formats import between, compute, count, percent, records, span
+from analysis.held_back import HeldBack
 from analysis.isoflop import Valleys
 from analysis.study import Refused, Study
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.backtest import HeldBack
 from analysis.figures import draw_all
 from analysis.frontier import Envelope
+from analysis.held_back import HeldBack
 from analysis.isoflop import Valleys
 from analysis.present import FLAGS, markdown, sections
 from analysis.result import FitResult

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import allocate, laws, objectives
+from analysis.certificate import Certificate
+from analysis.points import column_values, problem_of
 from analysis.problem import Problem
 from analysis.refusals import BadTable, BadValue
 from analysis.uncertainty import percentiles, widening
@@ -20,48 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMAT = 1  # version of the JSON that a fit writes
-
-
-def column_values(points: pd.DataFrame, name: str) -> np.ndarray:
-    """A column as floats, shape (n,), or (n, K) where each row holds an array."""
-    column = points[name]
-    return (
-        np.stack([np.asarray(row, dtype=float) for row in column])
-        if column.dtype == object
-        else column.to_numpy(float)
-    )
-
-
-def problem_of(points: pd.DataFrame, law: laws.Law, objective: objectives.Objective) -> Problem:
-    """The points of a fit as the solver wants them."""
-    x = {name: column_values(points, name) for name in law.variables}
-    scale = column_values(points, "scale") if "scale" in points else None
-    return Problem.build(law, x, np.log(column_values(points, law.target)), objective, scale)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What the solver can prove about the optimum that it reports.
-
-    Attributes:
-        converged: the best start ended at a minimum (see `relative_decrease`).
-        relative_decrease: further decrease of the objective that a Newton step would bring, over the objective.
-        gradient_norm: norm of the gradient in the solver's coordinates, each scaled by the root of its metric diagonal.
-        hessian_condition: condition number of the Hessian scaled to a unit diagonal; inf where not positive definite.
-        starts: how many starting points were descended from.
-        starts_at_best: how many of them ended within 1e-6 (relative) of the best objective.
-        distinct_optima: how many different objective values, to 1e-6, the converged starts ended at.
-        warnings: what a reader should know before trusting the numbers, each with its reason.
-    """
-
-    converged: bool
-    relative_decrease: float
-    gradient_norm: float
-    hessian_condition: float
-    starts: int
-    starts_at_best: int
-    distinct_optima: int
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,23 +266,19 @@ class FitResult:
         return f"<pre>{escape(head)}</pre>{table}<pre>{escape(tail)}</pre>"
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Observed against predicted target, coloured by model size."""
-        import matplotlib.pyplot as plt
+        """Observed against predicted target, coloured by the law's first variable (the size, for most)."""
+        from analysis.fit_figure import observed_against_predicted  # matplotlib is slow to import
 
-        if ax is None:
-            ax = plt.subplots(figsize=(5.0, 4.2), layout="constrained")[1]
-        target = self._law.target
+        variable, target = self._law.variables[0], self._law.target
         observed = self.points[target].to_numpy()
-        predicted = observed / np.exp(self.residuals)
-        shade = np.log10(column_values(self.points, self._law.variables[0]))
-        dots = ax.scatter(
-            predicted, observed, c=shade, cmap="viridis", s=18, edgecolor="black", linewidth=0.3
+        return observed_against_predicted(
+            observed,
+            observed / np.exp(self.residuals),
+            self.points[variable].to_numpy(),
+            target,
+            variable,
+            ax,
         )
-        ends = [min(predicted.min(), observed.min()), max(predicted.max(), observed.max())]
-        ax.plot(ends, ends, color="black", linewidth=1)
-        ax.set(xlabel=f"predicted {target}", ylabel=f"observed {target}", title=self._law.formula)
-        ax.figure.colorbar(dots, ax=ax, label=f"log10 {self._law.variables[0]}")
-        return ax
 
     # --- JSON -------------------------------------------------------------------------------------------------------
 

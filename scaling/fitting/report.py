@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.fit_figure import SIZE
 from analysis.present import FLAGS, sections
 from analysis.report import write
 from analysis.result import FitResult
@@ -54,7 +55,7 @@ def write_fit(result: FitResult, folder: Path) -> None:
     refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "fit.json").write_text(result.to_json() + "\n", encoding="utf-8")
-    save(draw(lambda ax: result.plot(ax), (5.4, 4.6)), folder / "figures", "fit")
+    save(draw(result.plot, SIZE), folder / "figures", "fit")
 
 
 def refuse_file(folder: Path) -> None:

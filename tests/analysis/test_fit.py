@@ -8,6 +8,7 @@ from simulated import TRUTH, study
 from analysis import laws
 from analysis.fit import fit
 from analysis.objectives import OBJECTIVES, get
+from analysis.points import problem_of
 from analysis.problem import Problem
 from analysis.refusals import (
     BadColumn,
@@ -18,7 +19,6 @@ from analysis.refusals import (
     NotIdentified,
     TooFewPoints,
 )
-from analysis.result import problem_of
 from analysis.solver import minimise, project
 
 # mlfoundations/scaling (MIT licence), results of Gadre et al. 2024 (arXiv:2403.08540): RedPajama runs, C4 evaluation.
