@@ -1,5 +1,6 @@
-"""What `scaling fit` can be told, and its help."""
+"""The keys of `scaling fit`, and its help."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -64,6 +65,10 @@ class FitKeys:
     """compute to plan for; by default 10 times the largest in the table"""
     out: str | None = None
     """folder for study.json, report.html and figures; by default runs/NAME/fit for a sweep, else FILE_fit here"""
+
+    def named(self, roles: Iterable[str]) -> dict[str, str]:
+        """Role → column, for those of these roles whose column the user named."""
+        return {role: column for role in roles if (column := getattr(self, role)) is not None}
 
 
 def help_text() -> str:

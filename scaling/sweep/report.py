@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from scaling.cli.fit import FitKeys, run
 from scaling.config.corpus import LexiconCorpus
 from scaling.errors import UserError
+from scaling.fitting.keys import FitKeys
 from scaling.records.files import write_atomically
 from scaling.records.records import TABLE, load_sweep, write_table
 from scaling.training.progress import format_count, format_seconds
@@ -60,7 +60,9 @@ def conclude(config: "SweepConfig", planned: "list[PlannedJob]", failures: dict[
     write_table(table, config.folder)
     print_runs(console, table)
     if int((table["status"] == "done").sum()) >= 4:
-        run(config.folder, FitKeys(), as_json=False)
+        from scaling.fitting.report import fit_and_report  # matplotlib is slow to import
+
+        fit_and_report(config.folder, FitKeys())
     if table["entropy_nats"].notna().all():
         assert isinstance(config.corpus, LexiconCorpus)
         print_truth(console, table, config.corpus.a)
