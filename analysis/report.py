@@ -19,8 +19,9 @@ from analysis.figures import draw_all
 from analysis.frontier import Envelope
 from analysis.held_back import HeldBack
 from analysis.isoflop import Valleys
-from analysis.present import FLAGS, markdown, sections
+from analysis.present import markdown, sections
 from analysis.result import FitResult
+from analysis.sections.section import FLAGS
 from analysis.study import Refused, Study
 from analysis.style import STYLE, save
 

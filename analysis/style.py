@@ -15,7 +15,7 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.formats import count
+from analysis.formats import short_count
 
 # Okabe & Ito (2008), "Color Universal Design": one colour an approach.
 COLOURS = {"envelope": "#009E73", "valleys": "#0072B2", "law": "#D55E00"}
@@ -53,7 +53,7 @@ def axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
         return plt.subplots(figsize=size, layout="constrained")[1]
 
 
-def log_axis(ax: Axes, which: str, show: Callable[[float], str] = count) -> None:
+def log_axis(ax: Axes, which: str, show: Callable[[float], str] = short_count) -> None:
     """A logarithmic axis whose ticks read 300k, 1M, 3M where a decade or two are shown, and decades beyond."""
     axis = ax.xaxis if which == "x" else ax.yaxis
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
@@ -61,22 +61,16 @@ def log_axis(ax: Axes, which: str, show: Callable[[float], str] = count) -> None
     decades = np.log10(high / low)
     subs = (1.0, 2.0, 5.0) if decades < 1.6 else (1.0, 3.0) if decades < 3.2 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=30))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(show(value))))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
-def short(number: str) -> str:
-    """A count without trailing zeros after its point: 1.00B as 1B."""
-    digits = number.rstrip("kMBT")
-    return (digits.rstrip("0").rstrip(".") if "." in digits and "e" not in digits else digits) + number[
-        len(digits) :
-    ]
-
-
-def colour_bar(ax: Axes, scale: ScalarMappable, label: str, show: Callable[[float], str] = count) -> None:
+def colour_bar(
+    ax: Axes, scale: ScalarMappable, label: str, show: Callable[[float], str] = short_count
+) -> None:
     """A colour bar on a logarithmic scale with readable ticks."""
     bar = ax.figure.colorbar(scale, ax=ax, label=label)
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(show(value))))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
 
 

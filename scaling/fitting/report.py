@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.fit_figure import SIZE
-from analysis.present import FLAGS, sections
+from analysis.present import sections
 from analysis.report import to_json, write
 from analysis.result import FitResult
+from analysis.sections.section import FLAGS
 from analysis.study import Study
 from analysis.style import draw, save
 from scaling.errors import UserError

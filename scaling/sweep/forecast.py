@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from analysis.formats import duration, short_count
 from scaling.accounting.hardware import get_device
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
@@ -25,7 +26,6 @@ from scaling.sweep.gpus import GPU_MEMORY_SHARE, demand, gpu_bytes, runtime_devi
 from scaling.sweep.placement import Placement
 from scaling.training.job import Job
 from scaling.training.planned import predicted_memory
-from scaling.training.progress import format_count, format_seconds
 
 if TYPE_CHECKING:
     from scaling.config.schema import SweepConfig
@@ -258,7 +258,7 @@ def time_at_once(seconds: list[float], where: Placement, demands: tuple[Demand, 
     """
     at_once = min(where.at_once, len(seconds))
     if not demands:
-        return f"{format_seconds(makespan(seconds, at_once))} with {at_once} at once"
+        return f"{duration(makespan(seconds, at_once))} with {at_once} at once"
     sharing = Admission(demands=demands, gpus=where.gpus)
     if any(sharing.refusal(job) for job in range(len(seconds))):
         return "and not all fit"
@@ -266,9 +266,9 @@ def time_at_once(seconds: list[float], where: Placement, demands: tuple[Demand, 
     shortest, most = run_through(sharing, seconds, at_once)
     longest, _ = run_through(turns, seconds, at_once)
     if most == 1 or shortest == longest:
-        return f"{format_seconds(shortest)} with {most} at once"
+        return f"{duration(shortest)} with {most} at once"
     return (
-        f"{format_seconds(shortest)} to {format_seconds(longest)} with up to {most} at once, by how much those that "
+        f"{duration(shortest)} to {duration(longest)} with up to {most} at once, by how much those that "
         "share a GPU slow each other"
     )
 
@@ -308,12 +308,12 @@ def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", where: Pla
             too_large = memory is not None and _run_bytes(job.job, run, device) > memory
             table.add_row(
                 "–" if budget is None else f"{budget:.2g}",
-                format_count(job.job.params_total),
+                short_count(job.job.params_total),
                 f"{job.job.shape.width}×{job.job.shape.depth}",
-                format_count(job.job.tokens[run]),
+                short_count(job.job.tokens[run]),
                 f"{job.job.flops_spent[run]:.2g}",
                 f"{bytes_ / 2**20:.0f}",
-                format_seconds(times[run]) if record is None else "–",
+                duration(times[run]) if record is None else "–",
                 f"{record.status} already" if record else "[red]does not fit[/]" if too_large else "to train",
             )
         if left:
@@ -335,7 +335,7 @@ def print_dry_run(config: "SweepConfig", planned: "list[PlannedJob]", where: Pla
         demands = tuple(demand(job.job, where.gpus) for job in waiting) if where.gpus else ()
         how_long = time_at_once(jobs_seconds, where, demands)
         console.print(
-            f"time: {format_seconds(sum(jobs_seconds))} of job time, {how_long} (speed: {source})",
+            f"time: {duration(sum(jobs_seconds))} of job time, {how_long} (speed: {source})",
             highlight=False,
         )
         there = "not known" if memory is None else f"{memory / 2**20:,.0f} MiB"

@@ -9,13 +9,13 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.formats import duration, short_count
 from scaling.errors import UserError
 from scaling.records.claims import holder_of
 from scaling.records.files import Damaged, read_json
 from scaling.records.records import FAILED, RECORD
 from scaling.sweep.provenance import SWEEP, read_sweep
 from scaling.training.job import CHECKPOINT, PROGRESS, TRUNK
-from scaling.training.progress import format_count, format_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ def render(status: SweepStatus, most_rows: int | None = None) -> Group:
     left = status.seconds_left
     head = (
         f"[bold]{status.name}[/]: [bold]{recorded}[/]/{runs} runs, [bold]{done / flops:.0%}[/] of {flops:.3g} FLOPs; "
-        f"jobs: {counts}" + (f"; about {format_seconds(left)} left" if left is not None else "")
+        f"jobs: {counts}" + (f"; about {duration(left)} left" if left is not None else "")
     )
     table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
     for column in ("job", "state", "runs", "step", "loss", "tokens/s", "where"):
@@ -169,7 +169,7 @@ def render(status: SweepStatus, most_rows: int | None = None) -> Group:
             f"{job.runs_recorded}/{job.runs}",
             f"{p['step']}/{p['steps']}" if p else "",
             f"{p['loss']:.4f}" if p else "",
-            format_count(p["tokens_per_second"]) if p and job.state == "training" else "",
+            short_count(p["tokens_per_second"]) if p and job.state == "training" else "",
             job.note if job.state == "training" else "",
         )
     reasons = [

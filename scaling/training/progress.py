@@ -18,27 +18,9 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from analysis.formats import duration, short_count
 from scaling.records.records import RECORD, RunRecord
 from scaling.training.job import PROGRESS
-
-
-def format_count(value: float) -> str:
-    """A count with three digits and a suffix: 33.0k, 1.23M, 2.70T."""
-    for limit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g}{suffix}"
-    return f"{value:.3g}"
-
-
-def format_seconds(seconds: float) -> str:
-    """A duration: 12 s, 3 m 20 s, 2 h 5 m."""
-    if seconds != seconds:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} m"
-    return f"{minutes} m {rest} s" if minutes else f"{rest} s"
 
 
 def progress_file(folder: Path) -> Callable[[Any], None]:
@@ -69,11 +51,11 @@ def report_job(name: str) -> Iterator[Callable[[Any], None]]:
 
         def report(progress: Any) -> None:
             nonlocal last_line
-            text = f"{format_count(progress.tokens_per_second)} tokens/s  loss {progress.loss:.4f} nats"
+            text = f"{short_count(progress.tokens_per_second)} tokens/s  loss {progress.loss:.4f} nats"
             bar.update(task, total=progress.steps, completed=progress.step, text=text)
             if not console.is_terminal and time.monotonic() - last_line >= 10:
                 last_line = time.monotonic()
-                left = format_seconds(progress.seconds_left)
+                left = duration(progress.seconds_left)
                 console.print(f"{name}: step {progress.step}/{progress.steps}, {text}, {left} left")
 
         yield report
@@ -99,8 +81,8 @@ def print_records(records: list[RunRecord], folder: Path) -> None:
             "compute": f"{record.train_flops_exact:.3g} FLOPs exact, {record.train_flops_6nd:.3g} by 6ND",
             "speed": "not measured"
             if record.tokens_per_second is None or rate is None or not peak or record.wall_seconds is None
-            else f"{format_count(record.tokens_per_second)} tokens/s, {rate / 1e9:.3g} GFLOP/s, "
-            f"{rate / peak:.0%} of the matmul peak, {format_seconds(record.wall_seconds)}",
+            else f"{short_count(record.tokens_per_second)} tokens/s, {rate / 1e9:.3g} GFLOP/s, "
+            f"{rate / peak:.0%} of the matmul peak, {duration(record.wall_seconds)}",
             "memory": "not measured"
             if memory is None
             else f"{memory / 2**20:.1f} MiB at the peak"
@@ -162,8 +144,8 @@ class SweepDisplay:
         head = (
             f"[bold]{recorded}[/]/{self.total_runs} runs  "
             f"[bold]{flops / self.total_flops:.0%}[/] of {self.total_flops:.3g} FLOPs  "
-            f"{format_count(speed)} tokens/s  {format_seconds(elapsed)} gone, "
-            f"[bold]{format_seconds(left)}[/] left"
+            f"{short_count(speed)} tokens/s  {duration(elapsed)} gone, "
+            f"[bold]{duration(left)}[/] left"
         )
         table = Table(box=None, padding=(0, 2), show_header=bool(active), header_style="dim")
         for column in ("training", "step", "runs", "loss", "tokens/s"):
@@ -174,7 +156,7 @@ class SweepDisplay:
                 f"{progress['step']}/{progress['steps']}",
                 f"{progress['runs_done']}/{progress['runs']}",
                 f"{progress['loss']:.4f}",
-                format_count(progress["tokens_per_second"]),
+                short_count(progress["tokens_per_second"]),
             )
         return Group(head, table)
 
