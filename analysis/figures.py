@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from analysis import fit_figure
 from analysis.formats import compute
@@ -143,7 +143,9 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     return ax
 
 
-def band(ax: Axes, x: Any, centre: Any, low: Any, high: Any, approach: str, label: str) -> None:
+def band(
+    ax: Axes, x: ArrayLike, centre: ArrayLike, low: ArrayLike, high: ArrayLike, approach: str, label: str
+) -> None:
     """An approach's line with its interval shaded, where there is one."""
     colour = COLOURS[approach]
     ax.plot(x, centre, color=colour, ls=DASHES[approach], label=label, zorder=3)

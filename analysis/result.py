@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis import allocate, laws, objectives
 from analysis.certificate import Certificate
@@ -78,7 +79,7 @@ class FitResult:
             return None
         with np.errstate(invalid="ignore", divide="ignore"):
             steps = self._law.log_optimum(theta, np.array([0.0, 1.0]))
-        return steps[:, 1] - steps[:, 0]
+        return np.asarray(steps[:, 1] - steps[:, 0])
 
     @property
     def derived_draws(self) -> pd.DataFrame:
@@ -127,7 +128,7 @@ class FitResult:
     def residuals(self) -> np.ndarray:
         """log observed minus log predicted target, one a run."""
         observed = np.log(self.points[self._law.target].to_numpy())
-        return observed - self._law.predict(self.theta[None], self._variables())[0][0]
+        return np.asarray(observed - self._law.predict(self.theta[None], self._variables())[0][0])
 
     @property
     def aicc(self) -> float:
@@ -151,7 +152,12 @@ class FitResult:
     # --- questions --------------------------------------------------------------------------------------------------
 
     def predict(
-        self, params: Any = None, tokens: Any = None, *, runs: bool = False, **others: Any
+        self,
+        params: ArrayLike | None = None,
+        tokens: ArrayLike | None = None,
+        *,
+        runs: bool = False,
+        **others: ArrayLike,
     ) -> pd.DataFrame:
         """Predicted loss at sizes N and tokens D (scalars or arrays that broadcast), with intervals at `level`.
 
@@ -193,16 +199,12 @@ class FitResult:
             low, high = np.exp(self.interval(log_draws))
         return {target: estimate, f"{target}_low": low, f"{target}_high": high}
 
-    def optimal(self, flops: Any, *, unique_tokens: float | None = None) -> pd.DataFrame:
+    def optimal(self, flops: ArrayLike, *, unique_tokens: float | None = None) -> pd.DataFrame:
         """Compute-optimal size, tokens and loss at each budget C in FLOPs, each with its interval at `level`."""
         budgets = np.atleast_1d(np.asarray(flops, dtype=float))
-        options: dict[str, Any] = {
-            "flops_per_param_token": self.flops_per_param_token,
-            "unique_tokens": unique_tokens,
-        }
-        best = allocate.optimal(self._law, self.theta[None], budgets, **options)
+        best = self._optimal(self.theta[None], budgets, unique_tokens)
         frame = pd.DataFrame({"flops": budgets})
-        spread = allocate.optimal(self._law, self.draws, budgets, **options) if len(self.draws) else None
+        spread = self._optimal(self.draws, budgets, unique_tokens) if len(self.draws) else None
         for name in ("params", "tokens", "loss"):
             frame[name] = getattr(best, name)[0]
             low = high = np.full(len(budgets), np.nan)
@@ -210,6 +212,17 @@ class FitResult:
                 low, high = self.interval(getattr(spread, name))
             frame[f"{name}_low"], frame[f"{name}_high"] = low, high
         return frame
+
+    def _optimal(
+        self, theta: np.ndarray, budgets: np.ndarray, unique_tokens: float | None
+    ) -> allocate.Allocation:
+        return allocate.optimal(
+            self._law,
+            theta,
+            budgets,
+            flops_per_param_token=self.flops_per_param_token,
+            unique_tokens=unique_tokens,
+        )
 
     # --- showing ----------------------------------------------------------------------------------------------------
 

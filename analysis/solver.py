@@ -42,7 +42,7 @@ class Solution:
 
     def settled(self) -> np.ndarray:
         """Which descents ended at a minimum: nothing left to gain, or nothing left but rounding, shape (S,)."""
-        return (self.decrement < 1e-9) | (np.abs(self.value) <= 1e-20)
+        return np.asarray((self.decrement < 1e-9) | (np.abs(self.value) <= 1e-20))
 
 
 FROM_AFAR = (

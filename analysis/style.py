@@ -14,13 +14,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 from analysis.formats import short_count
 
 # Okabe & Ito (2008), "Color Universal Design": one colour an approach.
 COLOURS = {"envelope": "#009E73", "valleys": "#0072B2", "law": "#D55E00"}
 DASHES = {"envelope": "-.", "valleys": "--", "law": "-"}  # told apart in grey, too
-STYLE: Any = {
+STYLE: Any = {  # matplotlib types the keys of its settings as one long list of literals
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
@@ -74,8 +75,8 @@ def colour_bar(
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def shades(values: np.ndarray) -> tuple[Callable[[Any], Any], ScalarMappable]:
-    """Colour of each value on a logarithmic scale."""
+def shades(values: np.ndarray) -> tuple[Callable[[ArrayLike], Any], ScalarMappable]:
+    """The colour of a value, or of each of an array, on a logarithmic scale; and that scale, for a colour bar."""
     low, high = float(np.min(values)), float(np.max(values))
     norm = LogNorm(low, high if high > low else low * 1.001)
     scale = ScalarMappable(norm=norm, cmap=PALETTE)

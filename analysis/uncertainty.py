@@ -55,7 +55,7 @@ def percentiles(draws: np.ndarray, level: float, stretch: float = 1.0) -> np.nda
     tail = float(norm.cdf(norm.ppf(0.5 * (1 - level)) * stretch))
     lost = np.isnan(draws)
     if not lost.any():
-        return np.quantile(draws, [tail, 1 - tail], axis=0)
+        return np.asarray(np.quantile(draws, [tail, 1 - tail], axis=0))
     low = np.quantile(np.where(lost, -np.inf, draws), tail, axis=0, method="lower")
     return np.stack([low, np.quantile(np.where(lost, np.inf, draws), 1 - tail, axis=0, method="higher")])
 

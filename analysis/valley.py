@@ -67,7 +67,7 @@ class RefusedValley:
 def near_bottom(points: pd.DataFrame) -> NDArray[np.bool_]:
     """Which sizes lie within 10 % of the best loss; where those are fewer than 4, the 4 best."""
     loss = points["loss"].to_numpy()
-    near = loss <= loss.min() * (1 + PARABOLA_WINDOW)
+    near: NDArray[np.bool_] = loss <= loss.min() * (1 + PARABOLA_WINDOW)
     near[np.argsort(loss, kind="stable")[:MIN_SIZES]] = True
     return near
 

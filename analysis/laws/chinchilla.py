@@ -17,7 +17,7 @@ def chinchilla_design(x: Variables) -> np.ndarray:
 def chinchilla_log_optimum(theta: np.ndarray, log_nd: np.ndarray) -> np.ndarray:
     """N_opt = G·(C/6)^a with G = (αA/βB)^(1/(α+β)) and a = β/(α+β) (Hoffmann et al. 2022, eq. 4)."""
     _, log_a, log_b, alpha, beta = theta.T[:, :, None]
-    return (np.log(alpha) + log_a - np.log(beta) - log_b + beta * log_nd) / (alpha + beta)
+    return np.asarray((np.log(alpha) + log_a - np.log(beta) - log_b + beta * log_nd) / (alpha + beta))
 
 
 CHINCHILLA = Law(

@@ -23,7 +23,7 @@ def gadre_design(x: Variables) -> np.ndarray:
 def gadre_log_optimum(theta: np.ndarray, log_nd: np.ndarray) -> np.ndarray:
     """A·N^-2η + B·D^-2η is least on N·D = C/6 where the two are equal, so N_opt ∝ C^½ (Gadre et al. 2024, sec. 2)."""
     _, log_a, log_b, eta = theta.T[:, :, None]
-    return 0.5 * log_nd + (log_a - log_b) / (4 * eta)
+    return np.asarray(0.5 * log_nd + (log_a - log_b) / (4 * eta))
 
 
 GADRE = Law(

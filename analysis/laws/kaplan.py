@@ -70,7 +70,7 @@ def kaplan_log_optimum(theta: np.ndarray, log_nd: np.ndarray) -> np.ndarray:
     """With q = α_N/α_D, the inner sum N_c^q N^-q + D_c N/(C/6) is least at N^(1+q) = q·N_c^q·(C/6)/D_c."""
     log_nc, log_dc, alpha_n, alpha_d = theta.T[:, :, None]
     q = alpha_n / alpha_d
-    return (np.log(q) + q * log_nc + log_nd - log_dc) / (1 + q)
+    return np.asarray((np.log(q) + q * log_nc + log_nd - log_dc) / (1 + q))
 
 
 KAPLAN = Law(

@@ -94,16 +94,15 @@ class Law:
     def loss_each(self, theta: np.ndarray, x: Variables) -> np.ndarray:
         """The loss under row i of θ at run i, shape (P,), for θ of shape (P, p) and variables of shape (P,)."""
         if self.log_loss is not None:
-            return np.exp(
-                self.log_loss(theta, {name: column[:, None] for name, column in x.items()})[0][:, 0]
-            )
+            single_runs = {name: column[:, None] for name, column in x.items()}
+            return np.asarray(np.exp(self.log_loss(theta, single_runs)[0][:, 0]))
         assert self.design is not None
-        return np.exp(np.einsum("np,knp->kn", theta, self.design(x))).sum(axis=0)
+        return np.asarray(np.exp(np.einsum("np,knp->kn", theta, self.design(x))).sum(axis=0))
 
     def loss(self, values: Mapping[str, float], **x: float | np.ndarray) -> np.ndarray:
         """The loss at named parameter values, as `laws.get("chinchilla").loss(values, params=7e9, tokens=1.4e11)`."""
         columns = {name: np.atleast_1d(np.asarray(column, dtype=float)) for name, column in x.items()}
-        return np.exp(self.predict(self.coordinates(values)[None], columns)[0][0])
+        return np.asarray(np.exp(self.predict(self.coordinates(values)[None], columns)[0][0]))
 
 
 def log_sum_of_powers(theta: np.ndarray, design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

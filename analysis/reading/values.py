@@ -18,7 +18,7 @@ SMALLEST = {"params": 1e3, "tokens": 1e4}
 def in_nats(losses: pd.Series, kind: str) -> pd.Series:
     """Losses in nats/token from perplexity or bits/token (see `loss_kind`); bits/byte are left as they are."""
     if kind == "perplexity":
-        return np.log(losses)
+        return pd.Series(np.log(losses))
     return losses * LOG2 if kind == "bits/token" else losses
 
 

@@ -47,7 +47,7 @@ class FitKeys:
     """column that holds the batch in tokens (law=batch_tokens_d, batch_tokens_c)"""
     units: dict[str, float] = field(default_factory=dict)
     """what 1 stands for in a column of counts: units.tokens=1e9; by default what its name says (tokens_b), else 1"""
-    where: dict[str, Any] = field(default_factory=dict)
+    where: dict[str, Any] = field(default_factory=dict)  # a value is text, a number or a flag
     """use only rows with this value: where.COLUMN=VALUE"""
     mixed: list[str] = field(default_factory=list)
     """conditions that may differ between rows fitted together: mixed=[optimizer,schedule] or mixed=[all]"""
