@@ -48,15 +48,15 @@ def test_training_curves_are_drawn_where_there_are_some() -> None:
     assert "correlations" not in drawings  # nothing was estimated to correlate
     ax = drawings["training_curves"](Figure().subplots())
     assert len(ax.lines) == 7  # one curve for each size
-    assert len(ax.collections[0].get_offsets()) > 100  # the envelope's winners, over many computes
+    assert np.shape(ax.collections[0].get_offsets())[0] > 100  # the envelope's winners, over many computes
 
 
 def test_without_axes_a_figure_is_made(study: Study) -> None:
     assert isinstance(study.fit, FitResult)
     ax = figures.residuals(study.fit)
-    assert ax.get_figure() in map(plt.figure, plt.get_fignums())
+    assert ax.get_figure() in [plt.figure(number) for number in plt.get_fignums()]
     plt.close("all")
-    assert len(ax.collections[-1].get_offsets()) == len(study.fit.points)
+    assert np.shape(ax.collections[-1].get_offsets())[0] == len(study.fit.points)
 
 
 def test_valleys_show_every_run_and_minimum() -> None:
@@ -65,7 +65,7 @@ def test_valleys_show_every_run_and_minimum() -> None:
     ax = figures.valleys(result, Figure().subplots())
     stars = [line for line in ax.lines if line.get_marker() == "*"]
     assert len(stars) == len(result.valleys)
-    drawn = sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() == "o")
+    drawn = sum(np.size(line.get_xdata()) for line in ax.lines if line.get_marker() == "o")
     assert drawn == len(table)
     low, high = ax.get_ylim()
     assert low < table.frame["loss"].min()

@@ -102,7 +102,9 @@ def test_chinchilla_recovers_any_sensible_truth(
 ) -> None:
     truth = {"E": E, "A": A, "B": B, "alpha": alpha, "beta": beta}
     frame = runs(CHINCHILLA)
-    frame["loss"] = CHINCHILLA.loss(truth, params=frame["params"], tokens=frame["tokens"])
+    frame["loss"] = CHINCHILLA.loss(
+        truth, params=frame["params"].to_numpy(), tokens=frame["tokens"].to_numpy()
+    )
     for term in (A / frame["params"] ** alpha, B / frame["tokens"] ** beta):
         assume((term / frame["loss"]).max() > 1e-3)  # a term that no run feels cannot be recovered
     assert fit(frame, bootstrap=0).parameters == pytest.approx(truth, rel=1e-5)

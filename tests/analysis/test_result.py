@@ -94,9 +94,10 @@ def test_plot_draws_on_the_axes_it_is_given(found: FitResult) -> None:
 def test_plot_names_the_target_of_a_law_of_hyperparameters() -> None:
     params = np.geomspace(1e7, 1e10, 9)
     table = pd.DataFrame({"flops": 1e4 * params, "batch_tokens": 0.3 * params**0.33})
-    ax = fit(table, law="batch_tokens_c", bootstrap=0).plot(ax=Figure().subplots())
+    figure = Figure()
+    ax = fit(table, law="batch_tokens_c", bootstrap=0).plot(ax=figure.subplots())
     assert ax.get_ylabel() == "observed batch_tokens"
-    assert [bar.get_ylabel() for bar in ax.get_figure().axes[1:]] == ["compute C (FLOPs)"]
+    assert [bar.get_ylabel() for bar in figure.axes[1:]] == ["compute C (FLOPs)"]
 
 
 def test_akaike_prefers_the_law_that_made_the_runs() -> None:

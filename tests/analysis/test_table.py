@@ -95,9 +95,8 @@ def test_a_missing_quantity_names_the_remedy(runs: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -1.0, "diverged"])
-def test_a_loss_that_is_none_is_refused_with_its_row(runs: pd.DataFrame, bad: object) -> None:
-    broken = runs.astype({"loss": object})
-    broken.loc[2, "loss"] = bad
+def test_a_loss_that_is_none_is_refused_with_its_row(runs: pd.DataFrame, bad: float | str) -> None:
+    broken = runs.assign(loss=[*runs["loss"].head(2), bad, *runs["loss"].tail(-3)])
     with pytest.raises(BadLoss, match="row 3"):
         load(broken)
 

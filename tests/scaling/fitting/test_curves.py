@@ -52,13 +52,20 @@ def test_whole_curves_from_a_table(
         main(["curves.csv", "law=multi_power", "learning_rate=rate"])
 
 
-@pytest.mark.parametrize("key", ["cluster", "step", "loss"])
-def test_a_column_that_is_not_there_is_refused_by_its_key(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "keys"),
+    [
+        ("cluster", FitKeys(cluster="absent")),
+        ("step", FitKeys(step="absent")),
+        ("loss", FitKeys(loss="absent")),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused_by_its_key(tmp_path: Path, key: str, keys: FitKeys) -> None:
     curves().to_csv(tmp_path / "curves.csv", index=False)
     with pytest.raises(
         BadColumn, match=f"needs a column for {key}.*the table has run, step, lr, loss: say {key}="
     ):
-        fit_curves(tmp_path / "curves.csv", FitKeys(law="multi_power", **{key: "absent"}))
+        fit_curves(tmp_path / "curves.csv", keys)
 
 
 def test_a_folder_without_curves_is_refused(tmp_path: Path) -> None:
