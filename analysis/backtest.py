@@ -6,9 +6,9 @@ from typing import Unpack
 import pandas as pd
 
 from analysis import laws
-from analysis.combine import combined_error
+from analysis.combine import INNER_SHARE, combined_error
 from analysis.fit import FitOptions, fit
-from analysis.held_back import INNER_SHARE, cut_at, predict_above
+from analysis.held_back import cut_at, predict_above
 from analysis.refusals import Refusal
 from analysis.table import Table
 
@@ -41,9 +41,9 @@ def backtest(
         options: passed to `fit`.
 
     Returns:
-        One row a cut: `cut_flops`, `fitted`, `held`, `reach` (largest compute over the cut), `mean_error`, `bias`,
-        `worst_error`, `covered`, `stretch`, `combined_error` (mean error of the laws of `analysis.combine`), and
-        `refused` with the reason where a cut could not be tried.
+        One row for each cut: `cut_flops`, `fitted`, `held`, `reach` (largest compute over the cut), `mean_error`,
+        `bias`, `worst_error`, `covered`, `stretch`, `combined_error` (mean error of the laws of `analysis.combine`),
+        and `refused` with the reason where a cut could not be tried.
     """
     flops = table.frame["flops"]
     if cuts is None:
@@ -92,7 +92,7 @@ def choose_law(
         cut_flops: by default the one that leaves 65 % of the runs for fitting.
 
     Returns:
-        One row a law, best held-out error first: `law`, `parameters`, `aicc`, `delta_aicc`, `held_out_error`,
+        One row for each law, best held-out error first: `law`, `parameters`, `aicc`, `delta_aicc`, `held_out_error`,
         `refused`.
     """
     if cut_flops is None:

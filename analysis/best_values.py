@@ -12,11 +12,12 @@ def best_values(runs: pd.DataFrame, target: str) -> tuple[pd.DataFrame, tuple[st
     """The best learning rate or batch at each size and tokens: the lowest point of a parabola in its logarithm.
 
     Args:
-        runs: `params`, `tokens`, `flops`, `loss` and the target column, one row a run.
+        runs: `params`, `tokens`, `flops`, `loss` and the target column, one row for each run.
         target: the hyperparameter's column.
 
     Returns:
-        `params`, `tokens`, `flops` and the target's best value, one row a scale; and why other scales were refused.
+        `params`, `tokens`, `flops` and the target's best value, one row for each scale; and the reasons why other
+        scales were refused.
 
     Raises:
         NoMinimum: no scale shows one.

@@ -8,15 +8,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import laws
+from analysis.combine import FREE_AND_TIED, INNER_SHARE
 from analysis.fit import LEVEL, FitOptions, fit
 from analysis.isoflop import valleys
 from analysis.refusals import Refusal, TooFewPoints
 from analysis.table import Table
 
-RIVALS = ("chinchilla", "gadre")
-"""Laws with free and with tied exponents: the difference between them stands for what is not known of the law."""
-INNER_SHARE = 0.65
-"""Share of the runs, by compute, below the cut that `needed_stretch` makes among the fitted ones."""
 MIN_HELD = 3
 """Fewest runs over which an error is reported."""
 
@@ -32,9 +29,10 @@ class HeldBack:
             (predicted / loss − 1).
         mean_error, bias: mean |error| and mean error.
         covered: share of held-back losses inside their intervals; NaN where intervals were not estimated.
-        stretch: how many times wider than the noise of the runs asks these intervals are; see `needed_stretch`.
+        stretch: factor by which the intervals were widened beyond the bootstrap's own; see `needed_stretch`.
         level: probability of the intervals.
-        optimum: for an IsoFLOP budget its own optimum beside those that the smaller budgets foretell, one row a source.
+        optimum: for an IsoFLOP budget, one row for each `source` of its optimum: its own runs, and what the smaller
+            budgets foretell.
         law: name of the law.
     """
 
@@ -74,7 +72,11 @@ def predict_held(
     objective: str,
     **options: Unpack[FitOptions],
 ) -> HeldBack:
-    """Fit the rows of a mask and predict the others."""
+    """Fit the rows that a mask selects, shape (n,), and predict the others.
+
+    Raises:
+        TooFewPoints: fewer than 3 runs are held back; or what `fit` raises for the others.
+    """
     if (~fitted).sum() < MIN_HELD:
         raise TooFewPoints(
             f"{(~fitted).sum()} runs above {cut_flops:.3g} FLOPs: predicting fewer than {MIN_HELD} says little"
@@ -118,10 +120,16 @@ def predicted_runs(
 def other_laws(
     below: Table, held: Table, loss: np.ndarray, law: str, objective: str, options: FitOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far below and above a prediction, as factors, those lie of the other laws in RIVALS."""
+    """The least and the greatest prediction of any law in FREE_AND_TIED, over that of the fitted law, each shape (m,).
+
+    Args:
+        below, held: the fitted and the held-back runs.
+        loss: what the fitted law predicts for the held-back runs, shape (m,).
+        law, objective, options: as they were fitted.
+    """
     predictions = [np.ones(len(loss))]
-    if law in RIVALS and options.get("bootstrap") != 0:
-        for rival in (name for name in RIVALS if name != law):
+    if law in FREE_AND_TIED and options.get("bootstrap") != 0:
+        for rival in (name for name in FREE_AND_TIED if name != law):
             try:
                 other = fit(below, rival, objective, bootstrap=0)
             except Refusal:
@@ -134,7 +142,7 @@ def other_laws(
 def needed_stretch(
     table: Table, law: str = "chinchilla", objective: str = "huber_log", **options: Unpack[FitOptions]
 ) -> float:
-    """How much wider than the bootstrap's, at least 1, intervals must be to hold what lies beyond the fitted compute.
+    """Factor, at least 1, by which bootstrap intervals must be widened to hold runs beyond the fitted compute.
 
     The bootstrap knows the noise of the runs but not that a law bends. So the table's own largest runs are predicted
     from the smaller ones, and the intervals there are stretched about the prediction until they hold `level` of the

@@ -22,7 +22,7 @@ class Problem:
 
     Attributes:
         law: the law.
-        x: its variables, one value a run.
+        x: its variables, one value for each run.
         log_loss: observed log loss, shape (n,).
         objective: the penalty.
         scale: residuals are multiplied by this, shape (n,): the relative precision of each loss.

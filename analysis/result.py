@@ -34,7 +34,7 @@ class FitResult:
         objective_name: name of the objective that was minimised.
         theta: the estimate in the law's coordinates, shape (p,).
         objective: the minimised sum over points.
-        points: the law's variables, its target, and where used `weight`, `scale`, `cluster`, one row a run.
+        points: the law's variables, its target, and where used `weight`, `scale`, `cluster`, one row for each run.
         draws: bootstrap estimates in the law's coordinates, shape (B, p); no rows where intervals were not estimated.
         level: nominal coverage of every interval.
         seed: of the bootstrap.
@@ -83,7 +83,7 @@ class FitResult:
 
     @property
     def derived_draws(self) -> pd.DataFrame:
-        """Bootstrap draws of every parameter and exponent, one row a draw."""
+        """Bootstrap draws of every parameter and exponent, one row for each draw."""
         frame = pd.DataFrame(self._law.values(self.draws), columns=list(self._law.parameters))
         slope = self._exponent_a(self.draws)
         return frame if slope is None else frame.assign(a=slope, b=1 - slope)
@@ -126,7 +126,7 @@ class FitResult:
 
     @property
     def residuals(self) -> np.ndarray:
-        """log observed minus log predicted target, one a run."""
+        """log observed minus log predicted target, one for each run."""
         observed = np.log(self.points[self._law.target].to_numpy())
         return np.asarray(observed - self._law.predict(self.theta[None], self._variables())[0][0])
 
@@ -227,7 +227,7 @@ class FitResult:
     # --- showing ----------------------------------------------------------------------------------------------------
 
     def frame(self) -> pd.DataFrame:
-        """One row a parameter or exponent: estimate, standard error and interval (NaN: not estimated)."""
+        """One row for each parameter or exponent: estimate, standard error and interval (NaN: not estimated)."""
         estimates = {**self.parameters, **self.exponents}
         missing = (np.nan, np.nan)
         return pd.DataFrame(

@@ -102,9 +102,9 @@ def _columns_of(curve: Curve) -> dict[str, np.ndarray]:
 
 
 def table(curves: Sequence[Curve]) -> pd.DataFrame:
-    """Curves as a table for `fit(table, law="multi_power")`: one row a recorded step, one cluster a curve.
+    """Curves as a table for `fit(table, law="multi_power")`: a row for each recorded step, a cluster for each curve.
 
-    The columns `drop`, `rate` and `since` hold one array a row.
+    The columns `drop`, `rate` and `since` hold an array in each row.
     """
     x = columns(curves)
     frame = pd.DataFrame(

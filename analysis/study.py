@@ -18,13 +18,11 @@ from analysis.refusals import BadColumn, BadValue, Refusal
 from analysis.result import FitResult
 from analysis.table import Table, best_at_each
 
-BEYOND = 10  # a study is asked what to train with this many times its largest compute
+PLAN_FACTOR = 10
+"""A study plans for this many times its largest compute, where no target is named."""
 
-RIVALS = (
-    "chinchilla",
-    "kaplan",
-    "gadre",
-)  # laws of parameters and tokens alone, tried beside the one that was asked for
+RIVALS = ("chinchilla", "kaplan", "gadre")
+"""Laws of parameters and tokens alone, compared with the one that was asked for."""
 
 T = TypeVar("T")
 
@@ -123,7 +121,7 @@ def analyse(
     largest = float(
         table.frame["budget"].max() if table.frame["budget"].notna().any() else table.frame["flops"].max()
     )
-    target = BEYOND * largest if target_flops is None else target_flops
+    target = PLAN_FACTOR * largest if target_flops is None else target_flops
     if not target > 0:
         raise BadValue(f"target_flops must be positive, such as 1e21; got {target:g}")
     options: FitOptions = {"weights": weights, "level": level, "bootstrap": bootstrap, "seed": seed}

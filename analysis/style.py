@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from analysis.formats import short_count
 
-# Okabe & Ito (2008), "Color Universal Design": one colour an approach.
+# Okabe & Ito (2008), "Color Universal Design": one colour for each approach.
 COLOURS = {"envelope": "#009E73", "valleys": "#0072B2", "law": "#D55E00"}
 DASHES = {"envelope": "-.", "valleys": "--", "law": "-"}  # told apart in grey, too
 STYLE: Any = {  # matplotlib types the keys of its settings as one long list of literals

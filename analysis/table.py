@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.allocate import TRAIN_FLOPS_PER_PARAM_TOKEN
 from analysis.budgets import add_budgets, budget_convention, budgets_are_named, convention_note
 from analysis.reading.columns import choose_columns
 from analysis.reading.conditions import refuse_mixed
@@ -34,9 +35,9 @@ class Table:
     """Runs ready to fit.
 
     Attributes:
-        frame: one row a run, floats: `params`, `tokens`, `loss` (nats/token), `flops`, `budget` (FLOPs; NaN for a run
-            of no budget); where the source has them `loss_se`, `cluster`, `unique_tokens`, `seed`, `run_id`; `row` is
-            the 1-based row of the source.
+        frame: one row for each run, floats: `params`, `tokens`, `loss` (nats/token), `flops`, `budget` (FLOPs; NaN for
+            a run of no budget); where the source has them `loss_se`, `cluster`, `unique_tokens`, `seed`, `run_id`;
+            `row` is the 1-based row of the source.
         convention: for each quantity, in words, which column it is and what is known of how it counts.
         excluded: rows of the source that are not in `frame`, each with its `row` and the `reason`.
         budgets_named: whether a column names the budgets; otherwise they were inferred from shared FLOPs.
@@ -99,7 +100,9 @@ def load(
     """
     table, name = (source, "table") if isinstance(source, pd.DataFrame) else (read(Path(source)), str(source))
     if table.empty:
-        raise BadTable(f"{name} has no rows; a fit needs one row a run with parameters, tokens and loss")
+        raise BadTable(
+            f"{name} has no rows; a fit needs one row for each run with parameters, tokens and loss"
+        )
     chosen = choose_columns(table, columns or {}, units)
     rows, unmatched = apply_filters(numbered(table), where or {})
     rows, unfinished = set_aside_unfinished(rows)
@@ -112,7 +115,7 @@ def load(
     frame, beaten = settle_repeats(frame, repeats)
     stated = describe(frame, chosen, dict(convention or {}))
     if "flops" not in chosen.mapping:
-        frame["flops"] = 6.0 * frame["params"] * frame["tokens"]
+        frame["flops"] = TRAIN_FLOPS_PER_PARAM_TOKEN * frame["params"] * frame["tokens"]
     named = budgets_are_named(frame)
     frame, budget_notes = add_budgets(frame, budget_tolerance)
     if named:

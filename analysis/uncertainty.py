@@ -15,7 +15,7 @@ def resample_weights(clusters: np.ndarray, count: int, seed: int) -> np.ndarray:
     the spread of Huber's fit by a fifth to a third, against a tenth here.
 
     Args:
-        clusters: a label a run; runs of one cluster (branches of one training job) share their weight.
+        clusters: the label of each run; runs of one cluster (branches of one training job) share their weight.
         count: resamples.
         seed: of the generator; the same seed gives the same resamples.
     """

@@ -241,7 +241,7 @@ def merge_near_sizes(points: pd.DataFrame) -> pd.DataFrame:
     """Sizes so near each other that a curve through both would follow their noise, as one: their geometric mean.
 
     Args:
-        points: one row a size, sorted, with `params`, `loss` and `runs`.
+        points: one row for each size, sorted, with `params`, `loss` and `runs`.
     """
     log_params = np.log(points["params"].to_numpy())
     near = np.diff(log_params) < NEAR_SIZES * (log_params[-1] - log_params[0]) / (len(points) - 1)

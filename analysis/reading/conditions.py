@@ -11,49 +11,16 @@ from analysis.refusals import BadColumn, MixedTable
 
 # Columns whose values must agree for one law to describe the rows.
 CONDITIONS = (
-    "corpus",
-    "corpus_fingerprint",
-    "dataset",
-    "data",
-    "tokenizer",
-    "vocab_size",
-    "vocabulary",
-    "optimizer",
-    "optim",
-    "schedule",
-    "scheduler",
-    "lr_schedule",
-    "lr_scheduler",
-    "learning_rate_schedule",
-    "precision",
-    "dtype",
-    "architecture",
-    "arch",
-    "language",
-    "config",
-    "configuration",
-    "convention",
-    "params_convention",
-    "tokens_convention",
-    "loss_convention",
-    "flops_convention",
-    "budget_convention",
-)
-# Words in the name of a text column that say the same: train_data, dataset_name, model_family.
+    "corpus", "corpus_fingerprint", "dataset", "data", "tokenizer", "vocab_size", "vocabulary", "optimizer",
+    "optim", "schedule", "scheduler", "lr_schedule", "lr_scheduler", "learning_rate_schedule", "precision",
+    "dtype", "architecture", "arch", "language", "config", "configuration", "convention",
+    "params_convention", "tokens_convention", "loss_convention", "flops_convention", "budget_convention",
+)  # fmt: skip
+# Words that make a text column such a condition where they stand in its name: train_data, model_family.
 CONDITION_WORDS = {
-    *(
-        "corpus",
-        "dataset",
-        "datasets",
-        "data",
-        "tokenizer",
-        "optimizer",
-        "schedule",
-        "scheduler",
-        "precision",
-    ),
-    *("dtype", "architecture", "arch", "family", "language", "config"),
-}
+    "corpus", "dataset", "datasets", "data", "tokenizer", "optimizer", "schedule", "scheduler", "precision",
+    "dtype", "architecture", "arch", "family", "language", "config",
+}  # fmt: skip
 FEW_VALUES = 8  # a text column with more values than this names runs
 KNOWN_TEXT = ("status", "run_id", "name", "host", "commit", "device")  # of which nothing is to be noted
 

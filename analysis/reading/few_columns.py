@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from analysis.allocate import TRAIN_FLOPS_PER_PARAM_TOKEN
 from analysis.laws import Law
 from analysis.reading.names import (
     ALIASES,
@@ -72,7 +73,7 @@ def read_few_columns(table: pd.DataFrame, law: Law, told: Told) -> tuple[pd.Data
         how = told.convention.get(role) or name_says(role, column) or "convention not stated"
         stated[role] = f"column {column!r}, " + (f"in units of {unit:g}, " if unit != 1 else "") + how
     if "flops" not in frame and {"params", "tokens"} <= set(frame.columns):
-        frame["flops"] = 6 * frame["params"] * frame["tokens"]
+        frame["flops"] = TRAIN_FLOPS_PER_PARAM_TOKEN * frame["params"] * frame["tokens"]
         stated["flops"] = "6 · params · tokens (no FLOP column given)"
     for role in needed:
         if role not in frame:

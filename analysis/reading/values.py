@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from analysis.allocate import TRAIN_FLOPS_PER_PARAM_TOKEN
 from analysis.reading.columns import REQUIRED, Columns
 from analysis.reading.names import loss_kind, name_says
 from analysis.reading.numbers import read_numbers
@@ -73,7 +74,7 @@ def canonical(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
         frame["unique_tokens"] = frame["tokens"] / frame.pop("epochs").clip(lower=1)
     if columns.derived is not None:
         other = "params" if columns.derived == "tokens" else "tokens"
-        frame[columns.derived] = frame["flops"] / (6 * frame[other])
+        frame[columns.derived] = frame["flops"] / (TRAIN_FLOPS_PER_PARAM_TOKEN * frame[other])
     for role in ("params", "tokens"):
         if role not in columns.units:
             refuse_small(frame, role, mapping)
@@ -113,7 +114,7 @@ def describe(frame: pd.DataFrame, columns: Columns, told: dict[str, str]) -> dic
     if "flops" not in mapping:
         stated["flops"] = "6 · params · tokens (no FLOP column given)"
     else:
-        ratio = frame["flops"] / (6 * frame["params"] * frame["tokens"])
+        ratio = frame["flops"] / (TRAIN_FLOPS_PER_PARAM_TOKEN * frame["params"] * frame["tokens"])
         low, high = float(ratio.min()), float(ratio.max())
         how = (
             "6 · params · tokens to 1 %"
