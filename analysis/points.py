@@ -71,7 +71,12 @@ def checked_points(
             _refuse_no_spread(points, name, law)
     if {"params", "tokens"} <= set(law.variables):
         _refuse_collinear(points, law)
-    return points.assign(**_weight_columns(frame, points, law, weights), **_cluster_column(frame, cluster))
+    for name, column in {
+        **_weight_columns(frame, points, law, weights),
+        **_cluster_column(frame, cluster),
+    }.items():
+        points[name] = column
+    return points
 
 
 def _weight_columns(
