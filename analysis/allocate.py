@@ -146,10 +146,10 @@ def cheapest_for_loss(
 
 
 def _needs_trade(law: Law, unique_tokens: float | None) -> None:
-    if not {"params", "tokens"} <= set(law.variables):
-        raise NoOptimum(
-            f"law {law.name!r} depends on {', '.join(law.variables)} alone: it trades nothing between N and D"
-        )
+    if not law.has_split:
+        alone = f"depends on {', '.join(law.variables)} alone"
+        what = alone if law.target == "loss" else f"predicts {law.target}, not the loss"
+        raise NoOptimum(f"law {law.name!r} {what}: it trades nothing between N and D")
     if "unique_tokens" in law.variables and unique_tokens is None:
         raise BadValue(
             f"law {law.name!r} needs unique_tokens: how many different tokens there are to train on"

@@ -62,6 +62,11 @@ class Law:
             "starts need a range for every other parameter"
         )
 
+    @property
+    def has_split(self) -> bool:
+        """Whether it predicts a loss from both parameters and tokens, so that some split of a budget is the best."""
+        return self.target == "loss" and {"params", "tokens"} <= set(self.variables)
+
     def coordinates(self, values: Mapping[str, float]) -> np.ndarray:
         """θ of shape (p,) for parameter values given by name.
 

@@ -83,12 +83,7 @@ def choose_law(name: str) -> ChosenLaw:
     if path.is_dir() or path.suffix == ".json" or "/" in name:
         return _own_fit(path)
     # Only a law of both parameters and tokens has a split to choose.
-    studies = {
-        study: law
-        for law in laws.LAWS.values()
-        if {"params", "tokens"} <= set(law.variables)
-        for study in law.published
-    }
+    studies = {study: law for law in laws.LAWS.values() if law.has_split for study in law.published}
     latest = {law.name: study for study, law in studies.items()}
     study = latest.get(name, name)
     if study in studies:
@@ -150,9 +145,9 @@ def _own_fit(path: Path) -> ChosenLaw:
             f"law={path}: {found} holds no fitted law ({error}); its study says why, and what runs would show it"
         ) from error
     law = laws.get(result.law)
-    if not {"params", "tokens"} <= set(law.variables):
+    if not law.has_split:
         raise UserError(
-            f"law={path}: {result.law} does not read both parameters and tokens, so it has no split to choose: "
+            f"law={path}: {result.law} predicts no loss from both parameters and tokens, so it has no split to choose: "
             "fit another law, as scaling fit … law=chinchilla"
         )
     return ChosenLaw(
