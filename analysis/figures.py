@@ -86,15 +86,7 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     if isinstance(study.fit, FitResult) and study.fit.exponents:
         best = study.fit.optimal(flops)
         label = f"parametric law, {exponent} = {study.fit.exponents[exponent]:.3f}"
-        band(
-            ax,
-            flops,
-            best[quantity],
-            best[f"{quantity}_low"],
-            best[f"{quantity}_high"],
-            "law",
-            label,
-        )
+        band(ax, flops, best[quantity], best[f"{quantity}_low"], best[f"{quantity}_high"], "law", label)
     if isinstance(study.valleys, Valleys):
         line = study.valleys.params_law if quantity == "params" else study.valleys.tokens_law
         if line is not None:

@@ -23,10 +23,7 @@ MIN_RATIO_SPREAD = 1.1  # and tokens at a given size by at least this one
 
 
 def checked_points(
-    frame: pd.DataFrame,
-    law: Law,
-    weights: str | Sequence[float] | np.ndarray | None,
-    cluster: str | None,
+    frame: pd.DataFrame, law: Law, weights: str | Sequence[float] | np.ndarray | None, cluster: str | None
 ) -> pd.DataFrame:
     """The columns that a fit uses: the law's variables, its target, and where asked for `weight`, `scale`, `cluster`.
 
@@ -80,10 +77,7 @@ def checked_points(
 
 
 def _weight_columns(
-    frame: pd.DataFrame,
-    points: pd.DataFrame,
-    law: Law,
-    weights: str | Sequence[float] | np.ndarray | None,
+    frame: pd.DataFrame, points: pd.DataFrame, law: Law, weights: str | Sequence[float] | np.ndarray | None
 ) -> dict[str, np.ndarray]:
     """`scale`, the relative precision of each loss, where weights name a column of errors; else `weight`."""
     if weights is None:

@@ -10,7 +10,7 @@ def chinchilla_design(x: Variables) -> np.ndarray:
     log_n, log_d = np.log(x["params"]), np.log(x["tokens"])
     zero = np.zeros_like(log_n)
     return np.stack(
-        [term_rows(1.0, 0, 0, 0, zero), term_rows(0.0, 1, 0, -log_n, 0), term_rows(0.0, 0, 1, 0, -log_d)],
+        [term_rows(1.0, 0, 0, 0, zero), term_rows(0.0, 1, 0, -log_n, 0), term_rows(0.0, 0, 1, 0, -log_d)]
     )
 
 

@@ -72,9 +72,4 @@ def read_few_columns(source: Path, keys: FitKeys, law: laws.Law) -> tuple[pd.Dat
 
 def fit_options(keys: FitKeys, convention: dict[str, str]) -> FitOptions:
     """What such a fit takes beside the table, the law and the objective."""
-    return {
-        "bootstrap": keys.bootstrap,
-        "level": keys.level,
-        "seed": keys.seed,
-        "convention": convention,
-    }
+    return {"bootstrap": keys.bootstrap, "level": keys.level, "seed": keys.seed, "convention": convention}

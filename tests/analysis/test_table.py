@@ -81,8 +81,7 @@ def test_a_canonical_name_wins_and_the_other_is_mentioned(runs: pd.DataFrame) ->
 
 
 @pytest.mark.parametrize(
-    ("columns", "message"),
-    [({"params": "M"}, "no such column"), ({"parms": "params"}, "no role 'parms'")],
+    ("columns", "message"), [({"params": "M"}, "no such column"), ({"parms": "params"}, "no role 'parms'")]
 )
 def test_bad_mapping(runs: pd.DataFrame, columns: dict[str, str], message: str) -> None:
     with pytest.raises(BadColumn, match=message):
