@@ -48,7 +48,7 @@ def read_curves(table: pd.DataFrame, named: Mapping[str, str], where: Mapping[st
             continue
         if column is None or column not in rows.columns:
             raise BadColumn(
-                f"law=multi_power needs a column for {role}, one row a recorded step; the table has "
+                f"law=multi_power needs a column for {role}, one row for each recorded step; the table has "
                 f"{listing(table)}: say {role}=COLUMN"
             )
     frame = pd.DataFrame({role: read_numbers(rows[chosen[role]]) for role in NUMBERS})
