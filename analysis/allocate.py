@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.laws import Law
+from analysis.laws.law import Law
 from analysis.refusals import BadValue, NoOptimum
 
 TRAIN_FLOPS_PER_PARAM_TOKEN = 6.0
@@ -65,7 +65,7 @@ def optimal(
     else:
 
         def tokens_of(log_n: np.ndarray, budget: np.ndarray) -> np.ndarray:
-            return budget / (flops_per_param_token * np.exp(log_n))
+            return np.asarray(budget / (flops_per_param_token * np.exp(log_n)))
 
         params = np.exp(_search(law, theta, flops, tokens_of, unique_tokens))
     tokens = flops / (flops_per_param_token * params)
@@ -92,7 +92,7 @@ def optimal_with_inference(
     )
 
     def tokens_of(log_n: np.ndarray, budget: np.ndarray) -> np.ndarray:
-        return (budget / np.exp(log_n) - served) / flops_per_param_token
+        return np.asarray((budget / np.exp(log_n) - served) / flops_per_param_token)
 
     params = np.exp(_search(law, theta, flops, tokens_of, unique_tokens))
     tokens = tokens_of(np.log(params), flops)
@@ -124,7 +124,7 @@ def cheapest_for_loss(
 
     def log_cost(log_n: np.ndarray, problem: np.ndarray) -> np.ndarray:
         log_d = _log_tokens_for_loss(law, pairs[problem], log_n, target[columns][problem], unique_tokens)
-        train = np.log(flops_per_param_token) + log_n + log_d
+        train: np.ndarray = np.log(flops_per_param_token) + log_n + log_d
         return np.logaddexp(train, np.log(served) + log_n) if served > 0 else train
 
     log_n = _minimise_1d(log_cost, len(pairs))
@@ -146,10 +146,10 @@ def cheapest_for_loss(
 
 
 def _needs_trade(law: Law, unique_tokens: float | None) -> None:
-    if not {"params", "tokens"} <= set(law.variables):
-        raise NoOptimum(
-            f"law {law.name!r} depends on {', '.join(law.variables)} alone: it trades nothing between N and D"
-        )
+    if not law.has_split:
+        alone = f"depends on {', '.join(law.variables)} alone"
+        what = alone if law.target == "loss" else f"predicts {law.target}, not the loss"
+        raise NoOptimum(f"law {law.name!r} {what}: it trades nothing between N and D")
     if "unique_tokens" in law.variables and unique_tokens is None:
         raise BadValue(
             f"law {law.name!r} needs unique_tokens: how many different tokens there are to train on"
@@ -235,7 +235,7 @@ def _minimise_1d(function: Callable[[np.ndarray, np.ndarray], np.ndarray], count
     with np.errstate(invalid="ignore", divide="ignore"):
         bend = left - 2 * middle + right
         shift = np.where(bend > 0, 0.5 * h * (left - right) / bend, 0.0)
-    return np.where(np.isfinite(shift) & (np.abs(shift) < h), centre + shift, centre)
+    return np.asarray(np.where(np.isfinite(shift) & (np.abs(shift) < h), centre + shift, centre))
 
 
 def _log_tokens_for_loss(

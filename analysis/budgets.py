@@ -1,6 +1,7 @@
-"""IsoFLOP budgets of a table that does not name them."""
+"""IsoFLOP budgets of a table: those that it names, or else groups of runs of nearly the same compute."""
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 WIDEST = 0.35  # spread of a group that stands apart: runs rounded to whole steps or sizes miss their budget by so much
@@ -57,3 +58,39 @@ def standing_apart(ordered: NDArray[np.floating], narrow: float) -> list[NDArray
         if len(members) >= MIN_RUNS and narrow < width < min(np.log1p(WIDEST), below, above):
             groups.append(members)
     return groups
+
+
+def budgets_are_named(frame: pd.DataFrame) -> bool:
+    """Whether the source says which budget its runs belong to."""
+    return "budget" in frame.columns and bool(frame["budget"].notna().any())
+
+
+def budget_convention(rows: pd.DataFrame) -> str:
+    """How the source says that its budgets count FLOPs; empty where it does not."""
+    if "budget_convention" not in rows.columns or rows["budget_convention"].isna().all():
+        return ", convention not stated"
+    return f", FLOPs counted as {rows['budget_convention'].dropna().iloc[0]}"
+
+
+def add_budgets(frame: pd.DataFrame, tolerance: float) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Give each row the FLOP budget that it belongs to (NaN: none), inferred from shared FLOPs where no column says."""
+    if budgets_are_named(frame):
+        return frame, ()
+    frame = frame.assign(budget=group_budgets(frame["flops"].to_numpy(), tolerance))
+    count, members = frame["budget"].nunique(), int(frame["budget"].notna().sum())
+    if count == 0:
+        return frame, (f"no IsoFLOP budgets: no 4 runs have FLOPs within {tolerance:.0%} of each other",)
+    spread = frame.groupby("budget")["flops"].agg(lambda flops: flops.max() / flops.min() - 1).max()
+    agree = "exactly" if spread < 1e-6 else f"within {spread:.2g}"
+    note = f"{count} budgets inferred from {members} of {len(frame)} runs whose FLOPs agree {agree}"
+    return frame, (note,)
+
+
+def convention_note(frame: pd.DataFrame) -> tuple[str, ...]:
+    """A note when named budgets count FLOPs differently from the FLOP column."""
+    ratio = (frame["budget"] / frame["flops"]).dropna()
+    if ratio.between(0.9, 1.1).all():
+        return ()
+    return (
+        f"budgets are {ratio.min():.3g} to {ratio.max():.3g} times the FLOPs of their runs: another way of counting",
+    )

@@ -16,9 +16,12 @@ from analysis.refusals import Refusal, TooFewPoints
 from analysis.result import FitResult
 from analysis.table import Table
 
-COMBINED = ("chinchilla", "gadre")  # free and tied exponents
-SHARE = 0.65  # of the runs, by compute, that the inner fit sees when weights are found
-FLOOR = 1e-6  # error below which a law counts as exact
+FREE_AND_TIED = ("chinchilla", "gadre")
+"""Chinchilla's law with two free exponents and with tied ones: between them lies what is not known of the law."""
+INNER_SHARE = 0.65
+"""Share of the fitted runs, by compute, from which the largest of them are predicted as a trial."""
+FLOOR = 1e-6
+"""Error below which a law counts as exact."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Combination:
         return np.exp(np.average(logs, axis=0, weights=self.weights))
 
 
-def combine(table: Table, names: Sequence[str] = COMBINED, objective: str = "huber_log") -> Combination:
+def combine(table: Table, names: Sequence[str] = FREE_AND_TIED, objective: str = "huber_log") -> Combination:
     """Fit each law to all runs of the table and weigh it by its error on the table's own largest runs.
 
     Weights come from the runs given here alone: to backtest a combination, give it only the runs below the cut.
@@ -48,7 +51,7 @@ def combine(table: Table, names: Sequence[str] = COMBINED, objective: str = "hub
         TooFewPoints: no run is larger than the inner cut; or what `fit` raises.
     """
     flops = table.frame["flops"]
-    seen = (flops <= float(flops.quantile(SHARE)) * 1.01).to_numpy()
+    seen = (flops <= float(flops.quantile(INNER_SHARE)) * 1.01).to_numpy()
     if seen.all():
         raise TooFewPoints("all runs have about the same compute: nothing to weigh laws by")
     held = table.frame[~seen]

@@ -24,7 +24,7 @@ class Comparison:
 
     Attributes:
         flops: the budget at which sizes are compared.
-        frame: one row an approach: `a`, `b`, `params_opt`, `tokens_opt`, each with `_low` and `_high` (NaN: not
+        frame: one row for each approach: `a`, `b`, `params_opt`, `tokens_opt`, each with `_low` and `_high` (NaN: not
             estimated).
         disagreements: in words, each pair and quantity that differ by more than their intervals allow.
     """

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
+from analysis import fit_figure
 from analysis.formats import compute
 from analysis.frontier import Envelope
 from analysis.isoflop import Valleys
@@ -85,15 +86,7 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     if isinstance(study.fit, FitResult) and study.fit.exponents:
         best = study.fit.optimal(flops)
         label = f"parametric law, {exponent} = {study.fit.exponents[exponent]:.3f}"
-        band(
-            ax,
-            flops,
-            best[quantity],
-            best[f"{quantity}_low"],
-            best[f"{quantity}_high"],
-            "law",
-            label,
-        )
+        band(ax, flops, best[quantity], best[f"{quantity}_low"], best[f"{quantity}_high"], "law", label)
     if isinstance(study.valleys, Valleys):
         line = study.valleys.params_law if quantity == "params" else study.valleys.tokens_law
         if line is not None:
@@ -142,7 +135,9 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     return ax
 
 
-def band(ax: Axes, x: Any, centre: Any, low: Any, high: Any, approach: str, label: str) -> None:
+def band(
+    ax: Axes, x: ArrayLike, centre: ArrayLike, low: ArrayLike, high: ArrayLike, approach: str, label: str
+) -> None:
     """An approach's line with its interval shaded, where there is one."""
     colour = COLOURS[approach]
     ax.plot(x, centre, color=colour, ls=DASHES[approach], label=label, zorder=3)
@@ -214,29 +209,6 @@ def residuals(result: FitResult, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def fit_quality(result: FitResult, ax: Axes | None = None) -> Axes:
-    """Observed against predicted loss."""
-    ax = axes(ax, (5.4, 4.6))
-    points = result.points
-    observed = points["loss"].to_numpy()
-    predicted = observed / np.exp(result.residuals)
-    colour, scale = shades(points["params"].to_numpy())
-    ends = np.array([min(observed.min(), predicted.min()), max(observed.max(), predicted.max())])
-    ends = ends + np.array([-0.04, 0.04]) * np.ptp(ends)
-    ax.plot(ends, ends, color="black", lw=0.9)
-    ax.scatter(predicted, observed, c=colour(points["params"].to_numpy()), s=22, zorder=3)
-    colour_bar(ax, scale, "parameters N")
-    ax.set(
-        xlim=ends,
-        ylim=ends,
-        xlabel="predicted loss (nats/token)",
-        ylabel="observed loss (nats/token)",
-        title="Observed against predicted loss",
-    )
-    ax.set_aspect("equal")
-    return ax
-
-
 def correlations(result: FitResult, ax: Axes | None = None) -> Axes:
     """Correlations of the bootstrap draws of parameters and exponents: what the runs cannot tell apart."""
     ax = axes(ax, (5.0, 4.4))
@@ -294,7 +266,7 @@ def study_figures(study: Study) -> Mapping[str, Callable[[Axes], Axes]]:
         drawings["optimal_tokens"] = lambda ax: optima(study, "tokens", ax)
     if isinstance(fitted, FitResult) and {"params", "tokens"} <= set(fitted.points.columns):
         drawings["contours"] = lambda ax: contours(fitted, ax)
-        drawings["fit"] = lambda ax: fit_quality(fitted, ax)
+        drawings["fit"] = fitted.plot
         drawings["residuals"] = lambda ax: residuals(fitted, ax)
     if isinstance(fitted, FitResult) and len(fitted.draws):
         drawings["correlations"] = lambda ax: correlations(fitted, ax)
@@ -303,7 +275,7 @@ def study_figures(study: Study) -> Mapping[str, Callable[[Axes], Axes]]:
     return drawings
 
 
-SIZES = {"fit": (5.4, 4.6), "correlations": (5.2, 4.4)}
+SIZES = {"fit": fit_figure.SIZE, "correlations": (5.2, 4.4)}
 
 
 def draw_all(study: Study) -> dict[str, Figure]:

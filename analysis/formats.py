@@ -1,14 +1,7 @@
 """Numbers as people read them: the one home of formatters. What cannot be known is said to be `not estimated`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import isfinite, isnan
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 TIMES = ((365.25 * 86_400, "years"), (86_400, "days"), (3600, "hours"), (60, "minutes"))
@@ -76,11 +69,3 @@ def span(low: float, high: float, show: Callable[[float], str]) -> str:
 def percent(value: float, digits: int = 2) -> str:
     """A share as a percentage, as 1.23 %."""
     return f"{100 * value:.{digits}f} %" if isfinite(value) else "not estimated"
-
-
-def records(frame: pd.DataFrame) -> list[SimpleNamespace]:
-    """The rows of a frame with its columns as attributes."""
-    return [
-        SimpleNamespace(**{str(name): value for name, value in row.items()})
-        for row in frame.to_dict("records")
-    ]

@@ -15,9 +15,7 @@ from analysis.powerlaw import PowerLaw
 from analysis.refusals import NoMinimum, NoSpread, TooFewPoints
 from analysis.table import Table
 
-MIN_SIZES = (
-    4  # two interior winners at the least: the smallest and the largest size cannot be known to be best
-)
+MIN_SIZES = 4  # leaves two sizes that can win: the smallest and the largest have a rival on one side only
 MARGIN = 1.0  # the line of best sizes keeps this many of the winners' standard deviations from the ends
 ROUNDS = 20  # of finding the budgets where it does; it settles in a few
 GRID = 1500  # budgets at which Hoffmann et al. look for the winner

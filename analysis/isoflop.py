@@ -1,4 +1,4 @@
-"""Approach 2: one loss valley a compute budget, its minimum, and how the minima follow compute.
+"""Approach 2: one loss valley for each compute budget, its minimum, and how the minima follow compute.
 
 Hoffmann et al. (2022, section 3.2) fit a parabola to loss against log N on each budget; Porian et al. (2024, appendix)
 interpolate with Akima's spline in log–log instead. A valley is flat at its bottom, so each comes with the range of N
@@ -51,7 +51,7 @@ class Valleys:
     law_refused: str
 
     def frame(self) -> pd.DataFrame:
-        """One row a budget, refused ones included with empty figures and their `reason`."""
+        """One row for each budget, refused ones included with empty figures and their `reason`."""
         rows = [
             {
                 "budget_flops": v.budget_flops,
@@ -151,7 +151,7 @@ def valleys(
 
 
 def average_replicates(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a size: the geometric mean of what its runs gave."""
+    """One row for each size: the geometric mean of what its runs gave."""
     sizes, member, runs = np.unique(rows["params"].to_numpy(), return_inverse=True, return_counts=True)
     means = {
         name: np.exp(np.bincount(member, np.log(rows[name].to_numpy())) / runs)

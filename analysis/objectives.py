@@ -32,6 +32,7 @@ class Objective:
     def value(self, residuals: np.ndarray) -> np.ndarray:
         """ρ of each residual."""
         size = np.abs(residuals)
+        penalty: np.ndarray
         if self.delta == inf:
             penalty = size**2
         elif self.delta == 0:
@@ -39,7 +40,9 @@ class Objective:
         else:
             clipped = np.minimum(size, self.delta)
             penalty = clipped * (size - 0.5 * clipped)
-        return penalty if self.over == 1.0 else np.where(residuals < 0, self.over, 1.0) * penalty
+        if self.over != 1.0:
+            penalty = np.where(residuals < 0, self.over, 1.0) * penalty
+        return penalty
 
     def total(self, residuals: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """The objective for residuals and weights of shape (S, n): shape (S,).
@@ -47,20 +50,21 @@ class Objective:
         For Huber's density it is the negative log-likelihood Σ w·(ρ(r/s) + log s + log Z) at the best scale s.
         """
         if not self.scaled:
-            return (weights * self.value(residuals)).sum(axis=1)
+            return np.asarray((weights * self.value(residuals)).sum(axis=1))
         scale = self.fitted_scale(residuals, weights)[:, None]
         normal = sqrt(2 * pi) * erf(self.delta / sqrt(2)) + 2 / self.delta * exp(-0.5 * self.delta**2)
-        return (weights * (self.value(residuals / scale) + np.log(scale * normal))).sum(axis=1)
+        likelihoods = self.value(residuals / scale) + np.log(scale * normal)
+        return np.asarray((weights * likelihoods).sum(axis=1))
 
     def fitted_scale(self, residuals: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """The likeliest scale s of Huber's density, shape (S,), where Σ w ψ(r/s) r/s = Σ w; by fixed point."""
         size = np.abs(residuals)
         mass = weights.sum(axis=1)
-        scale = self.delta * (weights * size).sum(axis=1) / mass
+        scale: np.ndarray = self.delta * (weights * size).sum(axis=1) / mass
         for _ in range(50):
             ratio = size / np.maximum(scale[:, None], 1e-300)
             scale = scale * (weights * np.minimum(ratio, self.delta) * ratio).sum(axis=1) / mass
-        return np.maximum(scale, 1e-300)
+        return np.asarray(np.maximum(scale, 1e-300))
 
 
 OBJECTIVES = {

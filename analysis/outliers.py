@@ -1,11 +1,12 @@
 """Runs that a law cannot explain: named, kept in the fit, and the fit without them shown beside it."""
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
-from analysis.fit import fit
+from analysis.fit import FitOptions, fit
 from analysis.result import FitResult
 from analysis.table import Table
 
@@ -27,7 +28,7 @@ class Outliers:
     without: FitResult | None
 
 
-def outliers(table: Table, result: FitResult, **options: object) -> Outliers:
+def outliers(table: Table, result: FitResult, **options: Unpack[FitOptions]) -> Outliers:
     """Find the runs more than 6 robust standard deviations from a fit, and fit again without them.
 
     Args:
@@ -49,4 +50,4 @@ def outliers(table: Table, result: FitResult, **options: object) -> Outliers:
     runs = runs.sort_values("sigmas", key=np.abs, ascending=False, ignore_index=True)
     if not far.any():
         return Outliers(runs, None)
-    return Outliers(runs, fit(table.select(~far), result.law, result.objective_name, **options))  # type: ignore[arg-type]
+    return Outliers(runs, fit(table.select(~far), result.law, result.objective_name, **options))

@@ -37,7 +37,8 @@ class PowerLaw:
 
     def predict(self, x: ArrayLike) -> NDArray[np.floating]:
         """y at x, any shape."""
-        return np.exp(self.log_coefficient + self.exponent * np.log(np.asarray(x, dtype=float)))
+        log_x = np.log(np.asarray(x, dtype=float))
+        return np.asarray(np.exp(self.log_coefficient + self.exponent * log_x))
 
     def interval(self, x: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Lower and upper end of the interval of the line at x, each of x's shape."""

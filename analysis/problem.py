@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.laws import Law, Variables
+from analysis.laws.law import Law, Variables
 from analysis.objectives import Objective
 
 WIDE = 1e100  # stands for an infinite δ: squares everywhere
@@ -22,7 +22,7 @@ class Problem:
 
     Attributes:
         law: the law.
-        x: its variables, one value a run.
+        x: its variables, one value for each run.
         log_loss: observed log loss, shape (n,).
         objective: the penalty.
         scale: residuals are multiplied by this, shape (n,): the relative precision of each loss.
@@ -64,15 +64,18 @@ class Problem:
     def residuals(self, theta: np.ndarray) -> np.ndarray:
         """Observed minus predicted (log) loss times `scale`, shape (S, n)."""
         log_ratio = self.log_ratio(theta)
+        residuals: np.ndarray
         if self.objective.residual == "log":
-            return -log_ratio * self.scale
-        return -np.expm1(log_ratio) * np.exp(self.log_loss) * self.scale
+            residuals = -log_ratio * self.scale
+        else:
+            residuals = -np.expm1(log_ratio) * np.exp(self.log_loss) * self.scale
+        return residuals
 
     def log_ratio(self, theta: np.ndarray) -> np.ndarray:
         """log of predicted over observed loss, shape (S, n)."""
         if self.design is None:
-            return self.law.predict(theta, self.x)[0] - self.log_loss
-        return np.log(self._ratios(theta)[1])
+            return np.asarray(self.law.predict(theta, self.x)[0] - self.log_loss)
+        return np.asarray(np.log(self._ratios(theta)[1]))
 
     def value(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """The objective itself, unsmoothed, shape (S,)."""

@@ -1,4 +1,4 @@
-"""Why a table, a fit or a question was refused: one ValueError a reason, whose message says how to mend it."""
+"""Why a table, a fit or a question was refused: a class for each reason, and a message that says how to mend it."""
 
 
 class Refusal(ValueError):

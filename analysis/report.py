@@ -15,14 +15,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.backtest import HeldBack
 from analysis.figures import draw_all
 from analysis.frontier import Envelope
+from analysis.held_back import HeldBack
 from analysis.isoflop import Valleys
-from analysis.present import FLAGS, markdown, sections
+from analysis.present import markdown, sections
 from analysis.result import FitResult
+from analysis.sections.section import FLAGS
 from analysis.study import Refused, Study
 from analysis.style import STYLE, save
+
+Json = dict[str, Any]
+"""An object of JSON; its values have many types."""
 
 CAPTIONS = {
     "valleys": "Loss against size on each compute budget, with the fitted minima and their intervals.",
@@ -47,7 +51,7 @@ p.flag{background:#fff3e0;border-left:4px solid #d55e00;padding:.4rem .8rem}
 """
 
 
-def to_dict(study: Study, approach: str = "all") -> dict[str, Any]:
+def to_dict(study: Study, approach: str = "all") -> Json:
     """The study as plain values; the fitted law's own keys (`parameters`, `objective`, …) stand at the top.
 
     Args:
@@ -55,7 +59,7 @@ def to_dict(study: Study, approach: str = "all") -> dict[str, Any]:
         approach: whose `exponents`, with their `intervals`, stand at the top: "all" and "parametric" mean the fitted
             law's, "isoflop" the valleys' (by parabola), "envelope" the training curves'.
     """
-    record: dict[str, Any] = {}
+    record: Json = {}
     if isinstance(study.fit, FitResult):
         record |= json.loads(study.fit.to_json())
     else:
@@ -104,11 +108,12 @@ def to_dict(study: Study, approach: str = "all") -> dict[str, Any]:
     return record
 
 
-def rows_or_reason(part: pd.DataFrame | Refused) -> Any:
+def rows_or_reason(part: pd.DataFrame | Refused) -> object:
+    """One object for each row, or the reason why there are none."""
     return asdict(part) if isinstance(part, Refused) else part.to_dict("records")
 
 
-def valleys_dict(part: Valleys | Refused) -> dict[str, Any]:
+def valleys_dict(part: Valleys | Refused) -> Json:
     """Budgets and lines of approach 2, refused budgets with their reasons."""
     if isinstance(part, Refused):
         return asdict(part)
@@ -119,7 +124,7 @@ def valleys_dict(part: Valleys | Refused) -> dict[str, Any]:
     }
 
 
-def lines_dict(part: Valleys | Envelope) -> dict[str, Any]:
+def lines_dict(part: Valleys | Envelope) -> Json:
     """Exponents of approach 1 or 2, with their intervals."""
     lines = {"a": part.params_law, "b": part.tokens_law}
     return {
@@ -134,7 +139,7 @@ def to_json(study: Study, approach: str = "all", indent: int | None = 2) -> str:
     return json.dumps(finite(to_dict(study, approach)), indent=indent, allow_nan=False, default=plain)
 
 
-def finite(value: Any) -> Any:
+def finite(value: object) -> object:
     """The value with every number that JSON cannot hold replaced by None."""
     if isinstance(value, dict):
         return {str(key): finite(item) for key, item in value.items()}
@@ -145,7 +150,7 @@ def finite(value: Any) -> Any:
     return value
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """numpy's scalars as Python's."""
     if isinstance(value, np.generic):
         return value.item()

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis import allocate, laws, objectives
+from analysis.certificate import Certificate
+from analysis.points import column_values, problem_of
 from analysis.problem import Problem
 from analysis.refusals import BadTable, BadValue
 from analysis.uncertainty import percentiles, widening
@@ -20,48 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMAT = 1  # version of the JSON that a fit writes
-
-
-def column_values(points: pd.DataFrame, name: str) -> np.ndarray:
-    """A column as floats, shape (n,), or (n, K) where each row holds an array."""
-    column = points[name]
-    return (
-        np.stack([np.asarray(row, dtype=float) for row in column])
-        if column.dtype == object
-        else column.to_numpy(float)
-    )
-
-
-def problem_of(points: pd.DataFrame, law: laws.Law, objective: objectives.Objective) -> Problem:
-    """The points of a fit as the solver wants them."""
-    x = {name: column_values(points, name) for name in law.variables}
-    scale = column_values(points, "scale") if "scale" in points else None
-    return Problem.build(law, x, np.log(column_values(points, law.target)), objective, scale)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What the solver can prove about the optimum that it reports.
-
-    Attributes:
-        converged: the best start ended at a minimum (see `relative_decrease`).
-        relative_decrease: further decrease of the objective that a Newton step would bring, over the objective.
-        gradient_norm: norm of the gradient in the solver's coordinates, each scaled by the root of its metric diagonal.
-        hessian_condition: condition number of the Hessian scaled to a unit diagonal; inf where not positive definite.
-        starts: how many starting points were descended from.
-        starts_at_best: how many of them ended within 1e-6 (relative) of the best objective.
-        distinct_optima: how many different objective values, to 1e-6, the converged starts ended at.
-        warnings: what a reader should know before trusting the numbers, each with its reason.
-    """
-
-    converged: bool
-    relative_decrease: float
-    gradient_norm: float
-    hessian_condition: float
-    starts: int
-    starts_at_best: int
-    distinct_optima: int
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +34,7 @@ class FitResult:
         objective_name: name of the objective that was minimised.
         theta: the estimate in the law's coordinates, shape (p,).
         objective: the minimised sum over points.
-        points: the law's variables, its target, and where used `weight`, `scale`, `cluster`, one row a run.
+        points: the law's variables, its target, and where used `weight`, `scale`, `cluster`, one row for each run.
         draws: bootstrap estimates in the law's coordinates, shape (B, p); no rows where intervals were not estimated.
         level: nominal coverage of every interval.
         seed: of the bootstrap.
@@ -118,11 +79,11 @@ class FitResult:
             return None
         with np.errstate(invalid="ignore", divide="ignore"):
             steps = self._law.log_optimum(theta, np.array([0.0, 1.0]))
-        return steps[:, 1] - steps[:, 0]
+        return np.asarray(steps[:, 1] - steps[:, 0])
 
     @property
     def derived_draws(self) -> pd.DataFrame:
-        """Bootstrap draws of every parameter and exponent, one row a draw."""
+        """Bootstrap draws of every parameter and exponent, one row for each draw."""
         frame = pd.DataFrame(self._law.values(self.draws), columns=list(self._law.parameters))
         slope = self._exponent_a(self.draws)
         return frame if slope is None else frame.assign(a=slope, b=1 - slope)
@@ -165,9 +126,9 @@ class FitResult:
 
     @property
     def residuals(self) -> np.ndarray:
-        """log observed minus log predicted target, one a run."""
+        """log observed minus log predicted target, one for each run."""
         observed = np.log(self.points[self._law.target].to_numpy())
-        return observed - self._law.predict(self.theta[None], self._variables())[0][0]
+        return np.asarray(observed - self._law.predict(self.theta[None], self._variables())[0][0])
 
     @property
     def aicc(self) -> float:
@@ -191,7 +152,12 @@ class FitResult:
     # --- questions --------------------------------------------------------------------------------------------------
 
     def predict(
-        self, params: Any = None, tokens: Any = None, *, runs: bool = False, **others: Any
+        self,
+        params: ArrayLike | None = None,
+        tokens: ArrayLike | None = None,
+        *,
+        runs: bool = False,
+        **others: ArrayLike,
     ) -> pd.DataFrame:
         """Predicted loss at sizes N and tokens D (scalars or arrays that broadcast), with intervals at `level`.
 
@@ -233,16 +199,12 @@ class FitResult:
             low, high = np.exp(self.interval(log_draws))
         return {target: estimate, f"{target}_low": low, f"{target}_high": high}
 
-    def optimal(self, flops: Any, *, unique_tokens: float | None = None) -> pd.DataFrame:
+    def optimal(self, flops: ArrayLike, *, unique_tokens: float | None = None) -> pd.DataFrame:
         """Compute-optimal size, tokens and loss at each budget C in FLOPs, each with its interval at `level`."""
         budgets = np.atleast_1d(np.asarray(flops, dtype=float))
-        options: dict[str, Any] = {
-            "flops_per_param_token": self.flops_per_param_token,
-            "unique_tokens": unique_tokens,
-        }
-        best = allocate.optimal(self._law, self.theta[None], budgets, **options)
+        best = self._optimal(self.theta[None], budgets, unique_tokens)
         frame = pd.DataFrame({"flops": budgets})
-        spread = allocate.optimal(self._law, self.draws, budgets, **options) if len(self.draws) else None
+        spread = self._optimal(self.draws, budgets, unique_tokens) if len(self.draws) else None
         for name in ("params", "tokens", "loss"):
             frame[name] = getattr(best, name)[0]
             low = high = np.full(len(budgets), np.nan)
@@ -251,10 +213,21 @@ class FitResult:
             frame[f"{name}_low"], frame[f"{name}_high"] = low, high
         return frame
 
+    def _optimal(
+        self, theta: np.ndarray, budgets: np.ndarray, unique_tokens: float | None
+    ) -> allocate.Allocation:
+        return allocate.optimal(
+            self._law,
+            theta,
+            budgets,
+            flops_per_param_token=self.flops_per_param_token,
+            unique_tokens=unique_tokens,
+        )
+
     # --- showing ----------------------------------------------------------------------------------------------------
 
     def frame(self) -> pd.DataFrame:
-        """One row a parameter or exponent: estimate, standard error and interval (NaN: not estimated)."""
+        """One row for each parameter or exponent: estimate, standard error and interval (NaN: not estimated)."""
         estimates = {**self.parameters, **self.exponents}
         missing = (np.nan, np.nan)
         return pd.DataFrame(
@@ -306,23 +279,19 @@ class FitResult:
         return f"<pre>{escape(head)}</pre>{table}<pre>{escape(tail)}</pre>"
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Observed against predicted target, coloured by model size."""
-        import matplotlib.pyplot as plt
+        """Observed against predicted target, coloured by the law's first variable (the size, for most)."""
+        from analysis.fit_figure import observed_against_predicted  # matplotlib is slow to import
 
-        if ax is None:
-            ax = plt.subplots(figsize=(5.0, 4.2), layout="constrained")[1]
-        target = self._law.target
+        variable, target = self._law.variables[0], self._law.target
         observed = self.points[target].to_numpy()
-        predicted = observed / np.exp(self.residuals)
-        shade = np.log10(column_values(self.points, self._law.variables[0]))
-        dots = ax.scatter(
-            predicted, observed, c=shade, cmap="viridis", s=18, edgecolor="black", linewidth=0.3
+        return observed_against_predicted(
+            observed,
+            observed / np.exp(self.residuals),
+            self.points[variable].to_numpy(),
+            target,
+            variable,
+            ax,
         )
-        ends = [min(predicted.min(), observed.min()), max(predicted.max(), observed.max())]
-        ax.plot(ends, ends, color="black", linewidth=1)
-        ax.set(xlabel=f"predicted {target}", ylabel=f"observed {target}", title=self._law.formula)
-        ax.figure.colorbar(dots, ax=ax, label=f"log10 {self._law.variables[0]}")
-        return ax
 
     # --- JSON -------------------------------------------------------------------------------------------------------
 

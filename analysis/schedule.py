@@ -1,9 +1,4 @@
-"""The multi-power law: a run's whole loss curve from its learning-rate schedule (Luo et al. 2025, arXiv:2503.12811).
-
-L(t) = L0 + A·(S_W + S_1(t))^-α - B·Σ_{k≤t} (η_{k-1} - η_k)·[1 - (C·η_k^-γ·S_k(t) + 1)^-β]
-
-where η_k is the learning rate of step k after warm-up, S_k(t) = Σ_{τ=k..t} η_τ its sum from step k to t, and S_W its
-sum over the warm-up. The first two terms are a power law in the area under the schedule; the last is what decay adds.
+"""Learning-rate schedules as the multi-power law reads them (see `analysis.laws.multi_power` for its formula).
 
 A schedule of many thousand steps is a handful of parts: consecutive steps are merged into at most `DROPS` drops of the
 learning rate, each placed at its middle, so that cost does not grow with the number of steps.
@@ -15,14 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.laws import Law, Variables, register
 from analysis.refusals import BadLoss, BadValue
 from analysis.result import FitResult
 
-DROPS = 128  # most drops that a schedule is merged into; losses move by under 2e-4 nats (see the tests)
-
-
-MOST_REACH = 300.0  # log of a reach at which a drop's effect is long complete; a wild trial step goes beyond
+DROPS = 128
+"""Most drops that a schedule is merged into; merging moves losses by less than 2e-4 nats (see the tests)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ class Curve:
 
 
 def columns(curves: Sequence[Curve]) -> dict[str, np.ndarray]:
-    """What the law reads of the curves, their recorded steps stacked.
+    """The columns that the multi-power law reads, the recorded steps of all curves stacked (n in all).
 
     Returns:
         `area` (n,): S_W + S_1(t); `drop` (n, K): η_{k-1} - η_k, zero where k > t; `rate` (n, K): η_k, and
@@ -109,62 +101,10 @@ def _columns_of(curve: Curve) -> dict[str, np.ndarray]:
     }
 
 
-def multi_power_log_loss(theta: np.ndarray, x: Variables) -> tuple[np.ndarray, np.ndarray]:
-    """log L and its gradient for θ = (log L0, log A, log B, log C, α, β, γ)."""
-    log_l0, log_a, log_b, log_c, alpha, beta, gamma = (theta[:, i : i + 1] for i in range(7))
-    log_area = np.log(x["area"])
-    floor, power = np.exp(log_l0), np.exp(log_a - alpha * log_area)
-    log_rate, log_since = np.log(x["rate"]), np.log(x["since"])
-    log_reached = log_c[..., None] - gamma[..., None] * log_rate + log_since
-    reach = np.exp(np.where(log_reached.real < MOST_REACH, log_reached, MOST_REACH))  # (S, n, K)
-    log_reach = np.log1p(reach)
-    left = np.exp(-beta[..., None] * log_reach)
-    scale = np.exp(log_b)
-    gain = scale * (x["drop"] * (1 - left)).sum(axis=-1)
-    slope = beta[..., None] * left * reach / (1 + reach) * x["drop"]  # ∂ gain / ∂ log reach
-    loss = floor + power - gain
-    gradient = [
-        floor + 0 * power,
-        power,
-        -gain,
-        -scale * slope.sum(axis=-1),
-        -power * log_area,
-        -scale * (x["drop"] * left * log_reach).sum(axis=-1),
-        scale * (slope * log_rate).sum(axis=-1),
-    ]
-    # A trial step may make the law negative; a large finite value lets the descent reject it.
-    sane = loss.real > 1e-6
-    safe = np.where(sane, loss, 1.0)
-    jacobian = np.stack(np.broadcast_arrays(*gradient), axis=-1) / safe[..., None]
-    return np.where(sane, np.log(safe), 50.0), jacobian
-
-
-MULTI_POWER = register(
-    Law(
-        name="multi_power",
-        formula="L(t) = L0 + A·(S_W + S_1(t))^-α - B·Σ_k (η_{k-1} - η_k)·[1 - (C·η_k^-γ·S_k(t) + 1)^-β]",
-        source="Luo et al. 2025 (arXiv:2503.12811), eq. 1",
-        variables=("area", "drop", "rate", "since"),
-        parameters=("L0", "A", "B", "C", "alpha", "beta", "gamma"),
-        logged=("L0", "A", "B", "C"),
-        box={
-            "L0": (np.log(0.5), np.log(4.0)),
-            "A": (np.log(0.05), np.log(3.0)),
-            "B": (np.log(30.0), np.log(3000.0)),
-            "C": (np.log(0.05), np.log(20.0)),
-            "alpha": (0.2, 0.9),
-            "beta": (0.2, 0.9),
-            "gamma": (0.2, 0.9),
-        },
-        log_loss=multi_power_log_loss,
-    )
-)
-
-
 def table(curves: Sequence[Curve]) -> pd.DataFrame:
-    """Curves as a table for `fit(table, law="multi_power")`: one row a recorded step, one cluster a curve.
+    """Curves as a table for `fit(table, law="multi_power")`: a row for each recorded step, a cluster for each curve.
 
-    The columns `drop`, `rate` and `since` hold one array a row.
+    The columns `drop`, `rate` and `since` hold an array in each row.
     """
     x = columns(curves)
     frame = pd.DataFrame(
@@ -176,7 +116,7 @@ def table(curves: Sequence[Curve]) -> pd.DataFrame:
 
 
 def predict(fit: FitResult, curve: Curve) -> pd.DataFrame:
-    """The fitted law along a schedule: `step`, `loss`, `loss_low`, `loss_high` at the curve's steps."""
+    """The fitted multi-power law along a schedule: `step`, `loss`, `loss_low`, `loss_high` at the curve's steps."""
     return pd.DataFrame({"step": curve.steps, **fit.predict_columns(columns([curve]))})
 
 

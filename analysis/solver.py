@@ -42,16 +42,13 @@ class Solution:
 
     def settled(self) -> np.ndarray:
         """Which descents ended at a minimum: nothing left to gain, or nothing left but rounding, shape (S,)."""
-        return (self.decrement < 1e-9) | (np.abs(self.value) <= 1e-20)
+        return np.asarray((self.decrement < 1e-9) | (np.abs(self.value) <= 1e-20))
 
 
-FROM_AFAR = (
-    1000.0,
-    30.0,
-    5.0,
-    1.0,
-)  # graduated δ, in units of the objective's own, for a start that may be anywhere
-FROM_NEAR = (1.0,)  # for a start at the optimum of almost the same problem
+FROM_AFAR = (1000.0, 30.0, 5.0, 1.0)
+"""Graduated δ, in units of the objective's own, for a start that may be anywhere."""
+FROM_NEAR = (1.0,)
+"""The same for a start at the optimum of almost the same problem."""
 
 
 def minimise(

@@ -7,23 +7,22 @@ from typing import TypeVar
 import pandas as pd
 
 from analysis import laws
-from analysis.backtest import HeldBack, backtest, choose_law, hold_back_largest
+from analysis.backtest import backtest, choose_law
 from analysis.compare import Comparison, compare
-from analysis.fit import fit
+from analysis.fit import LEVEL, FitOptions, fit
 from analysis.frontier import Envelope, envelope
+from analysis.held_back import HeldBack, hold_back_largest
 from analysis.isoflop import Valleys, valleys
 from analysis.outliers import Outliers, outliers
 from analysis.refusals import BadColumn, BadValue, Refusal
 from analysis.result import FitResult
 from analysis.table import Table, best_at_each
 
-BEYOND = 10  # a study is asked what to train with this many times its largest compute
+PLAN_FACTOR = 10
+"""A study plans for this many times its largest compute, where no target is named."""
 
-RIVALS = (
-    "chinchilla",
-    "kaplan",
-    "gadre",
-)  # laws of parameters and tokens alone, tried beside the one that was asked for
+RIVALS = ("chinchilla", "kaplan", "gadre")
+"""Laws of parameters and tokens alone, compared with the one that was asked for."""
 
 T = TypeVar("T")
 
@@ -100,7 +99,7 @@ def analyse(
     law: str = "chinchilla",
     objective: str = "huber_log",
     weights: str | None = None,
-    level: float = 0.9,
+    level: float = LEVEL,
     bootstrap: int = 1000,
     seed: int = 0,
     target_flops: float | None = None,
@@ -122,16 +121,16 @@ def analyse(
     largest = float(
         table.frame["budget"].max() if table.frame["budget"].notna().any() else table.frame["flops"].max()
     )
-    target = BEYOND * largest if target_flops is None else target_flops
+    target = PLAN_FACTOR * largest if target_flops is None else target_flops
     if not target > 0:
         raise BadValue(f"target_flops must be positive, such as 1e21; got {target:g}")
-    options = {"weights": weights, "level": level, "bootstrap": bootstrap, "seed": seed}
+    options: FitOptions = {"weights": weights, "level": level, "bootstrap": bootstrap, "seed": seed}
     whole, table = table, runs_of_law(table, law)
 
     progress("parametric law")
     fitted: FitResult | Refused
     try:
-        fitted = fit(table, law, objective, **options)  # type: ignore[arg-type]
+        fitted = fit(table, law, objective, **options)
     except (BadValue, BadColumn):
         raise  # the question is at fault, not the runs
     except Refusal as reason:
@@ -153,7 +152,7 @@ def analyse(
         result = fitted
         return attempt(lambda: part(result))
 
-    fewer = {**options, "bootstrap": min(bootstrap, 300)}
+    fewer: FitOptions = {**options, "bootstrap": min(bootstrap, 300)}
     alone = len(laws.get(law).variables) == 1  # its runs are too few for a law of two variables
     rivals = [law] if alone else [name for name in RIVALS if name != law] + [law]
     return Study(

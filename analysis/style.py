@@ -14,13 +14,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike
 
-from analysis.formats import count
+from analysis.formats import short_count
 
-# Okabe & Ito (2008), "Color Universal Design": one colour an approach.
+# Okabe & Ito (2008), "Color Universal Design": one colour for each approach.
 COLOURS = {"envelope": "#009E73", "valleys": "#0072B2", "law": "#D55E00"}
 DASHES = {"envelope": "-.", "valleys": "--", "law": "-"}  # told apart in grey, too
-STYLE: Any = {
+STYLE: Any = {  # matplotlib types the keys of its settings as one long list of literals
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
@@ -53,7 +54,7 @@ def axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
         return plt.subplots(figsize=size, layout="constrained")[1]
 
 
-def log_axis(ax: Axes, which: str, show: Callable[[float], str] = count) -> None:
+def log_axis(ax: Axes, which: str, show: Callable[[float], str] = short_count) -> None:
     """A logarithmic axis whose ticks read 300k, 1M, 3M where a decade or two are shown, and decades beyond."""
     axis = ax.xaxis if which == "x" else ax.yaxis
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
@@ -61,27 +62,21 @@ def log_axis(ax: Axes, which: str, show: Callable[[float], str] = count) -> None
     decades = np.log10(high / low)
     subs = (1.0, 2.0, 5.0) if decades < 1.6 else (1.0, 3.0) if decades < 3.2 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=30))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(show(value))))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
-def short(number: str) -> str:
-    """A count without trailing zeros after its point: 1.00B as 1B."""
-    digits = number.rstrip("kMBT")
-    return (digits.rstrip("0").rstrip(".") if "." in digits and "e" not in digits else digits) + number[
-        len(digits) :
-    ]
-
-
-def colour_bar(ax: Axes, scale: ScalarMappable, label: str, show: Callable[[float], str] = count) -> None:
+def colour_bar(
+    ax: Axes, scale: ScalarMappable, label: str, show: Callable[[float], str] = short_count
+) -> None:
     """A colour bar on a logarithmic scale with readable ticks."""
     bar = ax.figure.colorbar(scale, ax=ax, label=label)
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(show(value))))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def shades(values: np.ndarray) -> tuple[Callable[[Any], Any], ScalarMappable]:
-    """Colour of each value on a logarithmic scale."""
+def shades(values: np.ndarray) -> tuple[Callable[[ArrayLike], Any], ScalarMappable]:
+    """The colour of a value, or of each of an array, on a logarithmic scale; and that scale, for a colour bar."""
     low, high = float(np.min(values)), float(np.max(values))
     norm = LogNorm(low, high if high > low else low * 1.001)
     scale = ScalarMappable(norm=norm, cmap=PALETTE)

@@ -14,13 +14,15 @@ from analysis.refusals import NoMinimum, TooFewPoints
 MIN_SIZES = 4  # three points always lie on a parabola: the fourth is what can contradict it
 FLAT = 1e-3  # "as good as the best": within 0.1 % of its loss
 PARABOLA_WINDOW = 0.1  # a parabola describes the bottom: runs within 10 % of the best loss
-GRID_PER_GAP = 25  # Porian et al.: interpolated sizes between neighbours
+GRID_PER_GAP = 25  # interpolated sizes between neighbouring ones, as in Porian et al.
 NEAR_SIZES = (
-    0.25  # sizes closer than this share of the mean spacing are one to a spline: their slope is all noise
+    0.25  # a spline takes sizes closer than this share of the mean spacing as one: their slope is all noise
 )
-SPACING_FLOOR = 0.33  # Porian et al.: an optimum is known no better than a third of the spacing of sizes
-MOST_TO_ADD = 4  # sizes proposed for a budget whose minimum lies beyond those tried
-DRAWS = 1000  # Porian et al.: noisy copies of a budget's losses
+SPACING_FLOOR = (
+    0.33  # an optimum is known no better than a third of the spacing of sizes, as in Porian et al.
+)
+MAX_SIZES_TO_ADD = 4  # sizes proposed for a budget whose minimum lies beyond those tried
+DRAWS = 1000  # noisy copies of a budget's losses, as in Porian et al.
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class RefusedValley:
 def near_bottom(points: pd.DataFrame) -> NDArray[np.bool_]:
     """Which sizes lie within 10 % of the best loss; where those are fewer than 4, the 4 best."""
     loss = points["loss"].to_numpy()
-    near = loss <= loss.min() * (1 + PARABOLA_WINDOW)
+    near: NDArray[np.bool_] = loss <= loss.min() * (1 + PARABOLA_WINDOW)
     near[np.argsort(loss, kind="stable")[:MIN_SIZES]] = True
     return near
 
@@ -241,7 +243,7 @@ def merge_near_sizes(points: pd.DataFrame) -> pd.DataFrame:
     """Sizes so near each other that a curve through both would follow their noise, as one: their geometric mean.
 
     Args:
-        points: one row a size, sorted, with `params`, `loss` and `runs`.
+        points: one row for each size, sorted, with `params`, `loss` and `runs`.
     """
     log_params = np.log(points["params"].to_numpy())
     near = np.diff(log_params) < NEAR_SIZES * (log_params[-1] - log_params[0]) / (len(points) - 1)
@@ -281,7 +283,7 @@ def sizes_that_mend(points: pd.DataFrame, expected: float | None) -> tuple[float
     ratio = float(np.exp(np.median(np.diff(np.log(sizes))))) ** (1 if best else -1)
     edge, steps = float(sizes[best]), 2
     if expected is not None:
-        steps = int(np.clip(np.ceil(np.log(expected / edge) / np.log(ratio)) + 1, 2, MOST_TO_ADD))
+        steps = int(np.clip(np.ceil(np.log(expected / edge) / np.log(ratio)) + 1, 2, MAX_SIZES_TO_ADD))
     return tuple(edge * ratio**step for step in range(1, steps + 1))
 
 

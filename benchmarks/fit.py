@@ -24,8 +24,8 @@ from scipy.special import huber, logsumexp
 
 from analysis import laws, objectives
 from analysis.fit import fit
+from analysis.points import problem_of
 from analysis.problem import Problem
-from analysis.result import problem_of
 from analysis.schedule import Curve, columns
 from analysis.schedule import table as curve_table
 from analysis.solver import minimise, project

@@ -29,6 +29,7 @@ from analysis import laws
 from analysis.fit import fit
 from analysis.frontier import Envelope, envelope
 from analysis.isoflop import Valleys, valleys
+from analysis.laws.chinchilla import chinchilla_log_optimum
 from analysis.refusals import Refusal
 from analysis.result import FitResult
 from analysis.table import load
@@ -88,7 +89,7 @@ def design(scenario: Scenario) -> pd.DataFrame:
         return pd.DataFrame({"params": params, "tokens": tokens, "cluster": trunk})
     flops = np.repeat(np.geomspace(6e18, 3e21, scenario.budgets), scenario.sizes)
     theta = laws.CHINCHILLA.coordinates(scenario.truth)[None]
-    best = np.exp(laws.chinchilla_log_optimum(theta, np.log(flops / 6)))[0]
+    best = np.exp(chinchilla_log_optimum(theta, np.log(flops / 6)))[0]
     params = best * np.exp(np.tile(np.linspace(-1.44, 1.44, scenario.sizes), scenario.budgets))
     return pd.DataFrame({"params": params, "tokens": flops / 6 / params})
 
@@ -140,7 +141,7 @@ def of_line(
 def optimum(truth: dict[str, float], flops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """True N_opt and loss there at each budget."""
     theta = laws.CHINCHILLA.coordinates(truth)[None]
-    params = np.exp(laws.chinchilla_log_optimum(theta, np.log(flops / 6)))[0]
+    params = np.exp(chinchilla_log_optimum(theta, np.log(flops / 6)))[0]
     return params, laws.CHINCHILLA.loss(truth, params=params, tokens=flops / 6 / params)
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.backtest import predict_above
 from analysis.combine import combine, combined_error
 from analysis.fit import fit
+from analysis.held_back import predict_above
 from analysis.isoflop import valleys
 from analysis.powerlaw import fit_power_law
 from analysis.table import load

@@ -1,7 +1,6 @@
 """Finds a device: in the catalogue by its name, or in a YAML file of the user's own."""
 
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import yaml
 
 from scaling.accounting.catalogue import ALIASES, CATALOGUE
 from scaling.accounting.device import Device, Price
+from scaling.config.nearest import nearest
 from scaling.errors import UserError
 
 
@@ -23,8 +23,7 @@ def get_device(name: str) -> Device:
     key = ALIASES.get(key, key)
     if key in CATALOGUE:
         return CATALOGUE[key]
-    near = get_close_matches(key, [*CATALOGUE, *ALIASES], n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(CATALOGUE)}."
+    hint = nearest(key, [*CATALOGUE, *ALIASES], f"choose one of {', '.join(CATALOGUE)}.")
     raise UserError(
         f"hardware={name}: unknown device; {hint} A YAML file describes your own (hardware=my.yaml)"
     )
@@ -53,11 +52,8 @@ def read_device(path: Path) -> Device:
     known = [f.name for f in fields(Device)]
     for key in values:
         if key not in known:
-            near = get_close_matches(key, known, n=2)
-            raise UserError(
-                f"hardware={path}: no such key {key!r}; "
-                + (f"did you mean {' or '.join(near)}?" if near else f"keys: like, {', '.join(known)}")
-            )
+            hint = nearest(key, known, f"keys: like, {', '.join(known)}")
+            raise UserError(f"hardware={path}: no such key {key!r}; {hint}")
     values = {key: _read_value(path, key, value) for key, value in values.items()}
     values.setdefault("name", path.stem)
     if base is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from analysis import laws
 from analysis.refusals import BadTable
+from scaling.config.nearest import nearest
 from scaling.errors import UserError
 from scaling.records.folder import FIT, FITTED_LAW, FITTED_STUDY
 from scaling.shape.params import count_params
@@ -91,23 +91,17 @@ def choose_law(name: str) -> ChosenLaw:
     path = Path(name)
     if path.is_dir() or path.suffix == ".json" or "/" in name:
         return _own_fit(path)
-    studies = {study: law for law in laws.LAWS.values() if _divides_compute(law) for study in law.published}
+    # Only a law of both parameters and tokens has a split to choose.
+    studies = {study: law for law in laws.LAWS.values() if law.has_split for study in law.published}
     latest = {law.name: study for study, law in studies.items()}
     study = latest.get(name, name)
     if study in studies:
         return _published(studies[study], study)
     known = [*studies, *latest]
-    near = get_close_matches(name, known, n=2)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(studies)}"
+    hint = nearest(name, known, f"choose one of {', '.join(studies)}")
     raise UserError(
         f"law={name}: no such published law; {hint}; or give a folder of runs or a fit's JSON file"
     )
-
-
-def _divides_compute(law: laws.Law) -> bool:
-    """Whether a law says how to divide compute: one that predicts the loss from both parameters and tokens."""
-    variables = set(law.variables)
-    return law.target == "loss" and {"params", "tokens"} <= variables <= {"params", "tokens", "unique_tokens"}
 
 
 def _published(law: laws.Law, study: str) -> ChosenLaw:
@@ -154,10 +148,10 @@ def _own_fit(path: Path) -> ChosenLaw:
             f"law={path}: {found} holds no fitted law ({error}); its study says why, and what runs would show it"
         ) from error
     law = laws.get(result.law)
-    if not _divides_compute(law):
+    if not law.has_split:
         raise UserError(
-            f"law={path}: {result.law} does not predict the loss from parameters and tokens alone, so it does not "
-            "say how to divide compute between them: fit another law, as scaling fit … law=chinchilla"
+            f"law={path}: {result.law} predicts no loss from both parameters and tokens, so it has no split to choose: "
+            "fit another law, as scaling fit … law=chinchilla"
         )
     flops = result.flops_per_param_token * result.points["params"] * result.points["tokens"]
     return ChosenLaw(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from textwrap import wrap
 
 from scaling.accounting.catalogue import CATALOGUE
 from scaling.budget.keys import BudgetKeys, FineTuneKeys, ServeKeys, SolveKeys, VerifyKeys, keys_of
-from scaling.config.overrides import field_help
+from scaling.config.nearest import nearest
+from scaling.config.overrides import field_help, sort_words
 from scaling.errors import UserError
 
 QUESTIONS: dict[str, type | None] = {
@@ -51,24 +51,18 @@ def main(argv: list[str]) -> int:
     if "--help" in words or "-h" in words or not argv:
         print(help_text(question))
         return 0
-    flags = [word for word in words if word.startswith("-")]
-    if unknown := [flag for flag in flags if flag != "--json"]:
-        raise UserError(f"{unknown[0]}: no such flag; scaling budget knows --json and --help")
-    plain = [word for word in words if not word.startswith("-")]
-    if misplaced := [word for word in plain if "=" not in word]:
-        near = get_close_matches(misplaced[0], QUESTIONS, n=1)
-        hint = (
-            f"did you mean `scaling budget {near[0]}`?" if near else f"or a question: {', '.join(QUESTIONS)}"
-        )
-        raise UserError(f"{misplaced[0]!r} is not of the form key=value; {hint}")
-    if plain and question is not None and QUESTIONS[question] is None:
-        raise UserError(f"scaling budget {question} takes no keys: leave out {plain[0]}")
+    given = sort_words(words, ["--json"])
+    if given.names:
+        hint = nearest(given.names[0], QUESTIONS, f"or a question: {', '.join(QUESTIONS)}")
+        raise UserError(f"{given.names[0]!r} is not of the form key=value; {hint}")
+    if given.overrides and question is not None and QUESTIONS[question] is None:
+        raise UserError(f"scaling budget {question} takes no keys: leave out {given.overrides[0]}")
 
     from scaling.budget.tables import console  # help needs no rich
     from scaling.cli.budget_answers import ANSWERS
 
-    answer = ANSWERS[question](plain)
-    if "--json" in flags:
+    answer = ANSWERS[question](given.overrides)
+    if "--json" in given.flags:
         print(json.dumps(answer.figures(), indent=2))
     else:
         console().print(answer.tables())

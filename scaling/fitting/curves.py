@@ -1,39 +1,38 @@
 """`scaling fit … law=multi_power`: whole loss curves under the learning-rate schedules that made them."""
 
-from __future__ import annotations
-
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from analysis.fit import fit
+from analysis.reading.curves import KNOWN, read_curves
+from analysis.reading.files import read
+from analysis.reading.rows import apply_filters, numbered
+from analysis.refusals import BadTable, MixedTable, NotIdentified
+from analysis.result import FitResult
+from analysis.schedule import Curve, read_curve, table
 from scaling.fitting.keys import FitKeys
 from scaling.records.folder import CURVE, RECORD
+from scaling.records.records import read_record
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from analysis.result import FitResult
-    from analysis.schedule import Curve
-
-STEP = "step steps iteration iter global_step train_step"
-RATE = "lr learning_rate lrs"
-LOSS = "loss train_loss_nats train_loss val_loss validation_loss losses metrics_loss"
-RUN = "cluster run run_id run_name curve schedule name"
-MOST_POINTS = 40  # of a curve that are fitted; neighbours say nearly the same
+MAX_POINTS = 40
+"""Most losses of a curve that are fitted; neighbouring ones say nearly the same."""
+STARTS = 4
+"""Descents of the fit, half of what other laws get: each evaluates every curve."""
 
 
 def fit_curves(source: Path, keys: FitKeys) -> tuple[FitResult, list[str]]:
     """The multi-power law of all curves of a file, or of the runs of one size in a sweep's folder; and notes.
 
     Raises:
-        UserError: columns that are missing, several sizes, or what the fit refuses.
+        Refusal: columns are missing, the runs have several sizes, or the curves do not determine the law.
     """
-    import numpy as np
-
-    from analysis.fit import fit
-    from analysis.refusals import NotIdentified
-    from analysis.schedule import read_curve, table
-
-    rows = curves_of_sweep(source, keys) if source.is_dir() else curves_of_file(source, keys)
+    if source.is_dir():
+        rows = curves_of_sweep(source, keys)
+    else:
+        rows = read_curves(read(source), keys.named(KNOWN), keys.where)
     curves = [read_curve(recorded) for _, recorded in rows.groupby("run", sort=True)]
     fitted = [thinned(curve) for curve in curves]
     notes = [
@@ -53,7 +52,7 @@ def fit_curves(source: Path, keys: FitKeys) -> tuple[FitResult, list[str]]:
             bootstrap=keys.bootstrap,
             level=keys.level,
             seed=keys.seed,
-            starts=4,
+            starts=STARTS,
         )
     except np.linalg.LinAlgError as error:
         raise NotIdentified(vague) from error
@@ -63,68 +62,27 @@ def fit_curves(source: Path, keys: FitKeys) -> tuple[FitResult, list[str]]:
 
 
 def thinned(curve: Curve) -> Curve:
-    """A curve with at most MOST_POINTS of its losses."""
-    from dataclasses import replace
-
-    import numpy as np
-
-    keep = np.unique(np.linspace(0, len(curve.steps) - 1, MOST_POINTS).round().astype(int))
+    """A curve with at most MAX_POINTS of its losses, evenly spaced."""
+    keep = np.unique(np.linspace(0, len(curve.steps) - 1, MAX_POINTS).round().astype(int))
     return replace(curve, steps=curve.steps[keep], losses=curve.losses[keep])
 
 
-def curves_of_file(source: Path, keys: FitKeys) -> pd.DataFrame:
-    """Rows of `run`, `step`, `lr`, `loss` of a table."""
-    import pandas as pd
-
-    from analysis.refusals import BadColumn, BadLoss
-    from analysis.table import apply_filters, read
-
-    raw, _ = apply_filters(read(source).assign(row=lambda f: range(1, len(f) + 1)), keys.where)
-    names = {str(column).strip().lower(): str(column) for column in raw.columns}
-    chosen = {
-        role: getattr(keys, key) or next((names[name] for name in known.split() if name in names), None)
-        for role, key, known in (
-            ("step", "step", STEP),
-            ("lr", "learning_rate", RATE),
-            ("loss", "loss", LOSS),
-            ("run", "cluster", RUN),
-        )
-    }
-    for role, key in (("step", "step"), ("lr", "learning_rate"), ("loss", "loss")):
-        if chosen[role] is None or chosen[role] not in raw.columns:
-            raise BadColumn(
-                f"law=multi_power needs a column for {key}, one row a recorded step; the table has "
-                f"{', '.join(names.values())}: say {key}=COLUMN"
-            )
-    frame = pd.DataFrame(
-        {role: pd.to_numeric(raw[chosen[role]], errors="coerce") for role in ("step", "lr", "loss")}
-    )
-    frame = frame.assign(run=raw[chosen["run"]].astype(str) if chosen["run"] else "1")
-    bad = frame[["step", "lr", "loss"]].isna().any(axis=1) | (frame["loss"] <= 0)
-    if bad.any():
-        raise BadLoss(
-            f"row {raw['row'][bad].iloc[0]} ({bad.sum()} such rows): step, learning rate and a positive loss must be "
-            "numbers in every row; leave others out"
-        )
-    return frame
-
-
 def curves_of_sweep(folder: Path, keys: FitKeys) -> pd.DataFrame:
-    """The curves that a sweep's finished runs of one size left, each loss at the middle of the steps it averages."""
-    import numpy as np
-    import pandas as pd
+    """Rows of `run`, `step`, `lr` and `loss` of a sweep's finished runs of one size.
 
-    from analysis.refusals import BadTable, MixedTable
-    from analysis.table import apply_filters
-    from scaling.records.records import read_record
+    A recorded loss is the mean over the steps since the one before, so it is placed at the middle of them.
 
+    Raises:
+        BadTable: no run of the folder left a curve.
+        MixedTable: the runs have several sizes.
+    """
     paths = [path for path in sorted(folder.glob(f"**/{RECORD}")) if (path.parent / CURVE).is_file()]
     if not paths:
         raise BadTable(
             f"{folder} holds no {CURVE} beside a {RECORD}: train the runs, or give a table of curves"
         )
     records = [read_record(path) for path in paths]
-    runs = pd.DataFrame([vars(record) for record in records]).assign(row=range(1, len(paths) + 1))
+    runs = numbered(pd.DataFrame([vars(record) for record in records]))
     runs, _ = apply_filters(runs[runs["status"] == "done"], keys.where)
     sizes = runs["params_total"].value_counts()
     if len(sizes) > 1:

@@ -1,5 +1,6 @@
-"""What `scaling fit` can be told, and its help."""
+"""The keys of `scaling fit`, and its help."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -47,7 +48,7 @@ class FitKeys:
     """column that holds the batch in tokens (law=batch_tokens_d, batch_tokens_c)"""
     units: dict[str, float] = field(default_factory=dict)
     """what 1 stands for in a column of counts: units.tokens=1e9; by default what its name says (tokens_b), else 1"""
-    where: dict[str, Any] = field(default_factory=dict)
+    where: dict[str, Any] = field(default_factory=dict)  # a value is text, a number or a flag
     """use only rows with this value: where.COLUMN=VALUE"""
     mixed: list[str] = field(default_factory=list)
     """conditions that may differ between rows fitted together: mixed=[optimizer,schedule] or mixed=[all]"""
@@ -69,6 +70,10 @@ class FitKeys:
     def __post_init__(self) -> None:
         require(self.seed >= 0, f"seed={self.seed}: must not be negative")
         require(self.bootstrap >= 0, f"bootstrap={self.bootstrap}: must not be negative")
+
+    def named(self, roles: Iterable[str]) -> dict[str, str]:
+        """Role → column, for those of these roles whose column the user named."""
+        return {role: column for role in roles if (column := getattr(self, role)) is not None}
 
 
 def help_text() -> str:

@@ -1,18 +1,27 @@
-"""A fitted study on the terminal and on disk."""
+"""A fitted study, or one fitted law, on the terminal and on disk."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.present import FLAGS, sections
-from analysis.report import write
+from analysis.fit_figure import SIZE
+from analysis.present import sections
+from analysis.report import to_json, write
 from analysis.result import FitResult
+from analysis.sections.section import FLAGS
 from analysis.study import Study
 from analysis.style import draw, save
 from scaling.errors import UserError
-from scaling.records.folder import FIGURES, FITTED_LAW
+from scaling.fitting.curves import fit_curves
+from scaling.fitting.few_columns import fit_hyperparameters, fit_one_variable, has_one_variable
+from scaling.fitting.keys import FitKeys
+from scaling.fitting.study import fit_study
+from scaling.records.folder import FIGURES, FIT, FITTED_LAW
+
+OneLawFit = Callable[[Path, FitKeys], tuple[FitResult, list[str]]]
 
 SHOWN = {
     "parametric": ("Runs", "Fitted law", "What to train next", "The largest", "Backtest", "Which law"),
@@ -21,8 +30,78 @@ SHOWN = {
 }
 
 
+def fit_and_report(source: Path, keys: FitKeys, *, as_json: bool = False) -> None:
+    """Fit what the keys ask for, print it, and write its files.
+
+    Args:
+        source: a table of runs, or a sweep's folder.
+        keys: what the user asked for.
+        as_json: print JSON alone, and write files only where `keys.out` says.
+
+    Raises:
+        UserError, Refusal: the source cannot be fitted, or the files cannot be written.
+    """
+    one_law = one_law_fit(source, keys)
+    if one_law is not None:
+        report_one_law(one_law, source, keys, as_json)
+    else:
+        report_study(source, keys, as_json)
+
+
+def one_law_fit(source: Path, keys: FitKeys) -> OneLawFit | None:
+    """How to fit a law that reads something else than size, tokens and loss of runs; None where a study answers."""
+    if keys.law == "multi_power":
+        return fit_curves
+    if keys.law.startswith(("learning_rate_", "batch_tokens_")):
+        return fit_hyperparameters
+    if keys.law in ("kaplan_n", "kaplan_d", "kaplan_c") and has_one_variable(source, keys):
+        return fit_one_variable
+    return None
+
+
+def report_study(source: Path, keys: FitKeys, as_json: bool) -> None:
+    """Fit a study by all approaches, print it, and write its files."""
+    messages = Console(stderr=True)
+    with messages.status("reading the table") as status:
+        study = fit_study(source, keys, lambda part: status.update(f"fitting: {part}"), need_law=as_json)
+    if as_json:
+        print(to_json(study, keys.approach))
+    else:
+        print_study(study, keys.approach, Console())
+    beside = source / FIT if source.is_dir() else Path(f"{stem(source)}_fit")
+    folder = Path(keys.out) if keys.out else beside
+    if keys.out or not as_json:
+        write_files(study, folder, source, messages, keys.approach)
+    if not as_json:
+        Console().print(
+            f"\n{folder}/report.html has all of this with figures; study.json and figures/ lie beside it",
+            markup=False,
+        )
+
+
+def report_one_law(one_law: OneLawFit, source: Path, keys: FitKeys, as_json: bool) -> None:
+    """Fit one law, print it, and write its files."""
+    messages = Console(stderr=True)
+    with messages.status(f"fitting {keys.law}"):
+        result, notes = one_law(source, keys)
+    if as_json:
+        print(result.to_json())
+    else:
+        print_fit(result, notes, Console())
+    if keys.out or not as_json:
+        name = source.name if source.is_dir() else stem(source)
+        folder = Path(keys.out or f"{name}_{keys.law}")
+        write_fit(result, folder)
+        messages.print(f"\n{folder}/fit.json has the result, figures/ lies beside it", markup=False)
+
+
+def stem(source: Path) -> str:
+    """The file's name without its endings."""
+    return source.name.removesuffix(".gz").rpartition(".")[0]
+
+
 def print_study(study: Study, approach: str, console: Console) -> None:
-    """The sections as tables and sentences."""
+    """The sections of an approach (for "all": every one) as tables and sentences."""
     for section in sections(study):
         if approach != "all" and not section.title.startswith(SHOWN[approach]):
             continue
@@ -55,7 +134,7 @@ def write_fit(result: FitResult, folder: Path) -> None:
     refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FITTED_LAW).write_text(result.to_json() + "\n", encoding="utf-8")
-    save(draw(lambda ax: result.plot(ax), (5.4, 4.6)), folder / FIGURES, "fit")
+    save(draw(result.plot, SIZE), folder / FIGURES, "fit")
 
 
 def refuse_file(folder: Path) -> None:

@@ -1,9 +1,9 @@
 """Finds the shape of a published model by any of its names: `published_shape("meta-llama/Llama-2-7b-hf")`."""
 
 import re
-from difflib import get_close_matches
 from functools import lru_cache
 
+from scaling.config.nearest import nearest
 from scaling.errors import UserError
 from scaling.shape.published_models import PUBLISHED
 from scaling.shape.shape import ModelShape
@@ -102,8 +102,6 @@ def _by_squeezed_name() -> dict[str, str]:
 
 
 def _hint(key: str) -> str:
-    near = get_close_matches(key, [*PUBLISHED, *ALIASES], n=4, cutoff=0.5)
-    if near:
-        return f"did you mean {', '.join(near)}? Or describe it: model.width=… model.depth=…"
     known = [name for name in PUBLISHED if not re.fullmatch(r"chinchilla-[0-9]+m", name)]
-    return f"known: {', '.join(known)}"
+    hint = nearest(key, [*PUBLISHED, *ALIASES], f"known: {', '.join(known)}.")
+    return f"{hint} Or describe it: model.width=… model.depth=…"

@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.formats import duration, short_count
 from scaling.errors import UserError
 from scaling.sweep.status import JobStatus, RunStatus, State, SweepStatus, read_status
-from scaling.training.progress import format_count, format_seconds
 
 LOOK_SECONDS = 1.0
 """Time between two looks at a sweep that is shown while it trains."""
@@ -62,11 +62,11 @@ def _headline(status: SweepStatus, elapsed_seconds: float | None) -> str:
         f"jobs: {counts}",
     ]
     if status.tokens_per_second:
-        parts.append(f"{format_count(status.tokens_per_second)} tokens/s")
+        parts.append(f"{short_count(status.tokens_per_second)} tokens/s")
     if elapsed_seconds is not None:
-        parts.append(f"{format_seconds(elapsed_seconds)} gone")
+        parts.append(f"{duration(elapsed_seconds)} gone")
     if status.seconds_left is not None:
-        parts.append(f"about {format_seconds(status.seconds_left)} left")
+        parts.append(f"about {duration(status.seconds_left)} left")
     return "; ".join(parts)
 
 
@@ -85,7 +85,7 @@ def _table(jobs: list[JobStatus]) -> Table:
             f"{job.runs_recorded}/{len(job.runs)}",
             f"{progress.step}/{progress.steps}" if progress else "",
             f"{progress.loss:.4f}" if progress else "",
-            format_count(progress.tokens_per_second) if progress and training else "",
+            short_count(progress.tokens_per_second) if progress and training else "",
             f"{job.holder.host}:{job.holder.pid}" if job.holder and training else "",
         )
     return table

@@ -7,6 +7,7 @@ from functools import cached_property
 from rich.console import Console
 from rich.table import Table
 
+from analysis.formats import duration, short_count
 from scaling.accounting.hardware import get_device
 from scaling.config.schema import SweepConfig
 from scaling.records.records import RunRecord
@@ -17,7 +18,6 @@ from scaling.sweep.placement import Placement
 from scaling.sweep.plan import PlannedJob
 from scaling.training.machine import described_by
 from scaling.training.planned import predicted_memory
-from scaling.training.progress import format_count, format_seconds
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ def _runs(plan: DryRun) -> Table:
             budget = job.job.config.runs[run].budget_flops
             table.add_row(
                 "–" if budget is None else f"{budget:.2g}",
-                format_count(job.job.params_total),
+                short_count(job.job.params_total),
                 f"{job.job.shape.width}×{job.job.shape.depth}",
-                format_count(job.job.tokens[run]),
+                short_count(job.job.tokens[run]),
                 f"{job.job.flops_spent[run]:.2g}",
                 f"{predicted_memory(job.job, run, plan.device) / 2**20:.0f}",
-                "–" if record else format_seconds(seconds[run]),
+                "–" if record else duration(seconds[run]),
                 _state(plan, job, run, record),
             )
     return table
@@ -139,7 +139,7 @@ def _time(plan: DryRun) -> str:
     seconds = [sum(plan.seconds_left(job)) for job in plan.waiting]
     demands = tuple(demand(job.job, plan.where.gpus) for job in plan.waiting) if plan.where.gpus else ()
     how_long = time_at_once(seconds, plan.where, demands)
-    return f"time: {format_seconds(sum(seconds))} of job time, {how_long} (speed: {plan.speed[1]})"
+    return f"time: {duration(sum(seconds))} of job time, {how_long} (speed: {plan.speed[1]})"
 
 
 def _space(plan: DryRun) -> str:

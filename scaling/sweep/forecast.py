@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.formats import duration
 from scaling.accounting.hardware import get_device
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
@@ -21,7 +22,6 @@ from scaling.sweep.admission import Admission, Demand, run_through
 from scaling.sweep.placement import Placement
 from scaling.sweep.plan import PlannedJob
 from scaling.training.job import Job
-from scaling.training.progress import format_seconds
 
 PROBED_SIZES = 5
 """Sizes that are tried out for their speed; the others lie between them."""
@@ -137,7 +137,7 @@ def time_at_once(seconds: list[float], where: Placement, demands: tuple[Demand, 
     """
     at_once = min(where.at_once, len(seconds))
     if not demands:
-        return f"{format_seconds(makespan(seconds, at_once))} with {at_once} at once"
+        return f"{duration(makespan(seconds, at_once))} with {at_once} at once"
     sharing = Admission(demands=demands, gpus=where.gpus)
     if any(sharing.refusal(job) for job in range(len(seconds))):
         return "and not all fit"
@@ -145,8 +145,8 @@ def time_at_once(seconds: list[float], where: Placement, demands: tuple[Demand, 
     shortest, most = run_through(sharing, seconds, at_once)
     longest, _ = run_through(turns, seconds, at_once)
     if most == 1 or shortest == longest:
-        return f"{format_seconds(shortest)} with {most} at once"
+        return f"{duration(shortest)} with {most} at once"
     return (
-        f"{format_seconds(shortest)} to {format_seconds(longest)} with up to {most} at once, by how much those that "
+        f"{duration(shortest)} to {duration(longest)} with up to {most} at once, by how much those that "
         "share a GPU slow each other"
     )

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from scaling.cli.fit import run
+from analysis.formats import duration, short_count
 from scaling.config.corpus import LexiconCorpus
 from scaling.config.schema import SweepConfig
 from scaling.errors import UserError
@@ -17,7 +17,6 @@ from scaling.records.files import write_atomically
 from scaling.records.folder import RECORDS_TABLE, STUDY_CONFIG
 from scaling.records.records import load_sweep, write_table
 from scaling.sweep.plan import PlannedJob
-from scaling.training.progress import format_count, format_seconds
 
 
 def write_config(config: SweepConfig, folder: Path) -> None:
@@ -33,8 +32,8 @@ def print_plan(config: SweepConfig, planned: list[PlannedJob], waiting: list[Pla
     flops = sum(sum(job.job.flops_spent) for job in waiting)
     done = sum(record is not None for job in planned for record in job.job.recorded())
     console.print(
-        f"[bold]{config.name}[/]: {runs} runs of {len(sizes)} sizes, {format_count(sizes[0])} to "
-        f"{format_count(sizes[-1])} parameters, on {config.design.budgets} compute budgets from "
+        f"[bold]{config.name}[/]: {runs} runs of {len(sizes)} sizes, {short_count(sizes[0])} to "
+        f"{short_count(sizes[-1])} parameters, on {config.design.budgets} compute budgets from "
         f"{config.design.min_flops:.3g} to {config.design.max_flops:.3g} FLOPs; {len(planned)} training jobs",
         highlight=False,
     )
@@ -57,7 +56,9 @@ def conclude(config: SweepConfig, planned: list[PlannedJob], failures: dict[str,
     write_table(table, config.folder)
     print_runs(console, table)
     if int((table["status"] == "done").sum()) >= 4:
-        run(config.folder, FitKeys(), as_json=False)
+        from scaling.fitting.report import fit_and_report  # matplotlib is slow to import
+
+        fit_and_report(config.folder, FitKeys(), as_json=False)
     if table["entropy_nats"].notna().all():
         assert isinstance(config.corpus, LexiconCorpus)
         print_truth(console, table, config.corpus.a)
@@ -89,13 +90,13 @@ def print_runs(console: Console, runs: pd.DataFrame) -> None:
             status += f"{row['epochs']:.1f} epochs: text was repeated"
         table.add_row(
             f"{row['budget_flops']:.2g}",
-            format_count(row["params_total"]),
+            short_count(row["params_total"]),
             f"{row['width']}×{row['depth']}",
-            format_count(row["tokens"]),
+            short_count(row["tokens"]),
             f"{row['tokens'] / row['params_total']:.3g}",
             "–" if pd.isna(row["loss_nats"]) else f"{row['loss_nats']:.4f} ± {row['loss_se_nats']:.4f}",
             "–" if pd.isna(row["bits_per_byte"]) else f"{row['bits_per_byte']:.3f}",
-            "–" if pd.isna(row["tokens_per_second"]) else format_count(row["tokens_per_second"]),
+            "–" if pd.isna(row["tokens_per_second"]) else short_count(row["tokens_per_second"]),
             "–"
             if pd.isna(row["peak_memory_bytes_measured"])
             else f"{row['peak_memory_bytes_measured'] / 2**20:.0f}",
@@ -105,7 +106,7 @@ def print_runs(console: Console, runs: pd.DataFrame) -> None:
     console.print(
         "shape: width × depth; D/N: tokens a parameter; loss: validation, nats/token, with the standard error of the "
         "finite validation set (common to all runs, which see the same text); MiB: peak live tensors. "
-        f"Job time spent: {format_seconds(runs['seconds_spent'].sum())}.",
+        f"Job time spent: {duration(runs['seconds_spent'].sum())}.",
         highlight=False,
         style="dim",
     )

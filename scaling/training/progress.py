@@ -14,27 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
+from analysis.formats import duration, short_count
 from scaling.records.folder import PROGRESS, RECORD
 from scaling.records.records import RunRecord
-
-
-def format_count(value: float) -> str:
-    """A count with three digits and a suffix: 33k, 1.23M, 2.7T."""
-    for limit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g}{suffix}"
-    return f"{value:.3g}"
-
-
-def format_seconds(seconds: float) -> str:
-    """A duration: 12 s, 3 m 20 s, 2 h 5 m; ? for NaN."""
-    if seconds != seconds:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} m"
-    return f"{minutes} m {rest} s" if minutes else f"{rest} s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +74,11 @@ def report_job(name: str) -> Iterator[Callable[[Progress], None]]:
 
         def report(progress: Progress) -> None:
             nonlocal last_line
-            text = f"{format_count(progress.tokens_per_second)} tokens/s  loss {progress.loss:.4f} nats"
+            text = f"{short_count(progress.tokens_per_second)} tokens/s  loss {progress.loss:.4f} nats"
             bar.update(task, total=progress.steps, completed=progress.step, text=text)
             if not console.is_terminal and time.monotonic() - last_line >= 10:
                 last_line = time.monotonic()
-                left = format_seconds(progress.seconds_left)
+                left = duration(progress.seconds_left)
                 console.print(f"{name}: step {progress.step}/{progress.steps}, {text}, {left} left")
 
         yield report
@@ -122,8 +104,8 @@ def print_records(records: list[RunRecord], folder: Path) -> None:
             "compute": f"{record.train_flops_exact:.3g} FLOPs exact, {record.train_flops_6nd:.3g} by 6ND",
             "speed": "not measured"
             if record.tokens_per_second is None or rate is None or not peak or record.wall_seconds is None
-            else f"{format_count(record.tokens_per_second)} tokens/s, {rate / 1e9:.3g} GFLOP/s, "
-            f"{rate / peak:.0%} of the matmul peak, {format_seconds(record.wall_seconds)}",
+            else f"{short_count(record.tokens_per_second)} tokens/s, {rate / 1e9:.3g} GFLOP/s, "
+            f"{rate / peak:.0%} of the matmul peak, {duration(record.wall_seconds)}",
             "memory": "not measured"
             if memory is None
             else f"{memory / 2**20:.1f} MiB at the peak"

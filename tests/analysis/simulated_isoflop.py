@@ -2,20 +2,22 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 TRUTH = {"E": 1.82, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
 EXPONENT_A = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])  # Hoffmann et al. 2022, eq. 4
 
 
-def loss_of(params: np.ndarray, tokens: np.ndarray, truth: dict[str, float] = TRUTH) -> np.ndarray:
+def loss_of(params: ArrayLike, tokens: ArrayLike, truth: dict[str, float] = TRUTH) -> np.ndarray:
     """Chinchilla's law."""
-    return truth["E"] + truth["A"] / params ** truth["alpha"] + truth["B"] / tokens ** truth["beta"]
+    size_term = truth["A"] / np.asarray(params) ** truth["alpha"]
+    return np.asarray(truth["E"] + size_term + truth["B"] / np.asarray(tokens) ** truth["beta"])
 
 
 def best_params(flops: np.ndarray | float, truth: dict[str, float] = TRUTH) -> np.ndarray:
     """N_opt of Chinchilla's law on C = 6ND (Hoffmann et al. 2022, eq. 4)."""
     g = (truth["alpha"] * truth["A"] / (truth["beta"] * truth["B"])) ** (1 / (truth["alpha"] + truth["beta"]))
-    return g * (np.asarray(flops) / 6) ** (truth["beta"] / (truth["alpha"] + truth["beta"]))
+    return np.asarray(g * (np.asarray(flops) / 6) ** (truth["beta"] / (truth["alpha"] + truth["beta"])))
 
 
 def isoflop_study(

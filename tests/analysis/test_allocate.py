@@ -80,6 +80,11 @@ def test_scarce_data_asks_for_more_epochs_and_fewer_fresh_tokens() -> None:
             "params alone",
         ),
         (
+            lambda: allocate.optimal(laws.LEARNING_RATE_ND, np.array([[0.6, -0.7, 0.3]]), np.array([1e20])),
+            NoOptimum,
+            "predicts learning_rate, not the loss",
+        ),
+        (
             lambda: allocate.optimal(laws.MUENNIGHOFF, MUENNIGHOFF, np.array([1e20])),
             BadValue,
             "unique_tokens",

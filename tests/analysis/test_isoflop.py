@@ -63,7 +63,7 @@ def test_intervals_cover_the_truth() -> None:
         result = valleys(load(isoflop_study(noise=0.003, seed=seed)))
         for valley in result.valleys:
             low, high = valley.params_interval
-            inside += low <= best_params(valley.budget_flops) <= high
+            inside += bool(low <= best_params(valley.budget_flops) <= high)
             count += 1
         assert result.params_law is not None
         low, high = result.params_law.exponent_interval

@@ -1,13 +1,20 @@
 """Laws: published values, gradients against complex steps, limits, and noiseless recovery of every registered law."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from analysis import hyperparameters, laws, schedule
+from analysis import laws
 from analysis.fit import fit
+from analysis.laws.chinchilla import CHINCHILLA
+from analysis.laws.gadre import GADRE
+from analysis.laws.muennighoff import MUENNIGHOFF
 from analysis.refusals import BadValue
 
 ENOUGH = {"gadre": {"E": 1.7, "A": 300.0, "B": 700.0, "eta": 0.14}}
@@ -96,17 +103,19 @@ def test_chinchilla_recovers_any_sensible_truth(
     E: float, A: float, B: float, alpha: float, beta: float
 ) -> None:
     truth = {"E": E, "A": A, "B": B, "alpha": alpha, "beta": beta}
-    frame = runs(laws.CHINCHILLA)
-    frame["loss"] = laws.CHINCHILLA.loss(truth, params=frame["params"], tokens=frame["tokens"])
+    frame = runs(CHINCHILLA)
+    frame["loss"] = CHINCHILLA.loss(
+        truth, params=frame["params"].to_numpy(), tokens=frame["tokens"].to_numpy()
+    )
     for term in (A / frame["params"] ** alpha, B / frame["tokens"] ** beta):
         assume((term / frame["loss"]).max() > 1e-3)  # a term that no run feels cannot be recovered
     assert fit(frame, bootstrap=0).parameters == pytest.approx(truth, rel=1e-5)
 
 
 def test_data_constrained_law_without_repeats_is_chinchillas() -> None:
-    law, x = laws.MUENNIGHOFF, {"params": np.array([1e8, 4e8]), "tokens": np.array([1e11, 4e10])}
+    law, x = MUENNIGHOFF, {"params": np.array([1e8, 4e8]), "tokens": np.array([1e11, 4e10])}
     values = dict(law.published["muennighoff2023"])
-    plain = laws.CHINCHILLA.loss({k: values[k] for k in laws.CHINCHILLA.parameters}, **x)
+    plain = CHINCHILLA.loss({k: values[k] for k in CHINCHILLA.parameters}, **x)
     assert law.loss(values, **x, unique_tokens=x["tokens"]) == pytest.approx(plain, rel=1e-12)
     # A repeated token is worth less than a fresh one, and more than none.
     repeated = law.loss(values, **x, unique_tokens=x["tokens"] / 8)
@@ -119,7 +128,7 @@ def test_gadre_law_is_chinchillas_with_tied_exponents() -> None:
     params, tokens = np.array([1e8, 1e9]), np.array([1e10, 2e10])
     flops, multiplier = 6 * params * tokens, tokens / params
     expected = 1.7 + (a * multiplier**eta + b * multiplier**-eta) * flops**-eta
-    found = laws.GADRE.loss({"E": 1.7, "A": a, "B": b, "eta": eta}, params=params, tokens=tokens)
+    found = GADRE.loss({"E": 1.7, "A": a, "B": b, "eta": eta}, params=params, tokens=tokens)
     assert found == pytest.approx(expected, rel=1e-12)
 
 
@@ -128,9 +137,20 @@ def test_unknown_law_is_refused_with_the_known_ones() -> None:
         laws.get("chinchila")
 
 
-def test_hyperparameter_laws_predict_their_own_target() -> None:
-    assert hyperparameters.LEARNING_RATE_ND.target == "learning_rate"
-    assert schedule.MULTI_POWER.target == "loss"
+def test_a_saved_fit_of_any_law_is_read_back_by_a_fresh_process(tmp_path: Path) -> None:
+    """Reading a fit imports little, so laws must not become known only once some other module is imported."""
+    law = laws.get("learning_rate_nd")
+    assert law.target == "learning_rate"
+    saved = fit(runs(law), law=law, bootstrap=0)
+    (tmp_path / "fit.json").write_text(saved.to_json())
+    code = (
+        "import sys; from analysis.result import FitResult; "
+        "print(FitResult.from_json(open(sys.argv[1]).read()).parameters)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "fit.json"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(saved.parameters)
 
 
 def test_a_new_law_is_one_function_and_one_registration(monkeypatch: pytest.MonkeyPatch) -> None:

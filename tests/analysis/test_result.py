@@ -5,6 +5,7 @@ import json
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from simulated import TRUTH, study
@@ -85,6 +86,18 @@ def test_plot_draws_on_the_axes_it_is_given(found: FitResult) -> None:
     axes = Figure().subplots()
     assert found.plot(ax=axes) is axes
     assert "predicted loss" in axes.get_xlabel()
+    drawn = np.asarray(axes.collections[0].get_offsets())
+    assert drawn[:, 1] == pytest.approx(found.points["loss"])
+    assert np.log(drawn[:, 1] / drawn[:, 0]) == pytest.approx(found.residuals)
+
+
+def test_plot_names_the_target_of_a_law_of_hyperparameters() -> None:
+    params = np.geomspace(1e7, 1e10, 9)
+    table = pd.DataFrame({"flops": 1e4 * params, "batch_tokens": 0.3 * params**0.33})
+    figure = Figure()
+    ax = fit(table, law="batch_tokens_c", bootstrap=0).plot(ax=figure.subplots())
+    assert ax.get_ylabel() == "observed batch_tokens"
+    assert [bar.get_ylabel() for bar in figure.axes[1:]] == ["compute C (FLOPs)"]
 
 
 def test_akaike_prefers_the_law_that_made_the_runs() -> None:

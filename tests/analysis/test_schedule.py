@@ -26,8 +26,8 @@ def curve(name: str, points: int = 25) -> Curve:
 
 
 def true_loss(bare: Curve) -> np.ndarray:
-    law = schedule.MULTI_POWER
-    return np.exp(law.predict(law.coordinates(TRUTH)[None], columns([bare]))[0][0])
+    law = laws.get("multi_power")
+    return np.asarray(np.exp(law.predict(law.coordinates(TRUTH)[None], columns([bare]))[0][0]))
 
 
 def by_hand(bare: Curve, t: int) -> float:

@@ -11,7 +11,6 @@ from simulated_isoflop import EXPONENT_A, TRUTH, best_params, isoflop_study
 
 from analysis.compare import compare
 from analysis.fit import fit
-from analysis.formats import compute, count, percent, span
 from analysis.isoflop import Valleys, valleys
 from analysis.outliers import outliers
 from analysis.present import markdown, sections
@@ -61,7 +60,7 @@ def test_disagreement_is_flagged() -> None:
 
 def test_outliers_are_kept_and_both_fits_shown() -> None:
     frame = isoflop_study(noise=0.002)
-    frame.loc[3, "loss"] *= 1.3
+    frame["loss"] *= np.where(frame.index == 3, 1.3, 1.0)
     table = load(frame)
     result = fit(table, bootstrap=0)
     found = outliers(table, result, bootstrap=0)
@@ -139,25 +138,3 @@ def test_report_escapes_what_the_table_says() -> None:
     frame = isoflop_study(noise=0.002).rename(columns={"loss": "<script>alert(1)</script>"})
     table = load(frame, {"loss": "<script>alert(1)</script>"})
     assert "<script" not in html(analyse(table, bootstrap=0))
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (950, "950"),
-        (33_100, "33.1k"),
-        (999_700, "1.00M"),
-        (1.59e10, "15.9B"),
-        (2e12, "2.00T"),
-        (float("nan"), "not estimated"),
-    ],
-)
-def test_counts(value: float, shown: str) -> None:
-    assert count(value) == shown
-
-
-def test_other_formats() -> None:
-    assert compute(2.949e21) == "2.95e21"
-    assert percent(0.0123) == "1.23 %"
-    assert percent(float("nan")) == "not estimated"
-    assert span(1e6, float("inf"), count) == "not estimated"

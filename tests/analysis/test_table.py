@@ -81,8 +81,7 @@ def test_a_canonical_name_wins_and_the_other_is_mentioned(runs: pd.DataFrame) ->
 
 
 @pytest.mark.parametrize(
-    ("columns", "message"),
-    [({"params": "M"}, "no such column"), ({"parms": "params"}, "no role 'parms'")],
+    ("columns", "message"), [({"params": "M"}, "no such column"), ({"parms": "params"}, "no role 'parms'")]
 )
 def test_bad_mapping(runs: pd.DataFrame, columns: dict[str, str], message: str) -> None:
     with pytest.raises(BadColumn, match=message):
@@ -95,9 +94,8 @@ def test_a_missing_quantity_names_the_remedy(runs: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -1.0, "diverged"])
-def test_a_loss_that_is_none_is_refused_with_its_row(runs: pd.DataFrame, bad: object) -> None:
-    broken = runs.astype({"loss": object})
-    broken.loc[2, "loss"] = bad
+def test_a_loss_that_is_none_is_refused_with_its_row(runs: pd.DataFrame, bad: float | str) -> None:
+    broken = runs.assign(loss=[*runs["loss"].head(2), bad, *runs["loss"].tail(-3)])
     with pytest.raises(BadLoss, match="row 3"):
         load(broken)
 

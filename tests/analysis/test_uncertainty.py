@@ -1,4 +1,4 @@
-"""Uncertainty: resampling, intervals, profiles, and a small measured coverage."""
+"""Uncertainty: resampling, intervals and a small measured coverage."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,7 @@ from simulated import TRUTH, study
 
 from analysis import laws
 from analysis.fit import fit
-from analysis.refusals import BadValue, TooFewPoints
-from analysis.uncertainty import percentiles, profile, refit, resample_weights, widening
+from analysis.uncertainty import percentiles, refit, resample_weights, widening
 
 
 def test_runs_of_a_cluster_share_their_weight() -> None:
@@ -91,21 +90,3 @@ def test_intervals_hold_the_truth_about_nine_times_in_ten() -> None:
         spans = fit(study(noise=0.003, seed=seed), bootstrap=200, starts=4, seed=seed).intervals
         hits.append([spans[k][0] <= TRUTH[k] <= spans[k][1] for k in TRUTH])
     assert 0.82 <= np.mean(hits) <= 0.97
-
-
-def test_profile_agrees_with_the_bootstrap_and_brackets_the_estimate() -> None:
-    found = fit(study(), bootstrap=400)
-    curve = profile(found, "alpha")
-    assert curve.low < found.parameters["alpha"] < curve.high
-    low, high = found.intervals["alpha"]
-    assert (curve.high - curve.low) == pytest.approx(high - low, rel=0.5)
-    assert curve.objective.min() == pytest.approx(found.objective, rel=1e-9)
-    assert np.argmin(curve.objective) == len(curve.values) // 2
-
-
-def test_profile_refuses_what_it_cannot_do() -> None:
-    found = fit(study(), bootstrap=0)
-    with pytest.raises(TooFewPoints, match="bootstrap"):
-        profile(found, "alpha")
-    with pytest.raises(BadValue, match="choose one of E"):
-        profile(found, "gamma")

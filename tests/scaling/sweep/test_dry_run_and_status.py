@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.formats import duration
 from scaling.config.schema import HardwareConfig, SweepConfig, TrainConfig
 from scaling.sweep import capacity, forecast
 from scaling.sweep.admission import Gpu
@@ -43,7 +44,7 @@ def test_the_plan_says_what_each_run_is_and_takes(
     assert "nothing was started" in text
     assert not study.folder.exists()
     seconds = [sum(forecast.job_seconds(j.job, 1e-4 * j.job.params_total / 7e3)) for j in jobs]
-    assert forecast.format_seconds(sum(seconds)) in text
+    assert duration(sum(seconds)) in text
 
 
 def test_recorded_runs_are_neither_counted_nor_measured_again(
@@ -114,11 +115,11 @@ def test_a_plan_on_gpus_says_how_many_run_at_once_and_refuses_what_never_fits(
         print_dry_run(config, jobs, Placement(at_once=at_once, here=True, gpus=there))
         return capsys.readouterr().out
 
-    all_at_once = f"{forecast.format_seconds(max(seconds))} to {forecast.format_seconds(sum(seconds))}"
+    all_at_once = f"{duration(max(seconds))} to {duration(sum(seconds))}"
     assert f"{all_at_once} with up to 3 at once" in plan(3 * most)
-    assert f"{forecast.format_seconds(sum(seconds))} with 1 at once" in plan(most)
-    assert f"{forecast.format_seconds(sum(seconds))} with 1 at once" in plan(3 * most, at_once=1)
-    assert f"{forecast.format_seconds(max(seconds))} with 3 at once" in plan(most, most, most)
+    assert f"{duration(sum(seconds))} with 1 at once" in plan(most)
+    assert f"{duration(sum(seconds))} with 1 at once" in plan(3 * most, at_once=1)
+    assert f"{duration(max(seconds))} with 3 at once" in plan(most, most, most)
     with pytest.raises(ValueError, match=r"needs .* MiB are there; lower design.max_flops"):
         plan(most // 2)
     assert capsys.readouterr().out.count("does not fit") == 6

@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from analysis.formats import duration, short_count
 from scaling.records.folder import PROGRESS
-from scaling.training.progress import (
-    Progress,
-    format_count,
-    format_seconds,
-    progress_file,
-    read_progress,
-    report_job,
-)
+from scaling.training.progress import Progress, progress_file, read_progress, report_job
 
 HALF_WAY = Progress(
     step=5, steps=10, tokens_per_second=1234.0, loss=2.5, seconds_left=60.0, runs_done=0, runs=2
@@ -48,7 +42,7 @@ def test_a_damaged_progress_is_no_progress(tmp_path: Path, text: str) -> None:
     ("value", "text"), [(999, "999"), (33_000, "33k"), (1.234e6, "1.23M"), (2.7e12, "2.7T"), (5e9, "5B")]
 )
 def test_counts_have_three_digits_and_a_suffix(value: float, text: str) -> None:
-    assert format_count(value) == text
+    assert short_count(value) == text
 
 
 @pytest.mark.parametrize(
@@ -56,7 +50,7 @@ def test_counts_have_three_digits_and_a_suffix(value: float, text: str) -> None:
     [(12, "12 s"), (200, "3 m 20 s"), (59.6, "1 m 0 s"), (7500, "2 h 5 m"), (math.nan, "?")],
 )
 def test_durations_are_of_two_units_at_most(seconds: float, text: str) -> None:
-    assert format_seconds(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_without_a_terminal_a_job_is_a_line_every_ten_seconds(

@@ -1,0 +1,132 @@
+"""The numbers of a table's columns, checked and in canonical units, and how each quantity is counted, in words."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from analysis.allocate import TRAIN_FLOPS_PER_PARAM_TOKEN
+from analysis.reading.columns import REQUIRED, Columns
+from analysis.reading.names import loss_kind, name_says
+from analysis.reading.numbers import read_numbers
+from analysis.refusals import BadColumn, BadLoss
+
+LOG2 = float(np.log(2))
+SMALLEST = {"params": 1e3, "tokens": 1e4}
+"""The largest run of a table has more parameters and tokens than this, or the table counts in other units."""
+
+
+def in_nats(losses: pd.Series, kind: str) -> pd.Series:
+    """Losses in nats/token from perplexity or bits/token (see `loss_kind`); bits/byte are left as they are."""
+    if kind == "perplexity":
+        return pd.Series(np.log(losses))
+    return losses * LOG2 if kind == "bits/token" else losses
+
+
+def canonical(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """The rows with columns named by their role, numbers checked, counts in units of 1 and losses in nats/token.
+
+    Args:
+        rows: rows of the source, with their `row`.
+        columns: which column is which quantity.
+
+    Raises:
+        BadLoss, BadColumn: a number is missing, not finite or not positive, or so small that its unit must be another.
+    """
+    frame = pd.DataFrame({"row": rows["row"]})
+    mapping = columns.mapping
+    for role, column in mapping.items():
+        if role == "cluster":
+            frame[role] = (
+                rows[column].where(rows[column].notna(), "alone " + rows["row"].astype(str)).astype(str)
+            )
+            continue
+        values = read_numbers(rows[column])
+        optional = role in ("loss_se", "budget", "unique_tokens", "epochs")
+        wrong = ~(np.isfinite(values) & (values > 0))
+        if optional:
+            wrong &= rows[column].notna() & ~((role == "loss_se") & (values == 0))
+        kind = loss_kind(column)
+        if role == "loss" and kind == "perplexity":
+            wrong |= ~(values > 1)
+        if wrong.any():
+            row, value = int(frame.loc[wrong, "row"].iloc[0]), rows.loc[wrong, column].iloc[0]
+            shown = repr(value) if isinstance(value, str) else str(value)
+            where = f"row {row}" + (f" and {int(wrong.sum()) - 1} more" if wrong.sum() > 1 else "")
+            if role == "loss":
+                least = "a perplexity must be finite and above 1" if kind == "perplexity" else ""
+                raise BadLoss(
+                    f"loss {shown} in {where} (column {column!r}): "
+                    f"{least or 'a loss must be finite and above 0'}; "
+                    "remove such runs, or mark them in a column `status` as diverged"
+                )
+            raise BadColumn(
+                f"{role} {shown} in {where} (column {column!r}): need a number above 0, in plain units"
+            )
+        if role == "loss":
+            values = in_nats(values, kind)
+        elif role == "loss_se":  # as the loss, so that both are in nats
+            values = values * {"perplexity": np.exp(-frame["loss"]), "bits/token": LOG2}.get(
+                loss_kind(mapping["loss"]), 1.0
+            )
+        frame[role] = values * columns.units.get(role, 1.0)
+    if "epochs" in frame:  # fewer than one pass leaves the tokens seen as the unique ones
+        frame["unique_tokens"] = frame["tokens"] / frame.pop("epochs").clip(lower=1)
+    if columns.derived is not None:
+        other = "params" if columns.derived == "tokens" else "tokens"
+        frame[columns.derived] = frame["flops"] / (TRAIN_FLOPS_PER_PARAM_TOKEN * frame[other])
+    for role in ("params", "tokens"):
+        if role not in columns.units:
+            refuse_small(frame, role, mapping)
+    for column in ("seed", "run_id"):
+        if column in rows.columns and column not in frame.columns:
+            frame[column] = rows[column]
+    return frame
+
+
+def refuse_small(frame: pd.DataFrame, role: str, mapping: Mapping[str, str]) -> None:
+    """Raise where a count is so small that it must be in other units: 70 (million) parameters, 300 (billion) tokens."""
+    high = float(frame[role].max())
+    if role not in mapping or high >= SMALLEST[role]:
+        return
+    low = float(frame[role].min())
+    raise BadColumn(
+        f"{role} run from {low:.3g} to {high:.3g} (column {mapping[role]!r}): too few to be plain counts; "
+        f"say what 1 stands for, such as units.{role}=1e9 for billions (units.{role}=1 if they are right)"
+    )
+
+
+def describe(frame: pd.DataFrame, columns: Columns, told: dict[str, str]) -> dict[str, str]:
+    """Say, for each quantity, which column it is and how it counts as far as is known."""
+    unknown = [key for key in told if key not in ("params", "flops", "loss", "tokens")]
+    if unknown:
+        raise BadColumn(f"convention.{unknown[0]}: no such quantity; say params, tokens, loss or flops")
+    mapping, stated = columns.mapping, {}
+    for role in REQUIRED:
+        if role == columns.derived:
+            other = "params" if role == "tokens" else "tokens"
+            stated[role] = f"flops / (6 · {other}), as no column holds them"
+            continue
+        how = told.get(role) or name_says(role, mapping[role]) or "convention not stated"
+        if columns.units.get(role, 1) != 1:
+            how = f"in units of {columns.units[role]:g}, {how}"
+        stated[role] = f"column {mapping[role]!r}, {how}"
+    if "flops" not in mapping:
+        stated["flops"] = "6 · params · tokens (no FLOP column given)"
+    else:
+        ratio = frame["flops"] / (TRAIN_FLOPS_PER_PARAM_TOKEN * frame["params"] * frame["tokens"])
+        low, high = float(ratio.min()), float(ratio.max())
+        how = (
+            "6 · params · tokens to 1 %"
+            if low > 0.99 and high < 1.01
+            else f"{low:.3g} to {high:.3g} times 6 · params · tokens"
+        )
+        if columns.derived is not None:
+            how = f"taken as 6 · params · tokens, which gives the {columns.derived}"
+        extra = told.get("flops")
+        stated["flops"] = f"column {mapping['flops']!r}, {how}" + (f"; {extra}" if extra else "")
+    if "loss_se" in mapping:
+        stated["loss_se"] = f"column {mapping['loss_se']!r}, standard error of each loss"
+    if "cluster" in mapping:
+        stated["cluster"] = f"column {mapping['cluster']!r}: runs that share it count as one for intervals"
+    return stated

@@ -1,0 +1,83 @@
+"""The fitted law, and how it compares with other laws."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.formats import between, count, percent
+from analysis.sections.section import Section, refused_section
+from analysis.study import Refused, Study
+
+
+def law_section(study: Study) -> Section:
+    """The fitted law's parameters and exponents, how sure they are, and the runs that it cannot explain."""
+    title = "Fitted law"
+    result = study.fit
+    if isinstance(result, Refused):
+        return refused_section(title, result)
+    others = None if isinstance(study.outliers, Refused) else study.outliers.without
+    header = ["parameter", "estimate", "std. error", f"{result.level:.0%} interval"]
+    if others is not None:
+        header.append("without outliers")
+    rows = []
+    bare = {} if others is None else {**others.parameters, **others.exponents}
+    for name, row in result.frame().iterrows():
+        cells = [
+            str(name),
+            f"{row['estimate']:.5g}",
+            f"{row['standard_error']:.3g}" if np.isfinite(row["standard_error"]) else "not estimated",
+            between(row["low"], row["high"], lambda value: f"{value:.4g}"),
+        ]
+        rows.append(tuple([*cells, f"{bare[str(name)]:.5g}"] if others is not None else cells))
+    formula, *_ = result.summary().splitlines()
+    proof = result.certificate
+    words = [
+        " ".join(formula.split()) + ".",
+        f"Objective {result.objective_name} = {result.objective:.8g}, summed over {len(result.points)} points; "
+        f"root-mean-square residual {percent(float(np.sqrt(np.mean(result.residuals**2))))} of the loss.",
+        f"Certificate: {'converged' if proof.converged else 'NOT CONVERGED'}, {proof.starts_at_best} of {proof.starts} "
+        f"starts reached the best of {proof.distinct_optima} distinct optima, scaled gradient "
+        f"{proof.gradient_norm:.1g}, Hessian condition {proof.hessian_condition:.3g}.",
+    ]
+    if {"E", "a"} <= {*result.parameters, *result.exponents}:
+        words.append(
+            f"In words: no model of this family goes below {result.parameters['E']:.3g} nats/token on this text, and "
+            f"when compute grows tenfold the best size grows ×{10 ** result.exponents['a']:.2g} and the tokens "
+            f"×{10 ** result.exponents['b']:.2g}."
+        )
+    words += [f"Warning: {warning}." for warning in proof.warnings]
+    if isinstance(study.outliers, Refused):
+        words.append(f"Outliers not examined: {study.outliers.reason}.")
+    elif len(study.outliers.runs):
+        named = ", ".join(
+            f"row {int(r['row'])} (N {count(r['params'])}, D {count(r['tokens'])}, loss {r['loss']:.4g}, "
+            f"{r['residual']:+.1%})"
+            for r in study.outliers.runs.head(5).to_dict("records")
+        )
+        more = f" and {len(study.outliers.runs) - 5} more" if len(study.outliers.runs) > 5 else ""
+        words.append(
+            f"More than 6 robust standard deviations from the law: {named}{more}. "
+            "In the fit nonetheless; the last column shows it without."
+        )
+    return Section(title, tuple(header), tuple(rows), tuple(words))
+
+
+def choice_section(choice: pd.DataFrame | Refused) -> Section:
+    """The laws that read the same columns, by what they leave unexplained and by their error on held-back runs."""
+    title = "Which law"
+    if isinstance(choice, Refused):
+        return refused_section(title, choice)
+    rows, words = [], []
+    for r in choice.to_dict("records"):
+        if r["refused"]:
+            words.append(f"{r['law']} cannot be judged: {r['refused']}.")
+        else:
+            rows.append(
+                (r["law"], str(r["parameters"]), f"{r['delta_aicc']:.1f}", percent(r["held_out_error"]))
+            )
+    if rows:
+        words.insert(
+            0,
+            "ΔAICc counts against a law on all runs (0 is best; above 10 there is hardly support); the held-out error "
+            "is on the runs with the most compute, predicted from the others, and is what counts for extrapolation.",
+        )
+    return Section(title, ("law", "parameters", "ΔAICc", "held-out error"), tuple(rows), tuple(words))

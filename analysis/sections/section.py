@@ -1,0 +1,23 @@
+"""A section of a report: a heading, a table and sentences."""
+
+from dataclasses import dataclass
+
+from analysis.study import Refused
+
+FLAGS = ("DISAGREE", "Warning", "not available")
+"""How sentences begin that a reader must not miss."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading with its table (possibly empty) and its sentences."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...]
+
+
+def refused_section(title: str, refused: Refused) -> Section:
+    """The section of a part that the runs cannot support, with the reason."""
+    return Section(title, (), (), (f"not available: {refused.reason}",))

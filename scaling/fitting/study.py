@@ -1,0 +1,68 @@
+"""From a file of runs, or a sweep's folder, to a fitted study."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from analysis.study import Refused, Study, analyse
+from analysis.table import Table, load
+from scaling.errors import UserError
+from scaling.fitting.keys import COLUMNS, FitKeys
+from scaling.records.records import load_sweep
+
+
+def fit_study(
+    source: Path,
+    keys: FitKeys,
+    progress: Callable[[str], None] = lambda part: None,
+    *,
+    need_law: bool = False,
+) -> Study:
+    """All that the runs of a source tell.
+
+    Args:
+        source: a table of runs, or a sweep's folder.
+        keys: what the user asked for.
+        progress: called with the name of each part before it is fitted.
+        need_law: with approach=all, the parametric law must be among the answers.
+
+    Raises:
+        UserError, Refusal: the table cannot be read, or the approach that was asked for has no answer.
+    """
+    study = analyse(
+        read_table(source, keys),
+        law=keys.law,
+        objective=keys.objective,
+        weights=keys.weights,
+        level=keys.level,
+        bootstrap=keys.bootstrap,
+        seed=keys.seed,
+        target_flops=keys.target_flops,
+        progress=progress,
+    )
+    refuse_without_answer(study, keys.approach, need_law)
+    return study
+
+
+def read_table(source: Path, keys: FitKeys) -> Table:
+    """The runs of a file or of a sweep's folder."""
+    table = load(
+        load_sweep(source) if source.is_dir() else source,
+        keys.named(COLUMNS),
+        keys.where,
+        keys.convention,
+        units=keys.units,
+        mixed=keys.mixed,
+        repeats=keys.repeats,
+    )
+    return replace(table, source=str(source))
+
+
+def refuse_without_answer(study: Study, approach: str, need_law: bool) -> None:
+    """Raise with the reason where the approach that was asked for has no answer; for "all", where none has."""
+    parts = {"parametric": study.fit, "isoflop": study.valleys, "envelope": study.envelope}
+    every = [study.fit] if need_law else list(parts.values())
+    asked = every if approach == "all" else [parts[approach]]
+    reasons = [part.reason for part in asked if isinstance(part, Refused)]
+    if len(reasons) == len(asked):
+        raise UserError(reasons[0])

@@ -1,0 +1,71 @@
+"""Laws of few columns: the best learning rates of a sweep, and Kaplan's laws of one variable."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.refusals import BadColumn
+from analysis.result import FitResult
+from scaling.cli.fit import main
+
+
+def test_best_learning_rates_from_a_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for params in (1e7, 3e7, 1e8, 3e8):
+        for ratio in (10, 30, 100):
+            best = 1.79 * params**-0.713 * (ratio * params) ** 0.307
+            rows += [
+                {"N": params, "D": ratio * params, "lr": lr, "val_loss": 3 + 0.05 * np.log(lr / best) ** 2}
+                for lr in best * np.geomspace(0.3, 3.5, 6)
+            ]
+    high = [{"N": 1e9, "D": 2e10, "lr": lr, "val_loss": 3 - lr} for lr in (1e-4, 2e-4, 4e-4, 8e-4)]
+    pd.DataFrame(rows + high).to_csv("lr.csv", index=False)
+    assert main(["lr.csv", "law=learning_rate_nd", "bootstrap=60"]) == 0
+    out = capsys.readouterr().out
+    assert "the best learning_rate of 12 scales" in out
+    assert "1e+09 parameters on 2e+10 tokens: no interior minimum" in out
+    found = FitResult.from_json((tmp_path / "lr_learning_rate_nd" / "fit.json").read_text()).parameters
+    assert found["exponent_N"] == pytest.approx(-0.713, abs=1e-3)
+    assert found["exponent_D"] == pytest.approx(0.307, abs=1e-3)
+    with pytest.raises(BadColumn, match="needs a column for batch_tokens"):
+        main(["lr.csv", "law=batch_tokens_d"])
+
+
+@pytest.mark.parametrize(
+    ("law", "column", "scale", "exponent"),
+    [
+        ("kaplan_n", "model_size", 8.8e13, 0.076),
+        ("kaplan_d", "dataset_size", 5.4e13, 0.095),
+        ("kaplan_c", "compute", 2.7e28, 0.050),
+    ],
+)
+def test_a_table_of_one_variable_and_the_loss(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    law: str,
+    column: str,
+    scale: float,
+    exponent: float,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = np.geomspace(1e6, 1e10, 12) * (1e12 if law == "kaplan_c" else 1)
+    bits = (scale / x) ** exponent / np.log(2)
+    worse = pd.DataFrame({column: x, "val_loss (bits/token)": bits * 1.1})
+    best = worse.assign(**{"val_loss (bits/token)": bits})
+    pd.concat([worse, best]).to_json("one.jsonl", orient="records", lines=True)
+    assert main(["one.jsonl", f"law={law}", "bootstrap=60", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert list(record["parameters"].values()) == pytest.approx([scale, exponent], rel=1e-6)
+    assert len(record["points"]["loss"]) == 12
+    assert "from bits/token" in record["convention"]["loss"]
+    assert record["certificate"]["distinct_optima"] == 1
+    if law == "kaplan_n":
+        with pytest.raises(BadColumn, match="law=kaplan_n, which needs no tokens"):
+            main(["one.jsonl"])
