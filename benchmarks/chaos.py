@@ -154,7 +154,7 @@ def note_repeated_records() -> None:
     from scaling.records.records import RECORD
     from scaling.training import branching
 
-    write = branching.write_record
+    write = branching.write_record  # type: ignore[attr-defined]  # as the module sees it
 
     def watched(record: Any, folder: Path, files: Any = ()) -> None:
         if (folder / RECORD).exists():
@@ -162,7 +162,7 @@ def note_repeated_records() -> None:
                 log.write(f"{record.run_id}\n")
         write(record, folder, files)
 
-    branching.write_record = watched  # type: ignore[assignment]
+    branching.write_record = watched  # type: ignore[attr-defined, assignment]
 
 
 def die_while_writing(countdown: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.chaos import MEASURED
+from chaos import MEASURED
 
 START = Path(__file__).parent / "start.sh"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue")

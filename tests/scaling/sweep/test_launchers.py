@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
-from benchmarks.chaos import MEASURED
+from chaos import MEASURED
 from scaling.cli.hydra_app import one_line
 from scaling.config.schema import register
 from scaling.records.files import seal
