@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from chaos import MEASURED
 
 START = Path(__file__).parent / "start.sh"

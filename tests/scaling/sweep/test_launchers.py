@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from chaos import MEASURED
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
-from chaos import MEASURED
 from scaling.cli.hydra_app import one_line
 from scaling.config.schema import register
 from scaling.records.files import seal
