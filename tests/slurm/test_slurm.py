@@ -21,6 +21,7 @@ design.expected_at_flops=1e10 optim.batch_tokens=1024 optim.lr=5e-3 trainer.log_
 """.split()  # noqa: SIM905
 
 pytestmark = [
+    pytest.mark.slow,  # starts a Slurm
     pytest.mark.skipif(
         any(shutil.which(program) is None for program in PROGRAMS),
         reason="no Slurm here: apt-get install slurm-wlm munge",

@@ -20,6 +20,8 @@ from scaling.records.files import seal
 from scaling.sweep.placement import PROCESS_BYTES, placement
 from scaling.training.job import CHECKPOINT
 
+pytestmark = pytest.mark.slow  # a sweep with each launcher
+
 PACKAGES = {
     "basic": None,
     "joblib": "hydra_joblib_launcher",
