@@ -61,7 +61,7 @@ def measured_over_estimated(row: dict[str, str], device: Device) -> float:
     recipe = TrainingRecipe(
         precision=row["precision"], recompute=row["recompute"], attention=row["attention"], runtime=row["runtime"],  # type: ignore[arg-type]
     )  # fmt: skip
-    layout = Layout(**count, sequence=count["tensor"] > 1)  # type: ignore[arg-type]
+    layout = Layout(**count, sequence=count["tensor"] > 1)
     step = step_time(row_shape(row), layout, device, recipe, kernels=row["kernels"])  # type: ignore[arg-type]
     if row["tokens_per_second_per_device"]:
         return float(row["tokens_per_second_per_device"]) * layout.devices / step.tokens_per_second

@@ -106,7 +106,7 @@ class Baseline:
         inputs, targets = self.batch
         loss = self._loss(inputs, targets)
         self.batch = self._get_batch()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.run.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -123,7 +123,7 @@ class Baseline:
         """
         self.model.eval()
         losses = []
-        for part in windows.split(sequences):
+        for part in torch.split(windows, sequences):
             logits = self._logits(part[:, :-1], part[:, 1:].contiguous())
             each = F.cross_entropy(logits.flatten(0, 1), part[:, 1:].flatten(), reduction="none")
             losses.append(each.view(len(part), -1).double().mean(dim=1))
@@ -138,7 +138,8 @@ class Baseline:
         output: Any = (
             self.model(inputs, targets) if hasattr(self.model, "crop_block_size") else self.model(inputs)
         )
-        return output[0] if isinstance(output, tuple) else output.logits
+        logits: Tensor = output[0] if isinstance(output, tuple) else output.logits
+        return logits
 
     def _get_batch(self) -> tuple[Tensor, Tensor]:
         """nanoGPT's `get_batch`, the memory map made anew each time as there."""
@@ -183,7 +184,8 @@ def gpt2(run: BaselineRun) -> nn.Module:
         eos_token_id=0,
         attn_implementation="sdpa",
     )
-    return GPT2LMHeadModel(config).train()
+    model: nn.Module = GPT2LMHeadModel(config).train()
+    return model
 
 
 def nanogpt_model(run: BaselineRun, folder: Path) -> nn.Module:

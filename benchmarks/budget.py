@@ -76,9 +76,9 @@ def megatron_step(row: dict[str, str]) -> StepTime:
     )
     recipe = TrainingRecipe(
         precision="16-master",
-        recompute=row["recompute"],
+        recompute=row["recompute"],  # type: ignore[arg-type]  # the table holds only known words
         attention="materialised",
-        runtime="megatron",  # type: ignore[arg-type]
+        runtime="megatron",
     )
     shape = megatron_shape(count["depth"], count["width"], count["heads"])
     return step_time(shape, layout, get_device("a100-80gb"), recipe)
@@ -122,7 +122,7 @@ def stage_hours(row: dict[str, str], context: int, tokens: float, published_layo
     recipe = TrainingRecipe(precision="bf16-master", runtime="megatron")
     if published_layout:
         degrees = {key: int(value) for key, value in (word.split("=") for word in published_layout.split())}
-        layout = Layout(**degrees, zero_stage=1, sequence=True)  # type: ignore[arg-type]
+        layout = Layout(**degrees, zero_stage=1, sequence=True)
         return estimate(shape, tokens, layout, device, recipe).cost.device_hours
     setup = TrainingSetup(device=device, recipe=recipe)
     found = best_candidate(shape, setup, int(row["devices"]), float(row["batch_tokens"]))

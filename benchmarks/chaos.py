@@ -168,7 +168,7 @@ def note_repeated_records() -> None:
     """Leave a line in repeated.log whenever a run is recorded that has its record."""
     from scaling.training import branching
 
-    write = branching.write_record
+    write = branching.write_record  # type: ignore[attr-defined]  # as the module sees it
 
     def watched(record: Any, folder: Path, files: Any = ()) -> None:
         if (folder / RECORD).exists():
@@ -176,7 +176,7 @@ def note_repeated_records() -> None:
                 log.write(f"{record.run_id}\n")
         write(record, folder, files)
 
-    branching.write_record = watched  # type: ignore[assignment]
+    branching.write_record = watched  # type: ignore[attr-defined, assignment]
 
 
 def die_while_writing(countdown: Any) -> None:

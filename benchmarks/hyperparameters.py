@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from hydra import compose, initialize_config_module
 
-from scaling.config.schema import SweepConfig, load, register
+from scaling.config.schema import MuonConfig, SweepConfig, load, register
 from scaling.corpus import prepare
 from scaling.records.records import load_sweep
 from scaling.sweep.design import expected_params, plan
@@ -92,6 +92,7 @@ def main() -> int:
                         if what == "lr":
                             optim = replace(optim, lr=recipe.lr * factor)
                         elif what == "ratio":
+                            assert isinstance(optim, MuonConfig)
                             optim = replace(optim, muon_lr_ratio=optim.muon_lr_ratio * factor)
                         else:
                             optim = replace(

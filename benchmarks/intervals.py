@@ -114,9 +114,9 @@ def covered(low: float, high: float, truth: float) -> float:
 def of_law(result: FitResult, truth: dict[str, float], budgets: np.ndarray) -> dict[str, float]:
     """Hits of approach 3."""
     hits = {name: covered(*result.intervals[name], truth[name]) for name in (*result.parameters, "a")}
-    for label, row in zip(AS_FAR, result.optimal(budgets).itertuples(), strict=True):
-        hits[f"N_opt {label}"] = covered(row.params_low, row.params_high, truth[f"N_opt {label}"])
-        hits[f"L_opt {label}"] = covered(row.loss_low, row.loss_high, truth[f"L_opt {label}"])
+    for label, row in zip(AS_FAR, result.optimal(budgets).to_dict("records"), strict=True):
+        hits[f"N_opt {label}"] = covered(row["params_low"], row["params_high"], truth[f"N_opt {label}"])
+        hits[f"L_opt {label}"] = covered(row["loss_low"], row["loss_high"], truth[f"L_opt {label}"])
     return hits
 
 
@@ -150,15 +150,16 @@ def one_study(task: tuple[int, int, int]) -> list[dict[str, float | str]]:
     index, study, draws = task
     scenario = SCENARIOS[index]
     runs = design(scenario)
-    clean = np.log(laws.CHINCHILLA.loss(scenario.truth, params=runs["params"], tokens=runs["tokens"]))
-    top = float(6 * (runs["params"] * runs["tokens"]).max())
+    params, tokens = runs["params"].to_numpy(), runs["tokens"].to_numpy()
+    clean = np.log(laws.CHINCHILLA.loss(scenario.truth, params=params, tokens=tokens))
+    top = float(6 * (params * tokens).max())
     budgets = np.array([top, 100 * top])
-    params, losses = optimum(scenario.truth, budgets)
+    optimal_params, optimal_losses = optimum(scenario.truth, budgets)
     truth = dict(scenario.truth) | {
         "a": scenario.truth["beta"] / (scenario.truth["alpha"] + scenario.truth["beta"])
     }
     for i, label in enumerate(AS_FAR):
-        truth[f"N_opt {label}"], truth[f"L_opt {label}"] = params[i], losses[i]
+        truth[f"N_opt {label}"], truth[f"L_opt {label}"] = optimal_params[i], optimal_losses[i]
     rng = np.random.default_rng([index, study])
     table = load(runs.assign(loss=np.exp(clean + noise(scenario, runs, rng))))
     result = fit(table, objective=scenario.objective, bootstrap=draws, level=LEVEL, seed=study, starts=4)
@@ -197,7 +198,8 @@ def verdict(table: pd.DataFrame) -> pd.Series:
     outside = figures.lt(LOWEST - slack, axis=0) | figures.gt(HIGHEST + slack, axis=0)
     share = outside.sum(axis=1) / figures.notna().sum(axis=1)
     off = (table["mean"] < LOWEST - slack / 2) | (table["mean"] > HIGHEST + slack / 2)
-    return ~off & (share <= 0.1)
+    kept: pd.Series = ~off & (share <= 0.1)
+    return kept
 
 
 def markdown(table: pd.DataFrame) -> str:

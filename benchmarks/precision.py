@@ -79,7 +79,8 @@ def loss_differences(tokens: int, lr: float, folder: Path) -> np.ndarray:
         np.array([losses[f"{precision}-{seed}"] for seed in range(PARITY_SEEDS)], float)
         for precision in PRECISIONS
     )
-    return master - plain
+    difference: np.ndarray = master - plain
+    return difference
 
 
 def tokens_per_second(width: int, depth: int, batch: int, precision: str, folder: Path) -> float:
@@ -134,8 +135,8 @@ def main() -> int:
             for batch in BATCHES:
                 speeds = dict.fromkeys(PRECISIONS, 0.0)
                 for precision in PRECISIONS * 2:
-                    found = tokens_per_second(width, depth, batch, precision, Path(folder))
-                    speeds[precision] = max(speeds[precision], found)
+                    speed = tokens_per_second(width, depth, batch, precision, Path(folder))
+                    speeds[precision] = max(speeds[precision], speed)
                 plain, master = speeds.values()
                 rows.append(
                     f"| {width} × {depth} | {batch} | {plain:,.0f} | {master:,.0f} | {master / plain:.2f} |"

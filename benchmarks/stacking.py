@@ -60,12 +60,13 @@ def attention_of_products(q_BHTS: Tensor, k_BHTS: Tensor, v_BHTS: Tensor) -> Ten
     """Causal attention of products and a softmax, which `vmap` stacks; the fused one it would run one by one."""
     T, S = q_BHTS.shape[-2:]
     later_TT = torch.full((T, T), float("-inf")).triu(1)
-    return (q_BHTS @ k_BHTS.mT * S**-0.5 + later_TT).softmax(dim=-1) @ v_BHTS
+    weights_BHTT: Tensor = (q_BHTS @ k_BHTS.mT * S**-0.5 + later_TT).softmax(dim=-1)
+    return weights_BHTT @ v_BHTS
 
 
 def stacked(models: list[Decoder]) -> Callable[[list[Tensor]], None]:
     """A step of every model at once."""
-    parameters, buffers = stack_module_state(models)  # type: ignore[arg-type]
+    parameters, buffers = stack_module_state(models)
     template = models[0].to("meta")
     optimizer = torch.optim.AdamW(parameters.values(), lr=1e-3, fused=True)
 
@@ -80,8 +81,8 @@ def stacked(models: list[Decoder]) -> Callable[[list[Tensor]], None]:
         with patch("scaling.model.decoder.causal_attention", attention_of_products):
             gradients = gradients_of(own, buffers, torch.stack(batches))
         # Each replica by the norm of its own gradients.
-        squares = sum(g.flatten(1).square().sum(dim=1) for g in gradients.values())
-        factor = (1 / (squares.sqrt() + 1e-6)).clamp(max=1.0)  # type: ignore[union-attr]
+        squares = sum((g.flatten(1).square().sum(dim=1) for g in gradients.values()), torch.zeros(()))
+        factor = (1 / (squares.sqrt() + 1e-6)).clamp(max=1.0)
         for name, p in parameters.items():
             p.grad = gradients[name] * factor.view(-1, *[1] * (p.ndim - 1))
         optimizer.step()

@@ -26,6 +26,7 @@ from rich.table import Table
 from study_isoflop import isoflop
 from study_ladder import ladder
 from study_optimizers import optimizers
+from study_runs import WORKERS
 
 from scaling.training.job import code_version
 from scaling.training.meters import cpu_name
@@ -73,7 +74,7 @@ def measure(folder: Path, quick: bool, parts: list[str]) -> tuple[list[Row], lis
 def machine() -> str:
     """Processor, versions and commit behind the figures."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "lightning", "transformers"))
-    cores = f"{cpu_name()}, {study_isoflop.WORKERS} cores"
+    cores = f"{cpu_name()}, {WORKERS} cores"
     return f"{cores}; Python {platform.python_version()}, {packages}; commit {code_version()}"
 
 

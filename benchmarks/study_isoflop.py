@@ -247,7 +247,8 @@ def side_by_side(
     ordered = _shuffled(runs)
     flops = np.cumsum([run.budget_flops for run in ordered])
     marks = [(seed + 0.5) / design.seeds * flops[-1] for seed in range(design.seeds)]
-    theirs, ours = [], []
+    theirs: list[dict[str, Any]] = []
+    ours: list[float] = []
     for run, reached in zip(ordered, flops, strict=True):
         recipe = baseline_run(run, sequences[run], factors[run.budget_flops], 0)
         threads = faster_threads(recipe, tokens)

@@ -80,10 +80,9 @@ def ladder(folder: Path, design: LadderDesign) -> tuple[list[Row], str]:
     train([*trunks, *(config for configs in alone.values() for config in configs)])
 
     records = records_of(folder / "ladder").set_index("trunk_id").sort_values("tokens")
-    branches = np.array([records.loc[config.name, "loss_nats"].to_numpy(dtype=float) for config in trunks]).T
-    cosine = np.array(
-        [[float(records.loc[c.name, "loss_nats"]) for c in configs] for configs in alone.values()]
-    )
+    losses = records["loss_nats"]
+    branches = np.array([losses.loc[[config.name]].to_numpy(dtype=float) for config in trunks]).T
+    cosine = np.array([[losses.loc[[c.name]].item() for c in configs] for configs in alone.values()])
     spent = float(records.loc[[config.name for config in trunks], "tokens_spent"].sum())
     one_by_one = float(
         records.loc[[c.name for configs in alone.values() for c in configs], "tokens_spent"].sum()

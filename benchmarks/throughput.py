@@ -287,7 +287,7 @@ def _ours_alone(shape: str, seconds: float, folder: str, sender: Any, start: Any
                 first.append(position)
             stamps.append(time.perf_counter())
             if stamps[-1] - stamps[0] > seconds:
-                _, _, context, sequences = SHAPES[shape]
+                context, sequences = SHAPES[shape][2:]
                 sender.send((position - first[0]) * context * sequences / (stamps[-1] - stamps[0]))
                 raise SystemExit
 
@@ -318,7 +318,7 @@ def two_at_once(shape: str, seconds: float, folder: Path) -> float:
         while steps < 3 or time.perf_counter() - begin < seconds:
             baseline.step()
             steps += 1
-        rate = steps * context * sequences / (time.perf_counter() - begin)
+        rate: float = steps * context * sequences / (time.perf_counter() - begin)
         torch.set_num_threads(1)
         return rate
 
@@ -334,7 +334,7 @@ def two_at_once(shape: str, seconds: float, folder: Path) -> float:
         worker.start()
         pipes.append(receiver)
         workers.append(worker)
-    ours = sum(pipe.recv() for pipe in pipes)
+    ours: float = sum(pipe.recv() for pipe in pipes)
     for worker in workers:
         worker.join()
     return 2 * ours / (before + baseline_rate())

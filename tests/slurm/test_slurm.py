@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from benchmarks.chaos import MEASURED
+from chaos import MEASURED
 
 START = Path(__file__).parent / "start.sh"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue")
@@ -22,6 +21,7 @@ design.expected_at_flops=1e10 optim.batch_tokens=1024 optim.lr=5e-3 trainer.log_
 """.split()  # noqa: SIM905
 
 pytestmark = [
+    pytest.mark.slow,  # starts a Slurm
     pytest.mark.skipif(
         any(shutil.which(program) is None for program in PROGRAMS),
         reason="no Slurm here: apt-get install slurm-wlm munge",

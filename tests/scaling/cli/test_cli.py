@@ -101,6 +101,7 @@ def test_train_writes_a_record(tmp_path: Path) -> None:
     assert (record["status"], record["tokens"]) == ("done", 4096)
 
 
+@pytest.mark.slow
 def test_multirun_trains_a_grid(tmp_path: Path) -> None:
     words = [*SMALL, "tokens=2048", "model.width=16,32", "name=grid-${model.width}"]
     result = scaling("train", "-m", *words, cwd=tmp_path)
@@ -117,6 +118,7 @@ def test_hydra_answers_for_itself(tmp_path: Path) -> None:
     assert "model.width" in scaling("train", "--help", cwd=tmp_path).stdout
 
 
+@pytest.mark.slow
 def test_a_whole_study_from_one_command_then_again_without_training(tmp_path: Path) -> None:
     words = [
         "sweep", "experiment=smoke", "corpus=lexicon", "corpus.words=200", "corpus.validation_bytes=4096",
@@ -157,6 +159,7 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_wheel_works_from_an_empty_folder(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)],

@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow  # runs every command of a page
+
 ROOT = Path(__file__).resolve().parents[3]
 BLOCK = re.compile(r"```(sh|text)\n(.*?)```", re.DOTALL)
 

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from chaos import MEASURED
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from benchmarks.chaos import MEASURED
 from scaling.config.schema import register
 from scaling.records.files import seal
 from scaling.records.folder import CHECKPOINT
 from scaling.sweep.placement import PROCESS_BYTES, placement
+
+pytestmark = pytest.mark.slow  # a sweep with each launcher
 
 PACKAGES = {
     "basic": None,

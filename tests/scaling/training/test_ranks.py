@@ -25,6 +25,8 @@ from scaling.training.progress import Progress
 from scaling.training.retry import attempt
 from scaling.training.signals import HeldSignals, Preempted
 
+pytestmark = pytest.mark.slow  # each test starts several processes
+
 Make = Callable[..., TrainConfig]
 
 # After 77 float32 steps; rounding alone tells the runs apart, and grows as training goes on.
