@@ -39,7 +39,8 @@ def budgets(design: DesignConfig) -> list[float]:
 
 def expected_params(design: DesignConfig, flops: float) -> float:
     """Total parameters expected to be best at a budget."""
-    return design.expected_params * (flops / design.expected_at_flops) ** design.expected_exponent
+    growth: float = (flops / design.expected_at_flops) ** design.expected_exponent
+    return design.expected_params * growth
 
 
 def tokens_for(shape: ModelShape, flops: float, convention: str) -> float:

@@ -12,7 +12,7 @@ from scaling.cli.budget import main
 from scaling.errors import UserError
 
 # One line a question, and the figures that its JSON must hold.
-QUESTIONS = {
+QUESTIONS: dict[str, dict[str, Any]] = {
     "model=llama-2-7b tokens=2T": {"params_total": 6_738_415_616, "train_flops": 6 * 6_738_415_616 * 2e12},
     "model=t5-3b tokens=1T": {"peak_memory_bytes": None},
     "fits model=llama-2-70b devices=256": {"devices": 256},

@@ -16,7 +16,7 @@ import torch
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from scaling.cli import hydra_app, untrusted_config
+from scaling.cli import exit_status, hydra_app, untrusted_config
 from scaling.config.schema import TrainConfig, load, register
 from scaling.model.saved import load as load_trained
 from scaling.records.files import seal, write_json
@@ -107,7 +107,7 @@ def test_the_commands_refuse_it_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], inside: bool
 ) -> None:
     """Also as a process that another of these commands began, whose environment it has."""
-    for name in (hydra_app.TRACEBACK, "HYDRA_FULL_ERROR"):
+    for name in (exit_status.TRACEBACK, "HYDRA_FULL_ERROR"):
         monkeypatch.setenv(name, "0")  # so that it is as before when the test is over
         monkeypatch.delenv(name)
     if inside:

@@ -27,7 +27,7 @@ TRAIN = TrainConfig(
 @given(
     tokens=st.floats(min_value=1, allow_infinity=False),
     lr=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
-    name=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/."), min_size=1),
+    name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/."), min_size=1),
     optim=st.sampled_from([AdamWConfig, MuonConfig]),
     corpus=st.sampled_from([LexiconCorpus(), StdlibCorpus(), TextCorpus(paths=["a b", "ü.txt"])]),
     tokenizer=st.sampled_from([BytesTokenizer(), BPETokenizer()]),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import analysis.table
+from analysis.reading.files import read
 from scaling.config.schema import LoggerConfig, TrainConfig
 from scaling.records.folder import (
     CSV_LOG,
@@ -40,4 +40,4 @@ def test_the_reference_study_bears_the_names() -> None:
 def test_the_analysis_finds_the_table_of_a_study(tmp_path: Path) -> None:
     """`analysis` imports nothing of `scaling`, so that it spells the name of the table by itself."""
     (tmp_path / RECORDS_TABLE).write_text("params,tokens,loss\n1000,2000,3.5\n")
-    assert analysis.table.read(tmp_path)["loss"].tolist() == [3.5]
+    assert read(tmp_path)["loss"].tolist() == [3.5]

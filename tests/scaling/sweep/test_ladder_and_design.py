@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scaling.config.schema import DesignConfig
 from scaling.shape.ladder import shape_for
 from scaling.shape.params import count_params
-from scaling.shape.shape import ModelShape, decoder_shape
+from scaling.shape.shape import Ffn, ModelShape, decoder_shape
 from scaling.sweep.design import budgets, expected_params, jobs, plan
 
 
-def like(vocab_size: int = 256, ffn: str = "swiglu", tied: bool = True) -> ModelShape:
+def like(vocab_size: int = 256, ffn: Ffn = "swiglu", tied: bool = True) -> ModelShape:
     return decoder_shape(
         width=64,
         depth=2,
@@ -23,7 +23,7 @@ def like(vocab_size: int = 256, ffn: str = "swiglu", tied: bool = True) -> Model
         context=128,
         ffn=ffn,
         tied_head=tied,
-        qk_norm=True,  # type: ignore[arg-type]
+        qk_norm=True,
     )
 
 

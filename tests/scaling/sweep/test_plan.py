@@ -144,25 +144,25 @@ def test_a_machine_that_cannot_be_asked_is_named_with_the_remedy(
 
 
 @pytest.mark.parametrize(
-    ("words", "recorded", "here", "expected"),
+    ("trainer", "recorded", "here", "expected"),
     [
-        ({}, None, True, WITH_BF16),  # this machine
-        ({}, None, False, GPU),  # the one that is asked
-        ({}, PLAIN, True, PLAIN),  # the one by which the study was begun
-        ({"accelerator": "cpu"}, GPU, True, WITH_BF16),  # unless the user now wants another
-        ({"accelerator": "gpu", "precision": "32-true"}, GPU, False, None),  # nothing is left open
+        (TrainerConfig(), None, True, WITH_BF16),  # this machine
+        (TrainerConfig(), None, False, GPU),  # the one that is asked
+        (TrainerConfig(), PLAIN, True, PLAIN),  # the one by which the study was begun
+        (TrainerConfig(accelerator="cpu"), GPU, True, WITH_BF16),  # unless the user now wants another
+        (TrainerConfig(accelerator="gpu", precision="32-true"), GPU, False, None),  # nothing is left open
     ],
 )
 def test_which_machine_decides(
     tiny_job: Make,
     monkeypatch: pytest.MonkeyPatch,
-    words: dict[str, str],
+    trainer: TrainerConfig,
     recorded: Machine | None,
     here: bool,
     expected: Machine | None,
 ) -> None:
     become(monkeypatch, WITH_BF16)
-    config = SweepConfig(**{**vars(tiny_job([2048])), "branches": [], "trainer": TrainerConfig(**words)})
+    config = SweepConfig(**{**vars(tiny_job([2048])), "branches": [], "trainer": trainer})
     assert study_machine(config, recorded, here, lambda: GPU) == expected
 
 

@@ -1,5 +1,6 @@
 """Sweeps survive failures, each other, and changed ground."""
 
+import ast
 import errno
 import multiprocessing
 import os
@@ -218,16 +219,17 @@ def test_a_sweep_waits_for_what_another_trains(tiny_job: Make, monkeypatch: pyte
 
 
 def _sweep_and_count(config: SweepConfig, log: Path) -> None:
+    from scaling.records import records
     from scaling.training import branching
 
-    write = branching.write_record
+    write = records.write_record
 
     def counted(record: Any, folder: Path, files: Any = ()) -> None:
         with log.open("a") as file:
             file.write(f"{record.run_id}\n")
         write(record, folder, files)
 
-    branching.write_record = counted  # type: ignore[assignment]
+    vars(branching)["write_record"] = counted
     os._exit(len(train_jobs(plan_jobs(config), train_here)))
 
 
@@ -308,10 +310,10 @@ def test_other_code_is_refused_and_comments_are_not_code(
             ValueError, match=r"code of scaling.training.optim: \w+ -> 0. choose another name=.*\(code: "
         ):
             settle(begun)
-    parse = provenance.ast.parse
-    monkeypatch.setattr(provenance.ast, "parse", lambda text: parse(text + b"\n# a remark\n"))
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda text: parse(text + b"\n# a remark\n"))
     assert provenance.training_code() == code
-    monkeypatch.setattr(provenance.ast, "parse", lambda text: parse(text + b"\nx = 1\n"))
+    monkeypatch.setattr(ast, "parse", lambda text: parse(text + b"\nx = 1\n"))
     assert provenance.training_code()["scaling.model.decoder"] != code["scaling.model.decoder"]
 
 
