@@ -13,6 +13,7 @@ from scaling.corpus import TokenCorpus, prepare
 from scaling.sweep import design
 from scaling.training.job import Job, plan_job, resolve_shape
 from scaling.training.machine import Machine, described_by, probe
+from scaling.training.precision import decided
 
 FLOPS_BESIDE_A_TOKEN = 2e5
 """FLOPs that would take about as long as what a step spends beside its products, for each token: from a line through
@@ -34,22 +35,17 @@ class PlannedJob:
         return all(record is not None for record in self.job.recorded())
 
 
-def study_machine(
-    config: SweepConfig, recorded: Machine | None, here: bool, ask: Callable[[], Machine]
-) -> Machine | None:
+def study_machine(config: SweepConfig, here: bool, ask: Callable[[], Machine]) -> Machine | None:
     """The machine by which `auto` is decided for all runs of a study; None where nothing is `auto`.
 
     Args:
-        config: the study's.
-        recorded: the machine by which the study was begun, which then still holds; None: it begins now.
+        config: the study's, with what was decided when it began (`provenance.as_begun`).
         here: whether the jobs are trained on this machine.
         ask: learns from a machine elsewhere what it can do, where the config does not say which device that is.
     """
     asked = config.trainer.accelerator
     if "auto" not in (asked, config.trainer.precision):
         return None
-    if recorded is not None and asked in ("auto", recorded.accelerator):
-        return recorded
     if config.hardware.name != "auto" and (config.dry_run or not here):
         return described_by(get_device(config.hardware.name))
     return probe(asked) if here else ask()
@@ -69,14 +65,15 @@ def plan_jobs(config: SweepConfig, machine: Machine | None = None) -> list[Plann
     corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
     like = resolve_shape(config, corpus.vocab_size)
     runs = design.plan(config.design, like, config.seed)
+    # One precision for all runs, so that one law describes them: the one in which the narrowest model is no slower.
+    narrowest = min(run.shape.width for run in runs)
+    config = replace(config, trainer=decided(config.trainer, narrowest, machine))
     share = config.design.share_trunks and config.schedule.kind == "wsd"
-    planned = [_planned(config, group, corpus, machine) for group in design.jobs(runs, share)]
+    planned = [_planned(config, group, corpus) for group in design.jobs(runs, share)]
     return sorted(planned, key=lambda job: -expected_work(job.job))
 
 
-def _planned(
-    config: SweepConfig, runs: list[design.PlannedRun], corpus: TokenCorpus, machine: Machine | None
-) -> PlannedJob:
+def _planned(config: SweepConfig, runs: list[design.PlannedRun], corpus: TokenCorpus) -> PlannedJob:
     shape, seed = runs[0].shape, runs[0].seed
     alone = "" if len(runs) > 1 or config.design.share_trunks else f"-flops{runs[0].budget_flops:.3g}"
     name = f"params{runs[0].params_total}-seed{seed}{alone}"
@@ -98,7 +95,6 @@ def _planned(
             branches=[Branch(tokens=float(round(run.tokens)), budget_flops=run.budget_flops) for run in runs],
         ),
         corpus,
-        machine,
     )
     return PlannedJob(name=name, job=_one_thread_where_open(job))
 

@@ -8,7 +8,7 @@ refused with the differences. A design may grow, and what no run depends on (wor
 import ast
 import hashlib
 import logging
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from scaling.records.files import Damaged, read_json, set_aside, write_json
 from scaling.records.folder import CHECKPOINT, RECORD, STUDY_PLAN, TRUNK
 from scaling.sweep.plan import PlannedJob
 from scaling.training.job import code_version
-from scaling.training.machine import Machine
+from scaling.training.precision import as_decided_before
 
 UNIMPORTANT = ("name", "out", "cache", "dry_run", "logger.", "hardware.")
 """Keys that are left out of an explanation: no run depends on them."""
@@ -42,15 +42,11 @@ rest keeps, checks, shows and measures."""
 log = logging.getLogger(__name__)
 
 
-def describe(
-    config: SweepConfig, planned: list[PlannedJob], machine: Machine | None = None
-) -> dict[str, Any]:
-    """What `sweep.json` says of a study.
-
-    `machine`: by which `auto` was decided; None: nothing was `auto`.
-    """
+def describe(config: SweepConfig, planned: list[PlannedJob]) -> dict[str, Any]:
+    """What `sweep.json` says of a study."""
+    trainer = planned[0].job.config.trainer
     return {
-        "machine": None if machine is None else asdict(machine),
+        "decided": {"accelerator": trainer.accelerator, "precision": trainer.precision},
         "name": config.name,
         "config": flatten(config),
         "corpus": planned[0].job.corpus.fingerprint,
@@ -68,14 +64,14 @@ def describe(
     }
 
 
-def recorded_machine(folder: Path) -> Machine | None:
-    """The machine by which a study that was begun decided what `auto` stands for; None where none is recorded."""
-    path = folder / STUDY_PLAN
+def as_begun(config: SweepConfig) -> SweepConfig:
+    """The study's config with each `auto` as it was decided when the study began; as it is, where it begins now."""
+    path = config.folder / STUDY_PLAN
     try:
-        told = read_sweep(path).get("machine") if path.is_file() else None
-        return None if told is None else Machine(**told)
+        decided = read_sweep(path).get("decided") if path.is_file() else None
+        return replace(config, trainer=as_decided_before(config.trainer, **decided)) if decided else config
     except (Damaged, TypeError):  # `settle` names a damaged file, and sets it aside.
-        return None
+        return config
 
 
 def settle(folder: Path, now: dict[str, Any]) -> None:

@@ -55,17 +55,16 @@ def sweep(composed: DictConfig, arguments: list[str], launch: Launch) -> int:
     assert isinstance(config, SweepConfig)
     folder = config.folder
     here = placement(composed).here
-    machine = study_machine(
-        config, provenance.recorded_machine(folder), here, lambda: _ask_a_machine(config, arguments, launch)
-    )
-    planned = plan_jobs(config, machine)
+    begun = provenance.as_begun(config)
+    machine = study_machine(begun, here, lambda: _ask_a_machine(config, arguments, launch))
+    planned = plan_jobs(begun, machine)
     trainer = planned[0].job.config.trainer
     where = placement(composed, trainer)
     if config.dry_run:
         print_dry_run(config, planned, where)
         return 0
     writable(folder)
-    described = provenance.describe(config, planned, machine)
+    described = provenance.describe(config, planned)
     with claim_when_free(folder):  # Of several sweeps, one at a time writes what belongs to the study.
         provenance.settle(folder, described)
         report.write_config(config, folder)

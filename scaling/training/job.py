@@ -21,7 +21,7 @@ from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape, usual_ffn_width
 from scaling.training.batch_ramp import batch_ramp
 from scaling.training.machine import Machine
-from scaling.training.precision import decided
+from scaling.training.precision import as_decided_before, decided
 from scaling.training.recipe import Recipe, peak_lr, warmup_tokens
 
 log = logging.getLogger(__name__)
@@ -147,15 +147,8 @@ def as_first_planned(config: TrainConfig) -> TrainConfig:
     except UserError as error:  # damaged, or of another version: the job is planned anew
         log.warning("%s; set aside as %s", error, set_aside(path).name)
         return config
-    accelerator, precision = config.trainer.accelerator, config.trainer.precision
-    return replace(
-        config,
-        trainer=replace(
-            config.trainer,
-            accelerator=planned.accelerator if accelerator == "auto" else accelerator,
-            precision=planned.precision if precision == "auto" else precision,
-        ),
-    )
+    trainer = as_decided_before(config.trainer, planned.accelerator, planned.precision)
+    return replace(config, trainer=trainer)
 
 
 def write_plan(config: TrainConfig) -> None:

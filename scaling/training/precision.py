@@ -40,6 +40,20 @@ def decided(trainer: TrainerConfig, width: int, machine: Machine | None = None) 
     return replace(trainer, accelerator=accelerator, precision=precision)
 
 
+def as_decided_before(trainer: TrainerConfig, accelerator: str, precision: str) -> TrainerConfig:
+    """The trainer's config with each `auto` as it was decided when the job or the study began.
+
+    Where the user now asks for another accelerator, nothing is taken over.
+    """
+    if trainer.accelerator not in ("auto", accelerator):
+        return trainer
+    return replace(
+        trainer,
+        accelerator=accelerator,
+        precision=precision if trainer.precision == "auto" else trainer.precision,
+    )
+
+
 def best(machine: Machine, devices: int, width: int) -> str:
     """16 bits over float32 weights where the machine multiplies them faster at any batch, else float32.
 

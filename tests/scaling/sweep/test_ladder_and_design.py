@@ -33,7 +33,7 @@ def like(vocab_size: int = 256, ffn: Ffn = "swiglu", tied: bool = True) -> Model
     ffn=st.sampled_from(["swiglu", "gelu"]),
     tied=st.booleans(),
 )
-def test_the_ladder_lands_within_five_percent(exponent: float, ffn: str, tied: bool) -> None:
+def test_the_ladder_lands_within_five_percent(exponent: float, ffn: Ffn, tied: bool) -> None:
     target = 10**exponent
     total = count_params(shape_for(target, like(ffn=ffn, tied=tied))).total
     assert abs(total / target - 1) <= 0.05

@@ -21,14 +21,15 @@ from scaling.config.schema import (
     register,
 )
 from scaling.errors import UserError
-from scaling.records.folder import JOB_PLAN
+from scaling.records.files import read_json
+from scaling.records.folder import JOB_PLAN, STUDY_PLAN
 from scaling.records.records import read_record
-from scaling.sweep import provenance, run
+from scaling.sweep import run
 from scaling.sweep.placement import Placement
 from scaling.sweep.plan import plan_jobs, study_machine
 from scaling.training.job import job_of, read_plan
 from scaling.training.machine import Machine, described_by, refuse_what_is_missing
-from scaling.training.precision import MASTER, decided
+from scaling.training.precision import MASTER, MASTER_LEAST_WIDTH, as_decided_before, decided
 from scaling.training.pretrain import pretrain
 from scaling.training.retry import attempt
 
@@ -115,7 +116,8 @@ def test_a_study_planned_on_one_kind_of_machine_trains_on_another_and_is_collect
     assert (cluster.asked, cluster.launched) == (1, 1)
     (record,) = (read_record(path) for path in tmp_path.glob("study/*/*/record.json"))
     assert record.precision == precision
-    assert provenance.recorded_machine(tmp_path / "study") == node
+    told = read_json(tmp_path / "study" / STUDY_PLAN)["decided"]
+    assert told == {"accelerator": "cpu", "precision": precision}
     # The study is begun again on the first machine, which neither asks anew nor calls the runs those of another config.
     assert cluster.sweep(composed(tmp_path, cache)) == 0
     assert (cluster.asked, cluster.launched) == (1, 1)
@@ -144,26 +146,23 @@ def test_a_machine_that_cannot_be_asked_is_named_with_the_remedy(
 
 
 @pytest.mark.parametrize(
-    ("trainer", "recorded", "here", "expected"),
+    ("trainer", "here", "expected"),
     [
-        (TrainerConfig(), None, True, WITH_BF16),  # this machine
-        (TrainerConfig(), None, False, GPU),  # the one that is asked
-        (TrainerConfig(), PLAIN, True, PLAIN),  # the one by which the study was begun
-        (TrainerConfig(accelerator="cpu"), GPU, True, WITH_BF16),  # unless the user now wants another
-        (TrainerConfig(accelerator="gpu", precision="32-true"), GPU, False, None),  # nothing is left open
+        (TrainerConfig(), True, WITH_BF16),  # this machine
+        (TrainerConfig(), False, GPU),  # the one that is asked
+        (TrainerConfig(accelerator="gpu", precision="32-true"), False, None),  # nothing is left open
     ],
 )
 def test_which_machine_decides(
     tiny_job: Make,
     monkeypatch: pytest.MonkeyPatch,
     trainer: TrainerConfig,
-    recorded: Machine | None,
     here: bool,
     expected: Machine | None,
 ) -> None:
     become(monkeypatch, WITH_BF16)
     config = SweepConfig(**{**vars(tiny_job([2048])), "branches": [], "trainer": trainer})
-    assert study_machine(config, recorded, here, lambda: GPU) == expected
+    assert study_machine(config, here, lambda: GPU) == expected
 
 
 def test_a_device_of_the_catalogue_decides_for_jobs_elsewhere_and_for_forecasts(tiny_job: Make) -> None:
@@ -174,10 +173,44 @@ def test_a_device_of_the_catalogue_decides_for_jobs_elsewhere_and_for_forecasts(
         raise AssertionError("was asked")
 
     v100 = Machine(accelerator="gpu", multiplies_bf16=False)
-    assert study_machine(of, None, False, nobody) == v100
-    assert study_machine(replace(of, dry_run=True), None, True, nobody) == v100
+    assert study_machine(of, False, nobody) == v100
+    assert study_machine(replace(of, dry_run=True), True, nobody) == v100
     assert described_by(get_device("h100-sxm")) == GPU
     assert described_by(get_device("cpu")) == PLAIN
+
+
+def test_what_was_decided_holds_unless_the_user_now_wants_another_accelerator() -> None:
+    auto = TrainerConfig()
+    assert as_decided_before(auto, "gpu", "bf16-mixed") == replace(
+        auto, accelerator="gpu", precision="bf16-mixed"
+    )
+    on_cpu = TrainerConfig(accelerator="cpu")
+    assert as_decided_before(on_cpu, "gpu", "bf16-mixed") == on_cpu
+    stated = TrainerConfig(precision="32-true")
+    assert as_decided_before(stated, "gpu", "bf16-mixed") == replace(stated, accelerator="gpu")
+
+
+def test_a_study_has_one_precision(tiny_job: Make) -> None:
+    """That of the narrowest model, though the wide ones alone would train in bfloat16."""
+    widths = {}
+    for expected_params in (2e4, 1e6):
+        design = DesignConfig(
+            min_flops=1e12, max_flops=1e12, budgets=1, sizes=3, size_ratio=3, expected_params=expected_params,
+            expected_at_flops=1e12,
+        )  # fmt: skip
+        model, trainer = ModelConfig(context=16), TrainerConfig(accelerator="cpu")
+        values = {
+            **vars(tiny_job([2048])),
+            "branches": [],
+            "trainer": trainer,
+            "model": model,
+            "design": design,
+        }
+        jobs = plan_jobs(SweepConfig(**values), WITH_BF16)
+        (precision,) = {job.job.config.trainer.precision for job in jobs}
+        widths[precision] = {job.job.shape.width for job in jobs}
+    assert min(widths["32-true"]) < MASTER_LEAST_WIDTH <= max(widths["32-true"])
+    assert min(widths[MASTER]) >= MASTER_LEAST_WIDTH
 
 
 def test_a_strategy_for_several_devices_changes_nothing_on_one() -> None:

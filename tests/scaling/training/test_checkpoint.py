@@ -53,7 +53,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_said(
 
 def test_float32_masters_branch_and_resume_bit_for_bit(tiny_job: Make) -> None:
     def of(name: str, tokens: list[int]) -> TrainConfig:
-        config = tiny_job(tokens, name=name)
+        config: TrainConfig = tiny_job(tokens, name=name)
         return replace(config, trainer=replace(config.trainer, precision="bf16-master"))
 
     expected = pretrain(of("whole", [3072, 6144]))
