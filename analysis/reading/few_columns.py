@@ -21,7 +21,7 @@ from analysis.reading.names import (
     refuse_missing,
     unit_of_name,
 )
-from analysis.reading.numbers import read_numbers
+from analysis.reading.numbers import read_numbers, refuse_bad_units
 from analysis.reading.rows import apply_filters, numbered, set_aside_unfinished
 from analysis.reading.values import in_nats
 from analysis.refusals import BadColumn, BadValue
@@ -56,8 +56,9 @@ def read_few_columns(table: pd.DataFrame, law: Law, told: Told) -> tuple[pd.Data
 
     Raises:
         BadColumn: a column of the law is missing, or several fit it and differ.
-        BadValue: a number that is used is not finite or not above 0.
+        BadValue: a unit, or a number that is used, is not finite or not above 0.
     """
+    refuse_bad_units(told.units)
     needed = (law.target, *law.variables)
     rows, _ = set_aside_unfinished(numbered(table))
     rows, _ = apply_filters(rows, told.where)
