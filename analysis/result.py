@@ -100,9 +100,10 @@ class FitResult:
     @cached_property
     def standard_errors(self) -> dict[str, float]:
         """Standard deviation of the bootstrap draws of each parameter and exponent; empty where not estimated."""
-        return (
-            {str(k): float(v) for k, v in self.derived_draws.std(ddof=1).items()} if len(self.draws) else {}
-        )
+        if not len(self.draws):
+            return {}
+        with np.errstate(over="ignore"):  # draws of an amplitude that the runs do not determine may be huge
+            return {str(k): float(v) for k, v in self.derived_draws.std(ddof=1).items()}
 
     @cached_property
     def widening(self) -> float:
