@@ -6,6 +6,7 @@ from analysis.isoflop import Valleys
 from analysis.sections.section import Section, refused_section
 from analysis.study import Refused, Study
 from analysis.valley import Valley
+from analysis.verdict import verdict_on_plan
 
 
 def valleys_section(study: Study) -> Section:
@@ -166,4 +167,5 @@ def plan_section(study: Study) -> Section:
         "loss",
         f"{level} interval",
     )
-    return Section(title, header, rows, words)
+    verdict = verdict_on_plan(study)
+    return Section(title, header, rows, words, lead=verdict.words if verdict is not None else "")

@@ -107,12 +107,18 @@ def print_study(study: Study, approach: str, console: Console) -> None:
             continue
         console.print()
         console.print(Text(section.title, style="bold cyan"))
+        if section.lead:
+            console.print(sentence(section.lead))
         if section.rows:
             for grid in grids(section.header, section.rows, console.width, numbers=section.title != "Runs"):
                 console.print(grid)
         for words in section.words:
-            style = "yellow" if words.startswith(FLAGS) else ""
-            console.print(Text(words, style=style))
+            console.print(sentence(words))
+
+
+def sentence(words: str) -> Text:
+    """A sentence for the terminal, marked where a reader must not miss it."""
+    return Text(words, style="yellow" if words.startswith(FLAGS) else "")
 
 
 def print_fit(result: FitResult, notes: list[str], console: Console) -> None:
