@@ -22,6 +22,7 @@ from analysis.reading.names import (
     unit_of_name,
 )
 from analysis.reading.numbers import read_numbers, refuse_bad_units
+from analysis.reading.own_records import own_record_says
 from analysis.reading.rows import apply_filters, numbered, set_aside_unfinished
 from analysis.reading.values import in_nats
 from analysis.refusals import BadColumn, BadValue
@@ -71,7 +72,12 @@ def read_few_columns(table: pd.DataFrame, law: Law, told: Told) -> tuple[pd.Data
         unit = told.units.get(role, unit_of_name(column)[1] if role in COUNTS else 1.0)
         values = read_numbers(rows[column]) * unit
         frame[role] = in_nats(values, loss_kind(column)) if role == "loss" else values
-        how = told.convention.get(role) or name_says(role, column) or "convention not stated"
+        how = (
+            told.convention.get(role)
+            or own_record_says(rows, column)
+            or name_says(role, column)
+            or "convention not stated"
+        )
         stated[role] = f"column {column!r}, " + (f"in units of {unit:g}, " if unit != 1 else "") + how
     if "flops" not in frame and {"params", "tokens"} <= set(frame.columns):
         frame["flops"] = TRAIN_FLOPS_PER_PARAM_TOKEN * frame["params"] * frame["tokens"]
