@@ -9,6 +9,7 @@ from analysis.problem import Problem
 from analysis.solver import Solution
 
 SAME = 1e-6  # two optima are the same when their objectives agree to this, relatively
+AT_BOUND = 1e-4  # a term smaller than this share of every prediction is nothing beside the scatter of losses
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,17 @@ def scaled_condition(hessian: np.ndarray) -> float:
     return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
 
 
+def amplitudes_at_bound(problem: Problem, theta: np.ndarray) -> tuple[str, ...]:
+    """Which amplitudes of an estimate θ (p,) are at their bound of zero: the runs do not determine them."""
+    law = problem.law
+    shares = np.max(law.predict(theta[None], problem.x)[1][0], axis=0)
+    return tuple(
+        name
+        for name, share in zip(law.parameters, shares, strict=True)
+        if name in law.amplitudes and share < AT_BOUND
+    )
+
+
 def doubts(problem: Problem, theta: np.ndarray) -> list[str]:
     """Warnings of an estimate θ (p,): a parameter at its bound, without effect on any run, or of the wrong sign."""
     law = problem.law
@@ -93,10 +105,10 @@ def doubts(problem: Problem, theta: np.ndarray) -> list[str]:
     for k, name in enumerate(law.parameters):
         if name in law.amplitudes:
             share = float(np.max(gradient[:, k]))
-            if share < 1e-4:
+            if share < AT_BOUND:
                 warnings.append(
-                    f"{name} = {values[name]:.3g} is at its bound of zero: "
-                    f"its term is at most {share:.1e} of any predicted {law.target}"
+                    f"the runs do not determine {name}: its estimate is at its bound of zero, where its term is at "
+                    f"most {share:.1e} of any predicted {law.target}"
                 )
         elif float(np.abs(gradient[:, k]).max()) < 1e-8:
             warnings.append(f"{name} is not identified: no run in the table depends on it")

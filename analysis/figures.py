@@ -1,13 +1,13 @@
 """Figures of a study as the papers draw them: each function takes `ax=` and returns it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from analysis import fit_figure
@@ -18,6 +18,7 @@ from analysis.result import FitResult
 from analysis.study import Refused, Study
 from analysis.style import COLOURS, DASHES, PALETTE, axes, colour_bar, draw, log_axis, shades
 from analysis.valley import RefusedValley, Valley
+from analysis.whiskers import arrow_handle, log_limits, whisker
 
 
 def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
@@ -46,28 +47,40 @@ def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
         used = points["used"].to_numpy()
         ax.plot(points["params"][used], points["loss"][used], "o", color=shade, ms=4.5, zorder=3)
         ax.plot(points["params"][~used], points["loss"][~used], "o", mec=shade, mfc="none", ms=4.5, zorder=3)
-        low, high = valley.params_interval
-        ax.plot([low, high], [valley.loss_opt] * 2, color="black", lw=1.1, zorder=4)
         ax.plot(valley.params_opt, valley.loss_opt, "*", color="white", mec="black", ms=11, mew=0.9, zorder=5)
-    losses = pd.concat([valley.points["loss"] for valley in shown])
     sizes = pd.concat([valley.points["params"] for valley in shown])
-    ax.set_xlim(sizes.min() / 1.25, sizes.max() * 1.25)
-    ax.set_ylim(losses.min() - 0.06 * np.ptp(losses), losses.max() + 0.03 * np.ptp(losses))
+    limits = log_limits(sizes)
+    beyond = [
+        whisker(ax, "x", valley.loss_opt, valley.params_interval, limits, "black")
+        for valley in result.valleys
+    ]
+    ax.set_xlim(limits)
+    ax.set_ylim(loss_limits(shown))
     log_axis(ax, "x")
+    arrows = [arrow_handle("x", "black")] if any(beyond) else []
     if len(budgets) <= 8:
         handles = [
-            matplotlib.lines.Line2D(
-                [], [], color=colour(v.budget_flops), marker="o", ms=4.5, label=compute(v.budget_flops)
-            )
+            Line2D([], [], color=colour(v.budget_flops), marker="o", ms=4.5, label=compute(v.budget_flops))
             for v in shown
         ]
-        ax.legend(handles=handles, title="FLOPs", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        ax.legend(handles=handles + arrows, title="FLOPs", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     else:
         colour_bar(ax, scale, "budget (FLOPs)", compute)
+        if arrows:
+            ax.legend(handles=arrows, loc="upper right")
     ax.set(
         xlabel="parameters N", ylabel="loss (nats/token)", title="IsoFLOP valleys; ☆ minimum and its interval"
     )
     return ax
+
+
+def loss_limits(shown: Sequence[Valley | RefusedValley]) -> tuple[float, float]:
+    """Losses from the lowest run or minimum to the highest run."""
+    losses = np.concatenate([valley.points["loss"].to_numpy() for valley in shown])
+    bottoms = [valley.loss_opt for valley in shown if isinstance(valley, Valley)]
+    low, high = float(min([losses.min(), *bottoms])), float(losses.max())
+    span = high - low or 0.01 * high
+    return low - 0.06 * span, high + 0.03 * span
 
 
 def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Axes:
@@ -83,34 +96,54 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     start = float(frame["budget"].min() if frame["budget"].notna().any() else frame["flops"].min())
     flops = np.geomspace(start / 1.5, study.target_flops * 1.3, 120)
     exponent = "a" if quantity == "params" else "b"
+    points: list[ArrayLike] = []
+    ends: list[ArrayLike] = []
+
+    def band(centre: ArrayLike, low: ArrayLike, high: ArrayLike, approach: str, label: str) -> None:
+        """An approach's line with its interval shaded, where there is one."""
+        points.append(centre)
+        ends.extend((low, high))
+        colour = COLOURS[approach]
+        ax.plot(flops, centre, color=colour, ls=DASHES[approach], label=label, zorder=3)
+        if np.isfinite(np.asarray(low, dtype=float)).all():
+            ax.fill_between(flops, low, high, color=colour, alpha=0.16, lw=0, zorder=1)
+
+    found: tuple[Valley, ...] = ()
     if isinstance(study.fit, FitResult) and study.fit.exponents:
         best = study.fit.optimal(flops)
         label = f"parametric law, {exponent} = {study.fit.exponents[exponent]:.3f}"
-        band(ax, flops, best[quantity], best[f"{quantity}_low"], best[f"{quantity}_high"], "law", label)
+        band(best[quantity], best[f"{quantity}_low"], best[f"{quantity}_high"], "law", label)
     if isinstance(study.valleys, Valleys):
         line = study.valleys.params_law if quantity == "params" else study.valleys.tokens_law
         if line is not None:
             label = f"IsoFLOP valleys, {exponent} = {line.exponent:.3f}"
-            band(ax, flops, line.predict(flops), *line.interval(flops), "valleys", label)
-        for valley in study.valleys.valleys:
-            value = getattr(valley, f"{quantity}_opt")
-            low, high = getattr(valley, f"{quantity}_interval")
-            ax.errorbar(
-                valley.budget_flops,
-                value,
-                [[max(value - low, 0)], [max(high - value, 0)]],
-                fmt="o",
-                color=COLOURS["valleys"],
-                mec="white",
-                ms=6,
-                lw=1.2,
-                capsize=2,
-                zorder=5,
-            )
+            band(line.predict(flops), *line.interval(flops), "valleys", label)
+        found = study.valleys.valleys
+        points.append([getattr(valley, f"{quantity}_opt") for valley in found])
+        ends.extend(getattr(valley, f"{quantity}_interval") for valley in found)
     if isinstance(study.envelope, Envelope):
         line = study.envelope.params_law if quantity == "params" else study.envelope.tokens_law
         label = f"training-curve envelope, {exponent} = {line.exponent:.3f}"
-        band(ax, flops, line.predict(flops), *line.interval(flops), "envelope", label)
+        band(line.predict(flops), *line.interval(flops), "envelope", label)
+    limits = log_limits(
+        np.concatenate([np.ravel(part) for part in points]), np.concatenate([np.ravel(part) for part in ends])
+    )
+    blue = COLOURS["valleys"]
+    beyond = [
+        whisker(ax, "y", valley.budget_flops, getattr(valley, f"{quantity}_interval"), limits, blue)
+        for valley in found
+    ]
+    for valley in found:
+        ax.plot(
+            valley.budget_flops,
+            getattr(valley, f"{quantity}_opt"),
+            "o",
+            color=blue,
+            mec="white",
+            ms=6,
+            zorder=5,
+        )
+    ax.set_ylim(limits)
     ax.axvline(study.target_flops, color="#555555", lw=0.9, ls=":")
     ax.annotate(
         f"{compute(study.target_flops)} ",
@@ -124,8 +157,9 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
     ax.set_xlim(flops[0], flops[-1])
     log_axis(ax, "x", compute)
     log_axis(ax, "y")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="upper left")
+    handles = ax.get_legend_handles_labels()[0] + ([arrow_handle("y", blue)] if any(beyond) else [])
+    if handles:
+        ax.legend(handles=handles, loc="best" if any(beyond) else "upper left")
     symbol, words = ("N", "parameters") if quantity == "params" else ("D", "tokens")
     ax.set(
         xlabel="compute C (FLOPs)",
@@ -133,16 +167,6 @@ def optima(study: Study, quantity: str = "params", ax: Axes | None = None) -> Ax
         title=f"Compute-optimal {words} ${symbol}_{{opt}}$, {study.level:.0%} bands",
     )
     return ax
-
-
-def band(
-    ax: Axes, x: ArrayLike, centre: ArrayLike, low: ArrayLike, high: ArrayLike, approach: str, label: str
-) -> None:
-    """An approach's line with its interval shaded, where there is one."""
-    colour = COLOURS[approach]
-    ax.plot(x, centre, color=colour, ls=DASHES[approach], label=label, zorder=3)
-    if np.isfinite(np.asarray(low, dtype=float)).all():
-        ax.fill_between(x, low, high, color=colour, alpha=0.16, lw=0, zorder=1)
 
 
 def contours(result: FitResult, ax: Axes | None = None) -> Axes:

@@ -27,6 +27,8 @@ def markdown(study: Study) -> str:
     parts = []
     for section in sections(study):
         lines = [f"## {section.title}", ""]
+        if section.lead:
+            lines += [section.lead, ""]
         if section.rows:
             lines += ["| " + " | ".join(section.header) + " |", "|" + "---|" * len(section.header)]
             lines += ["| " + " | ".join(row) + " |" for row in section.rows]

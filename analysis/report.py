@@ -24,6 +24,7 @@ from analysis.result import FitResult
 from analysis.sections.section import FLAGS
 from analysis.study import Refused, Study
 from analysis.style import STYLE, save
+from analysis.verdict import verdict_on_plan
 
 Json = dict[str, Any]
 """An object of JSON; its values have many types."""
@@ -87,6 +88,13 @@ def to_dict(study: Study, approach: str = "all") -> Json:
         "rows": study.comparison.frame.to_dict("records"),
         "disagreements": list(study.comparison.disagreements),
     }
+    verdict = verdict_on_plan(study)
+    if verdict is not None:
+        record["plan_verdict"] = {
+            "grade": verdict.grade,
+            "words": verdict.words,
+            "reasons": list(verdict.reasons),
+        }
     record["plan"] = rows_or_reason(study.plan)
     held = study.held_back
     record["held_back"] = (
@@ -171,6 +179,8 @@ def html(study: Study, title: str = "Scaling study", drawn: Mapping[str, Figure]
     ]
     for section in sections(study):
         parts.append(f"<h2>{escape(section.title)}</h2>")
+        if section.lead:
+            parts.append(paragraph(section.lead))
         if section.rows:
             head = "".join(f"<th>{escape(cell)}</th>" for cell in section.header)
             body = "".join(
@@ -179,9 +189,7 @@ def html(study: Study, title: str = "Scaling study", drawn: Mapping[str, Figure]
             parts.append(
                 f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
             )
-        for words in section.words:
-            flag = " class=flag" if words.startswith(FLAGS) else ""
-            parts.append(f"<p{flag}>{escape(words)}</p>")
+        parts += [paragraph(words) for words in section.words]
     parts.append("<h2>Figures</h2>")
     for name, figure in (draw_all(study) if drawn is None else drawn).items():
         image = BytesIO()
@@ -194,6 +202,12 @@ def html(study: Study, title: str = "Scaling study", drawn: Mapping[str, Figure]
             f"<figcaption>{caption}</figcaption></figure>"
         )
     return "\n".join(parts) + "\n"
+
+
+def paragraph(words: str) -> str:
+    """A sentence as HTML, marked where a reader must not miss it."""
+    flag = " class=flag" if words.startswith(FLAGS) else ""
+    return f"<p{flag}>{escape(words)}</p>"
 
 
 def write(study: Study, folder: Path, title: str = "Scaling study", approach: str = "all") -> list[Path]:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis import allocate, laws, objectives
-from analysis.certificate import Certificate
+from analysis.certificate import Certificate, amplitudes_at_bound
 from analysis.points import column_values, problem_of
 from analysis.problem import Problem
 from analysis.refusals import BadTable, BadValue
@@ -100,9 +100,10 @@ class FitResult:
     @cached_property
     def standard_errors(self) -> dict[str, float]:
         """Standard deviation of the bootstrap draws of each parameter and exponent; empty where not estimated."""
-        return (
-            {str(k): float(v) for k, v in self.derived_draws.std(ddof=1).items()} if len(self.draws) else {}
-        )
+        if not len(self.draws):
+            return {}
+        with np.errstate(over="ignore"):  # draws of an amplitude that the runs do not determine may be huge
+            return {str(k): float(v) for k, v in self.derived_draws.std(ddof=1).items()}
 
     @cached_property
     def widening(self) -> float:
@@ -119,6 +120,11 @@ class FitResult:
     def problem(self) -> Problem:
         """The points as the solver sees them."""
         return problem_of(self.points, self._law, objectives.get(self.objective_name))
+
+    @cached_property
+    def at_bound(self) -> tuple[str, ...]:
+        """Amplitudes (E, A, B) whose estimate is at its bound of zero: the runs do not determine them."""
+        return amplitudes_at_bound(self.problem, self.theta)
 
     def interval(self, draws: np.ndarray) -> np.ndarray:
         """Interval at `level` of each column of draws (B, …) of anything derived from this fit, shape (2, …)."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TypeVar
 
 import pandas as pd
@@ -122,8 +123,8 @@ def analyse(
         table.frame["budget"].max() if table.frame["budget"].notna().any() else table.frame["flops"].max()
     )
     target = PLAN_FACTOR * largest if target_flops is None else target_flops
-    if not target > 0:
-        raise BadValue(f"target_flops must be positive, such as 1e21; got {target:g}")
+    if not 0 < target < inf:
+        raise BadValue(f"target_flops={target:g}: must be finite and above 0, such as 1e21")
     options: FitOptions = {"weights": weights, "level": level, "bootstrap": bootstrap, "seed": seed}
     whole, table = table, runs_of_law(table, law)
 

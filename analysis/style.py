@@ -59,11 +59,15 @@ def log_axis(ax: Axes, which: str, show: Callable[[float], str] = short_count) -
     axis = ax.xaxis if which == "x" else ax.yaxis
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
     low, high = ax.get_xlim() if which == "x" else ax.get_ylim()
-    decades = np.log10(high / low)
-    subs = (1.0, 2.0, 5.0) if decades < 1.6 else (1.0, 3.0) if decades < 3.2 else (1.0,)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=30))
+    axis.set_major_locator(LogLocator(subs=tick_steps(low, high), numticks=30))
     axis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def tick_steps(low: float, high: float) -> tuple[float, ...]:
+    """Which multiples of a power of ten bear ticks on a logarithmic axis: the fewer, the more decades it shows."""
+    decades = np.log10(high / low)
+    return (1.0, 2.0, 5.0) if decades < 1.6 else (1.0, 3.0) if decades < 3.2 else (1.0,)
 
 
 def colour_bar(
@@ -71,6 +75,8 @@ def colour_bar(
 ) -> None:
     """A colour bar on a logarithmic scale with readable ticks."""
     bar = ax.figure.colorbar(scale, ax=ax, label=label)
+    low, high = bar.ax.get_ylim()
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=tick_steps(low, high), numticks=30))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
 

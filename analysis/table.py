@@ -113,7 +113,7 @@ def load(
     mixed_notes = refuse_mixed(rows, mixed, chosen.mapping)
     frame, copies = merge_copies(canonical(rows, chosen))
     frame, beaten = settle_repeats(frame, repeats)
-    stated = describe(frame, chosen, dict(convention or {}))
+    stated = describe(frame, chosen, dict(convention or {}), rows)
     if "flops" not in chosen.mapping:
         frame["flops"] = TRAIN_FLOPS_PER_PARAM_TOKEN * frame["params"] * frame["tokens"]
     named = budgets_are_named(frame)

@@ -17,6 +17,7 @@ from analysis.reading.names import (
     refuse_missing,
     unit_of_name,
 )
+from analysis.reading.numbers import refuse_bad_units
 from analysis.refusals import BadColumn
 
 REQUIRED = ("params", "tokens", "loss")
@@ -57,11 +58,13 @@ def choose_columns(
 
     Raises:
         BadColumn: no such role or column, several that fit, one column for two roles, or a required one is missing.
+        BadValue: a unit is no number above 0, or too large.
     """
     for given in (named, units or {}):
         unknown = [role for role in given if role not in ALIASES]
         if unknown:
             raise BadColumn(f"no role {unknown[0]!r}: name one of {', '.join(ALIASES)}")
+    refuse_bad_units(units or {})
     mapping: dict[str, str] = {}
     notes: list[str] = []
     for role in ALIASES:

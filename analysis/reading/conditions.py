@@ -42,7 +42,7 @@ def refuse_mixed(rows: pd.DataFrame, allowed: Sequence[str], mapping: Mapping[st
         raise BadColumn(f"mixed={unknown[0]}: no such column; the table has {listing(rows)}")
     notes = []
     for column in rows.columns:
-        if column in (*mapping.values(), "row"):
+        if column in (*mapping.values(), "row") or same_to_a_law(rows, column):
             continue
         counts = rows[column].fillna("not given").value_counts()
         # A column with another value in every row names runs, not conditions.
@@ -71,11 +71,16 @@ def is_text(column: pd.Series) -> bool:
     return bool(read_numbers(column).isna().all())
 
 
+def same_to_a_law(rows: pd.DataFrame, column: str) -> bool:
+    """Whether a column holds precisions, all stated, that keep float32 weights: a law sees no difference."""
+    return plain_name(column) in PRECISION_COLUMNS and keep_float32_weights(rows[column])
+
+
 def is_condition(rows: pd.DataFrame, column: str, mapping: Mapping[str, str]) -> bool:
     """Whether rows that differ in a column were trained or counted differently, by its name."""
     name = plain_name(column)
     if name in PRECISION_COLUMNS and keep_float32_weights(rows[column].dropna()):
-        return False  # noted, not refused
+        return False  # some are not stated: noted, not refused
     if name in CONDITIONS:
         return True
     if not CONDITION_WORDS & set(name.split("_")) or not is_text(rows[column]):

@@ -21,7 +21,8 @@ from analysis.reading.names import (
     refuse_missing,
     unit_of_name,
 )
-from analysis.reading.numbers import read_numbers
+from analysis.reading.numbers import read_numbers, refuse_bad_units
+from analysis.reading.own_records import own_record_says
 from analysis.reading.rows import apply_filters, numbered, set_aside_unfinished
 from analysis.reading.values import in_nats
 from analysis.refusals import BadColumn, BadValue
@@ -56,8 +57,9 @@ def read_few_columns(table: pd.DataFrame, law: Law, told: Told) -> tuple[pd.Data
 
     Raises:
         BadColumn: a column of the law is missing, or several fit it and differ.
-        BadValue: a number that is used is not finite or not above 0.
+        BadValue: a unit, or a number that is used, is not finite or not above 0.
     """
+    refuse_bad_units(told.units)
     needed = (law.target, *law.variables)
     rows, _ = set_aside_unfinished(numbered(table))
     rows, _ = apply_filters(rows, told.where)
@@ -70,7 +72,12 @@ def read_few_columns(table: pd.DataFrame, law: Law, told: Told) -> tuple[pd.Data
         unit = told.units.get(role, unit_of_name(column)[1] if role in COUNTS else 1.0)
         values = read_numbers(rows[column]) * unit
         frame[role] = in_nats(values, loss_kind(column)) if role == "loss" else values
-        how = told.convention.get(role) or name_says(role, column) or "convention not stated"
+        how = (
+            told.convention.get(role)
+            or own_record_says(rows, column)
+            or name_says(role, column)
+            or "convention not stated"
+        )
         stated[role] = f"column {column!r}, " + (f"in units of {unit:g}, " if unit != 1 else "") + how
     if "flops" not in frame and {"params", "tokens"} <= set(frame.columns):
         frame["flops"] = TRAIN_FLOPS_PER_PARAM_TOKEN * frame["params"] * frame["tokens"]

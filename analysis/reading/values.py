@@ -9,6 +9,7 @@ from analysis.allocate import TRAIN_FLOPS_PER_PARAM_TOKEN
 from analysis.reading.columns import REQUIRED, Columns
 from analysis.reading.names import loss_kind, name_says
 from analysis.reading.numbers import read_numbers
+from analysis.reading.own_records import own_record_says
 from analysis.refusals import BadColumn, BadLoss
 
 LOG2 = float(np.log(2))
@@ -96,8 +97,17 @@ def refuse_small(frame: pd.DataFrame, role: str, mapping: Mapping[str, str]) -> 
     )
 
 
-def describe(frame: pd.DataFrame, columns: Columns, told: dict[str, str]) -> dict[str, str]:
-    """Say, for each quantity, which column it is and how it counts as far as is known."""
+def describe(
+    frame: pd.DataFrame, columns: Columns, told: dict[str, str], rows: pd.DataFrame
+) -> dict[str, str]:
+    """Say, for each quantity, which column it is and how it counts as far as is known.
+
+    Args:
+        frame: the rows in canonical form.
+        columns: which column is which quantity.
+        told: what the caller knows of a quantity, in words.
+        rows: the rows of the source.
+    """
     unknown = [key for key in told if key not in ("params", "flops", "loss", "tokens")]
     if unknown:
         raise BadColumn(f"convention.{unknown[0]}: no such quantity; say params, tokens, loss or flops")
@@ -107,7 +117,12 @@ def describe(frame: pd.DataFrame, columns: Columns, told: dict[str, str]) -> dic
             other = "params" if role == "tokens" else "tokens"
             stated[role] = f"flops / (6 · {other}), as no column holds them"
             continue
-        how = told.get(role) or name_says(role, mapping[role]) or "convention not stated"
+        how = (
+            told.get(role)
+            or own_record_says(rows, mapping[role])
+            or name_says(role, mapping[role])
+            or "convention not stated"
+        )
         if columns.units.get(role, 1) != 1:
             how = f"in units of {columns.units[role]:g}, {how}"
         stated[role] = f"column {mapping[role]!r}, {how}"
@@ -124,9 +139,13 @@ def describe(frame: pd.DataFrame, columns: Columns, told: dict[str, str]) -> dic
         if columns.derived is not None:
             how = f"taken as 6 · params · tokens, which gives the {columns.derived}"
         extra = told.get("flops")
+        if own := own_record_says(rows, mapping["flops"]):
+            how = own if how.endswith("to 1 %") else f"{own}, {how}"
         stated["flops"] = f"column {mapping['flops']!r}, {how}" + (f"; {extra}" if extra else "")
     if "loss_se" in mapping:
         stated["loss_se"] = f"column {mapping['loss_se']!r}, standard error of each loss"
+    if "unique_tokens" in mapping and (how := own_record_says(rows, mapping["unique_tokens"])):
+        stated["unique_tokens"] = f"column {mapping['unique_tokens']!r}, {how}"
     if "cluster" in mapping:
         stated["cluster"] = f"column {mapping['cluster']!r}: runs that share it count as one for intervals"
     return stated

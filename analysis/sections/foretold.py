@@ -76,7 +76,7 @@ def backtest_section(errors: pd.DataFrame | Refused) -> Section:
     header = (
         "cut FLOPs",
         "fitted",
-        "predicted",
+        "held back",
         "reach",
         "mean error",
         "bias",

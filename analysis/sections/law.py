@@ -3,9 +3,14 @@
 import numpy as np
 import pandas as pd
 
+from analysis.certificate import AT_BOUND
 from analysis.formats import between, count, percent
+from analysis.result import FitResult
 from analysis.sections.section import Section, refused_section
 from analysis.study import Refused, Study
+
+ZERO = 1e-9
+"""Amplitudes and exponents below this are the bound of zero that the solver never quite reaches."""
 
 
 def law_section(study: Study) -> Section:
@@ -23,9 +28,9 @@ def law_section(study: Study) -> Section:
     for name, row in result.frame().iterrows():
         cells = [
             str(name),
-            f"{row['estimate']:.5g}",
+            "at its bound of 0" if name in result.at_bound else f"{row['estimate']:.5g}",
             f"{row['standard_error']:.3g}" if np.isfinite(row["standard_error"]) else "not estimated",
-            between(row["low"], row["high"], lambda value: f"{value:.4g}"),
+            between(row["low"], row["high"], lambda value: "0" if value < ZERO else f"{value:.4g}"),
         ]
         rows.append(tuple([*cells, f"{bare[str(name)]:.5g}"] if others is not None else cells))
     formula, *_ = result.summary().splitlines()
@@ -38,12 +43,7 @@ def law_section(study: Study) -> Section:
         f"starts reached the best of {proof.distinct_optima} distinct optima, scaled gradient "
         f"{proof.gradient_norm:.1g}, Hessian condition {proof.hessian_condition:.3g}.",
     ]
-    if {"E", "a"} <= {*result.parameters, *result.exponents}:
-        words.append(
-            f"In words: no model of this family goes below {result.parameters['E']:.3g} nats/token on this text, and "
-            f"when compute grows tenfold the best size grows ×{10 ** result.exponents['a']:.2g} and the tokens "
-            f"×{10 ** result.exponents['b']:.2g}."
-        )
+    words += in_words(result)
     words += [f"Warning: {warning}." for warning in proof.warnings]
     if isinstance(study.outliers, Refused):
         words.append(f"Outliers not examined: {study.outliers.reason}.")
@@ -59,6 +59,31 @@ def law_section(study: Study) -> Section:
             "In the fit nonetheless; the last column shows it without."
         )
     return Section(title, tuple(header), tuple(rows), tuple(words))
+
+
+def in_words(result: FitResult) -> list[str]:
+    """What E and the exponents mean, as far as the runs determine them; nothing for a law without them."""
+    if not {"E", "a"} <= {*result.parameters, *result.exponents}:
+        return []
+    lowest = float(result.points["loss"].min())
+    low, high = result.intervals.get("E", (np.nan, np.nan))
+    if "E" in result.at_bound or low < AT_BOUND * lowest:
+        at = "its estimate" if "E" in result.at_bound else "its interval"
+        said = (
+            f"these runs do not determine E, the loss that no model of this family goes below ({at} reaches the bound "
+            "of zero): runs at more compute, or over a wider range of it, would"
+        )
+    else:
+        said = (
+            f"no model of this family goes below {result.parameters['E']:.3g} nats/token on this text "
+            f"({result.level:.0%} interval {between(low, high, lambda value: f'{value:.3g}')})"
+        )
+    if set(result.at_bound) - {"E"}:
+        return [f"In words: {said}."]
+    return [
+        f"In words: {said}. When compute grows tenfold the best size grows ×{10 ** result.exponents['a']:.2g} and the "
+        f"tokens ×{10 ** result.exponents['b']:.2g}."
+    ]
 
 
 def choice_section(choice: pd.DataFrame | Refused) -> Section:

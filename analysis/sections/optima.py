@@ -5,6 +5,8 @@ from analysis.held_back import HeldBack
 from analysis.isoflop import Valleys
 from analysis.sections.section import Section, refused_section
 from analysis.study import Refused, Study
+from analysis.valley import Valley
+from analysis.verdict import verdict_on_plan
 
 
 def valleys_section(study: Study) -> Section:
@@ -25,7 +27,7 @@ def valleys_section(study: Study) -> Section:
                     compute(v.budget_flops),
                     f"{int(v.points['used'].sum())} of {len(v.points)}",
                     count(v.params_opt),
-                    span(*v.params_interval, count),
+                    within_sizes(v),
                     flat,
                     count(v.tokens_opt),
                     f"{v.tokens_opt / v.params_opt:.3g}",
@@ -54,7 +56,8 @@ def valleys_section(study: Study) -> Section:
         words.append(f"No exponents: {result.law_refused}.")
     words.append(
         f"Losses scatter by {percent(result.noise)} about the parabolas. A valley is flat: any size in the column "
-        "“within 0.1 %” is as good as the best to 0.1 % of loss (< or >: the range runs out of the sizes tried)."
+        "“within 0.1 %” is as good as the best to 0.1 % of loss (< or >: the range, or the interval, runs out of the "
+        "sizes tried)."
     )
     header = (
         "budget FLOPs",
@@ -68,6 +71,15 @@ def valleys_section(study: Study) -> Section:
         f"{level} interval",
     )
     return Section(title, header, tuple(cells for _, cells in sorted(rows)), tuple(words))
+
+
+def within_sizes(valley: Valley) -> str:
+    """The interval of a valley's best size; an end beyond the sizes tried is open, as no run lies there."""
+    smallest, largest = float(valley.points["params"].min()), float(valley.points["params"].max())
+    low, high = valley.params_interval
+    below = f"<{count(smallest)}" if low < smallest else count(low)
+    above = f">{count(largest)}" if high > largest else count(high)
+    return f"{below}–{above}"
 
 
 def approaches_section(study: Study) -> Section:
@@ -155,4 +167,5 @@ def plan_section(study: Study) -> Section:
         "loss",
         f"{level} interval",
     )
-    return Section(title, header, rows, words)
+    verdict = verdict_on_plan(study)
+    return Section(title, header, rows, words, lead=verdict.words if verdict is not None else "")

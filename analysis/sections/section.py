@@ -4,18 +4,19 @@ from dataclasses import dataclass
 
 from analysis.study import Refused
 
-FLAGS = ("DISAGREE", "Warning", "not available")
+FLAGS = ("DISAGREE", "Warning", "not available", "Check the plan", "Treat the plan")
 """How sentences begin that a reader must not miss."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One heading with its table (possibly empty) and its sentences."""
+    """One heading with its table (possibly empty) and its sentences; `lead` is what to read before the table."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: tuple[str, ...]
+    lead: str = ""
 
 
 def refused_section(title: str, refused: Refused) -> Section:

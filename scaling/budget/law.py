@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,6 +60,8 @@ class ChosenLaw:
     source: str
     fitted_flops: tuple[float, float]
     """Training compute of the runs behind it, least and most."""
+    verdict: str | None = None
+    """How far the fitted study itself trusts a plan by this law, in words; None for a published law."""
 
     @property
     def counts_non_embedding(self) -> bool:
@@ -164,4 +167,13 @@ def _own_fit(path: Path) -> ChosenLaw:
         clusters=result.clusters,
         source=f"fitted to {len(result.points)} runs",
         fitted_flops=(float(flops.min()), float(flops.max())),
+        verdict=_verdict(found.read_text()),
     )
+
+
+def _verdict(text: str) -> str:
+    """What the JSON of a fit says of plans by its law."""
+    stored = json.loads(text).get("plan_verdict")
+    if stored is None:
+        return "Treat the plan as a guess: this fit was not checked for plans (scaling fit on the runs checks it)."
+    return str(stored["words"])

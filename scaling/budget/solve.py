@@ -70,6 +70,7 @@ class Solution:
             "shape": {f.name: getattr(shape, f.name) for f in fields(ModelKeys) if hasattr(shape, f.name)},
             "law": self.law.name,
             "law_source": self.law.source,
+            "law_verdict": self.law.verdict,
             "loss_nats": self.loss_nats,
             "inference_flops": self.inference_flops,
             "interval_level": self.law.level,

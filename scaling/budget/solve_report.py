@@ -61,8 +61,10 @@ def solution_report(solution: Solution, written: str | None) -> RenderableType:
         notes.append(
             f"written: experiment/{written}.yaml; run it with: scaling train --config-dir . experiment={written}"
         )
+    verdict = [Text(f"{law.name}: {law.verdict}", style="yellow")] if law.verdict is not None else []
     return Group(
         Text.assemble(("Budget ", "bold"), solution.asked),
+        *verdict,
         Text(sketch(budget.shape)),
         Text(),
         what,

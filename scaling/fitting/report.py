@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from analysis.fit_figure import SIZE
@@ -17,6 +16,7 @@ from analysis.style import draw, save
 from scaling.errors import UserError
 from scaling.fitting.curves import fit_curves
 from scaling.fitting.few_columns import fit_hyperparameters, fit_one_variable, has_one_variable
+from scaling.fitting.grid import grids
 from scaling.fitting.keys import FitKeys
 from scaling.fitting.study import fit_study
 from scaling.records.folder import FIGURES, FIT, FITTED_LAW
@@ -107,19 +107,18 @@ def print_study(study: Study, approach: str, console: Console) -> None:
             continue
         console.print()
         console.print(Text(section.title, style="bold cyan"))
+        if section.lead:
+            console.print(sentence(section.lead))
         if section.rows:
-            grid = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-            for k, name in enumerate(section.header):
-                grid.add_column(
-                    name, justify="left" if k == 0 or section.title == "Runs" else "right", overflow="fold"
-                )
-            for row in section.rows:
-                cells = row if console.width >= 110 else [cell.replace("–", "– ") for cell in row]
-                grid.add_row(*(Text(cell) for cell in cells))
-            console.print(grid)
+            for grid in grids(section.header, section.rows, console.width, numbers=section.title != "Runs"):
+                console.print(grid)
         for words in section.words:
-            style = "yellow" if words.startswith(FLAGS) else ""
-            console.print(Text(words, style=style))
+            console.print(sentence(words))
+
+
+def sentence(words: str) -> Text:
+    """A sentence for the terminal, marked where a reader must not miss it."""
+    return Text(words, style="yellow" if words.startswith(FLAGS) else "")
 
 
 def print_fit(result: FitResult, notes: list[str], console: Console) -> None:
