@@ -26,7 +26,8 @@ class TrainerConfig:
     compile: bool = False
     """Whether the model goes through torch.compile; pays back only on long runs."""
     threads: int | None = None
-    """CPU threads of a run; null: as many as PyTorch chooses (`scaling train`), or one (each run of a sweep)."""
+    """CPU threads of a run; null: one for each run of a sweep, and else one for a small model, whose products are too
+    small to share out, or the cores divided by the runs at once for a large one (`scaling/training/machine.py`)."""
     micro_batch_tokens: int | None = None
     """Tokens in a forward pass on each device; null: the whole batch at once. Fewer mean gradient accumulation."""
     deterministic: bool = True

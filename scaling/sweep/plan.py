@@ -12,7 +12,7 @@ from scaling.config.schema import Branch, SweepConfig
 from scaling.corpus import TokenCorpus, prepare
 from scaling.sweep import design
 from scaling.training.job import Job, plan_job, resolve_shape
-from scaling.training.machine import Machine, described_by, probe
+from scaling.training.machine import Machine, cores, described_by, probe
 
 FLOPS_BESIDE_A_TOKEN = 2e5
 """FLOPs that would take about as long as what a step spends beside its products, for each token: from a line through
@@ -99,16 +99,9 @@ def _planned(
         ),
         corpus,
         machine,
+        jobs_at_once=cores(),  # a job for each core: one thread each, unless the user chose another number
     )
-    return PlannedJob(name=name, job=_one_thread_where_open(job))
-
-
-def _one_thread_where_open(job: Job) -> Job:
-    """The job with one thread on a processor, unless the user chose another number: jobs share the cores."""
-    trainer = job.config.trainer
-    if trainer.threads is not None or trainer.accelerator != "cpu":
-        return job
-    return replace(job, config=replace(job.config, trainer=replace(trainer, threads=1)))
+    return PlannedJob(name=name, job=job)
 
 
 def expected_work(job: Job) -> float:

@@ -20,7 +20,7 @@ from scaling.shape.ladder import head_width, shape_for
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape, usual_ffn_width
 from scaling.training.batch_ramp import batch_ramp
-from scaling.training.machine import Machine
+from scaling.training.machine import Machine, threads_for
 from scaling.training.precision import decided
 from scaling.training.recipe import Recipe, peak_lr, warmup_tokens
 
@@ -102,13 +102,16 @@ class Job:
         remove_stale(self.folder)
 
 
-def plan_job(config: TrainConfig, corpus: TokenCorpus, machine: Machine | None = None) -> Job:
+def plan_job(
+    config: TrainConfig, corpus: TokenCorpus, machine: Machine | None = None, *, jobs_at_once: int = 1
+) -> Job:
     """The job that a config describes on a corpus, with nothing left open.
 
     Args:
-        config: as the user wrote it; what is `auto` in it is decided here.
+        config: as the user wrote it; what is `auto` in it is decided here, and so are its threads.
         corpus: prepared by `scaling.corpus.prepare`.
         machine: where the job will be trained; None: this machine.
+        jobs_at_once: most jobs that will share the cores of this machine; it bounds the threads.
 
     Raises:
         UserError: one line, for a config or a corpus that cannot be trained.
@@ -117,6 +120,9 @@ def plan_job(config: TrainConfig, corpus: TokenCorpus, machine: Machine | None =
     config = replace(config, trainer=decided(config.trainer, shape.width, machine))
     recipe = resolve_recipe(config, shape)
     check_corpus(corpus, recipe)
+    pass_flops = train_flops_per_token(shape, "exact") * shape.context * recipe.micro_batch_sequences
+    threads = threads_for(config.trainer, pass_flops, jobs_at_once)
+    config = replace(config, trainer=replace(config.trainer, threads=threads))
     return Job(
         config=config,
         corpus=corpus,
@@ -127,14 +133,16 @@ def plan_job(config: TrainConfig, corpus: TokenCorpus, machine: Machine | None =
     )
 
 
-def job_of(config: TrainConfig) -> Job:
+def job_of(config: TrainConfig, *, jobs_at_once: int = 1) -> Job:
     """The job of a config, on its corpus. What is `auto` means what it meant when the job was first planned.
+
+    `jobs_at_once`: most jobs that share the cores of this machine; it bounds the threads.
 
     Raises:
         UserError: one line, for a config or a corpus that cannot be trained.
     """
     corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
-    return plan_job(as_first_planned(config), corpus)
+    return plan_job(as_first_planned(config), corpus, jobs_at_once=jobs_at_once)
 
 
 def as_first_planned(config: TrainConfig) -> TrainConfig:

@@ -24,7 +24,11 @@ from scaling.training.signals import HeldSignals
 
 
 def pretrain(
-    config: TrainConfig, report: Callable[[Progress], None] | None = None, retried: str | None = None
+    config: TrainConfig,
+    report: Callable[[Progress], None] | None = None,
+    retried: str | None = None,
+    *,
+    jobs_at_once: int = 1,
 ) -> list[RunRecord]:
     """Train a job to its end and return the records of its runs, by rising token budget.
 
@@ -32,15 +36,17 @@ def pretrain(
         config: the job.
         report: called about once in `trainer.log_every_seconds` with where the job stands.
         retried: what an earlier attempt failed of and what was changed since, for the records.
+        jobs_at_once: most jobs that share the cores of this machine; it bounds the threads where the config leaves
+            them open.
 
     Raises:
         UserError: for a config that cannot train, before anything is written; or a folder that holds other runs.
         Claimed: while another process trains the job.
         Preempted: when a signal asked it to end; it goes on from its checkpoint when it is started again.
     """
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
-    job = job_of(config)
+    job = job_of(config, jobs_at_once=jobs_at_once)
+    if job.config.trainer.threads is not None:
+        torch.set_num_threads(job.config.trainer.threads)
     if not (records := _all(job.recorded())):
         refuse_what_is_missing(job.config.trainer)
         job.folder.mkdir(parents=True, exist_ok=True)
