@@ -1,6 +1,7 @@
 """The keys `trainer.…`: on which devices a run is trained, in which precision, and what it keeps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from scaling.config.checks import one_of, require
 
@@ -43,8 +44,17 @@ class TrainerConfig:
     """Seconds between checkpoints of a run; 0: after every step; null: only where a branch leaves the trunk."""
     save_model: bool = True
     """Whether the trained weights of each run are kept beside its record."""
+    callbacks: list[Any] = field(default_factory=list)
+    """Lightning callbacks of the user's own, each written {_target_: package.module.Class, argument: value}. They see
+    the training, do not count in a run's identity, and are taken from the command line only, from no config file that
+    lies outside the installed packages."""
 
     def __post_init__(self) -> None:
+        for callback in self.callbacks:
+            require(
+                isinstance(callback, dict) and isinstance(callback.get("_target_"), str),
+                f"trainer.callbacks=[{callback}]: each must be of the form {{_target_: package.module.Class}}",
+            )
         one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
         one_of("trainer.strategy", self.strategy, ("auto", "ddp", "fsdp"))
         one_of(

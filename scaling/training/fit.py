@@ -7,10 +7,13 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from scaling.config.schema import TrainerConfig
+from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.training import checkpoint
 from scaling.training.branching import Branching
@@ -72,7 +75,11 @@ def fit(
             logger=logger or False,
             # Ranks are started by scaling.training.ranks, under Slurm too.
             plugins=[checkpoint.InPlaceIO(), LightningEnvironment()],
-            callbacks=[Branching(job, report, retried, check, signals or HeldSignals()), *callbacks],
+            callbacks=[
+                Branching(job, report, retried, check, signals or HeldSignals()),
+                *user_callbacks(config.trainer),
+                *callbacks,
+            ],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -90,6 +97,29 @@ def fit(
         )
         if trainer.interrupted:
             raise KeyboardInterrupt
+
+
+def user_callbacks(config: TrainerConfig) -> list[L.Callback]:
+    """The callbacks that `trainer.callbacks` names, made anew.
+
+    Raises:
+        UserError: one line, for one that cannot be made or is no Lightning callback.
+    """
+    callbacks = []
+    for each in config.callbacks:
+        target = each["_target_"]
+        try:
+            callback = instantiate(each)
+        except InstantiationException as error:
+            # Hydra names the place in the config in a second line; the reason stands in what it was raised from.
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise UserError(f"trainer.callbacks: {target} cannot be made ({reason})") from error
+        if not isinstance(callback, L.Callback):
+            raise UserError(
+                f"trainer.callbacks: {target} is no lightning.Callback but {type(callback).__name__}"
+            )
+        callbacks.append(callback)
+    return callbacks
 
 
 def _strategy(config: TrainerConfig) -> str | Strategy:

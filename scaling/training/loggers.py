@@ -89,7 +89,7 @@ def mlflow_store(job: Job) -> Path:
     return (Path(job.config.out) / Path(job.config.name).parts[0] / MLFLOW_LOG).resolve()
 
 
-@rank_zero_only  # type: ignore[untyped-decorator]  # Lightning's decorator has no types
+@rank_zero_only
 def _begin_one_at_a_time(logger: MLFlowLogger, store: Path) -> None:
     """Begin the run in MLflow. Two jobs that begin at once would otherwise each create the experiment they share."""
     store.mkdir(parents=True, exist_ok=True)
@@ -138,20 +138,20 @@ class MetricsCSV(CSVLogger):
         self._file = MetricsFile(folder / CSV_LOG, job)
 
     @property
-    @rank_zero_experiment  # type: ignore[untyped-decorator]  # Lightning's decorator has no types
+    @rank_zero_experiment
     def experiment(self) -> Any:
         return self._file
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         self._file.log_metrics(metrics, step or 0)
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
+    @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace | None = None) -> None:
         values = vars(params) if isinstance(params, Namespace) else params or {}
         self._file.log_hparams(values)
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
+    @rank_zero_only
     def forget(self, trained_again: Callable[[int], bool]) -> None:
         """Remove this job's rows of the steps that are trained again."""
         self._file.forget(trained_again)

@@ -34,7 +34,7 @@ class Told(DummyLogger):
 
 
 def csv_job(make: Make, tokens: list[int], **changes: Any) -> TrainConfig:
-    config = make(tokens, logger=LoggerConfig(kind="csv"), **changes)
+    config: TrainConfig = make(tokens, logger=LoggerConfig(kind="csv"), **changes)
     return replace(config, trainer=replace(config.trainer, log_every_seconds=0.0))
 
 
