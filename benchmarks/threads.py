@@ -21,17 +21,18 @@ from scaling.training.job import job_of
 from scaling.training.pretrain import pretrain
 
 DEPTH = 4
-STEPS = 12
 CONTEXT = 128
 
 
-def config_of(width: int, batch_tokens: int, threads: int, precision: str, folder: Path) -> TrainConfig:
+def config_of(
+    width: int, batch_tokens: int, threads: int, precision: str, steps: int, folder: Path
+) -> TrainConfig:
     """A short training job. `folder`: it holds the corpus that all jobs share, and the runs."""
     return TrainConfig(
         name=f"{width}-{batch_tokens}-{threads}-{precision}",
         out=tempfile.mkdtemp(dir=folder),
         cache=str(folder / "cache"),
-        tokens=float(STEPS * batch_tokens),
+        tokens=float(steps * batch_tokens),
         model=ModelConfig(width=width, depth=DEPTH, context=CONTEXT),
         corpus=LexiconCorpus(words=500, validation_bytes=2 * CONTEXT + 2),
         tokenizer=BytesTokenizer(),
@@ -63,10 +64,12 @@ def main() -> None:
     parser.add_argument("--batch-tokens", nargs="+", type=int, default=[512, 4096])
     parser.add_argument("--precisions", nargs="+", default=["32-true"])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, os.cpu_count() or 1])
+    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     print(
-        f"torch {torch.__version__}, {os.cpu_count()} cores, {DEPTH} layers, {STEPS} steps, {options.rounds} rounds"
+        f"torch {torch.__version__}, {os.cpu_count()} cores, {DEPTH} layers, "
+        f"{options.steps} steps, {options.rounds} rounds"
     )
     print(
         "| precision | width | batch, tokens | FLOPs a step | "
@@ -80,8 +83,10 @@ def main() -> None:
             speeds: dict[int, list[float]] = {threads: [] for threads in options.threads}
             for _ in range(options.rounds):
                 for threads in options.threads:
-                    speeds[threads].append(speed(config_of(width, batch, threads, precision, folder)))
-            shape = job_of(config_of(width, batch, 1, precision, folder)).shape
+                    speeds[threads].append(
+                        speed(config_of(width, batch, threads, precision, options.steps, folder))
+                    )
+            shape = job_of(config_of(width, batch, 1, precision, options.steps, folder)).shape
             cells = [
                 f"{statistics.median(each):,.0f} ({min(each):,.0f} … {max(each):,.0f})"
                 for each in speeds.values()

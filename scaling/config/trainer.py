@@ -43,7 +43,8 @@ class TrainerConfig:
     checkpoint_every_seconds: float | None = 60.0
     """Seconds between checkpoints of a run; 0: after every step; null: only where a branch leaves the trunk."""
     save_model: bool = True
-    """Whether the trained weights of each run are kept beside its record."""
+    """Whether the trained weights of each run are kept beside its record; with schedule=wsd also, for a run trained
+    alone, the state before its decay (about three times their size), from which a run of more tokens goes on."""
     callbacks: list[Any] = field(default_factory=list)
     """Lightning callbacks of the user's own, each written {_target_: package.module.Class, argument: value}. They see
     the training, do not count in a run's identity, and are taken from the command line only, from no config file that

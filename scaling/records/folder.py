@@ -34,7 +34,9 @@ CHECKPOINT = "last.ckpt"
 """The job's latest state; the trainer writes it now and then and when asked to end, and removes it at a segment's
 end."""
 TRUNK = "trunk.ckpt"
-"""The state that the next branch starts from; the trainer writes it wherever a run branches off."""
+"""The state that the next branch starts from; the trainer writes it wherever a run branches off. In the folder of a run
+that `scaling train` trained alone: the state before its decay, with which a run of more tokens begins, if
+`trainer.save_model=true` and `schedule=wsd`."""
 PROGRESS = "progress.json"
 """How far the job is, how fast and at what loss; the trainer replaces it about once a second."""
 ERROR_LOG = "error.log"

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from scaling.config.schema import TrainConfig
+from scaling.config.schema import SweepConfig, TrainConfig
 from scaling.config.typed_json import from_json, to_json
 from scaling.corpus import TokenCorpus, prepare
 from scaling.errors import UserError
 from scaling.records.claims import holder_of, remove_stale
-from scaling.records.files import Damaged, read_json, remove_parts, set_aside, write_json
+from scaling.records.files import Damaged, read_json, remove_parts, seal_label, set_aside, write_json
 from scaling.records.folder import CHECKPOINT, ERROR_LOG, FAILED, JOB_PLAN, PROGRESS, RECORD, TRUNK
 from scaling.records.records import RunRecord, read_or_set_aside
 from scaling.shape.flops import train_flops_per_token
@@ -92,6 +92,7 @@ class Job:
         """Remove what a job leaves on its way, once every run is recorded and nobody trains it any more."""
         if not all((folder / RECORD).is_file() for folder in self.run_folders) or holder_of(self.folder):
             return
+        self._keep_trunk()
         for leftover in (CHECKPOINT, TRUNK, ERROR_LOG, PROGRESS, f".{PROGRESS}"):
             (self.folder / leftover).unlink(missing_ok=True)
         for (
@@ -100,6 +101,22 @@ class Job:
             (folder / FAILED).unlink(missing_ok=True)
         remove_parts(self.folder)
         remove_stale(self.folder)
+
+    def _keep_trunk(self) -> None:
+        """Move the state before the decay of a single run to its model, for a run of more tokens to begin with."""
+        trunk = self.folder / TRUNK
+        if len(self.tokens) > 1 or not self.config.trainer.save_model or isinstance(self.config, SweepConfig):
+            return
+        if trunk.is_file() and sealed_for(trunk, self.fingerprint):
+            trunk.replace(self.run_folders[0] / TRUNK)
+
+
+def sealed_for(checkpoint: Path, fingerprint: str) -> bool:
+    """Whether a checkpoint is whole and belongs to the job of a fingerprint."""
+    try:
+        return seal_label(checkpoint).startswith(f"{fingerprint} ")
+    except Damaged:
+        return False
 
 
 def plan_job(

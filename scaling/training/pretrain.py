@@ -16,6 +16,7 @@ from scaling.records.claims import Claim, claim
 from scaling.records.files import remove_parts
 from scaling.records.records import RunRecord
 from scaling.training import checkpoint, ranks
+from scaling.training.continuing import continue_finished
 from scaling.training.fit import build_module, fit
 from scaling.training.job import Job, job_of, write_plan
 from scaling.training.machine import refuse_what_is_missing
@@ -76,6 +77,8 @@ def _train(
     remove_parts(job.folder)
     with torch.device("meta"):  # the plan of the job, without the weights
         resume_from = checkpoint.find(job, build_module(job, recorded))
+    if resume_from is None and not recorded:
+        resume_from = continue_finished(job)
     if job.config.trainer.devices == 1:
         fit(job, recorded, resume_from, report, retried, held.check, signals)
     else:
