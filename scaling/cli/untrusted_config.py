@@ -3,7 +3,8 @@
 A user may take YAML files from other people (`--config-dir`, `--config-path`). Hydra builds callbacks, launchers,
 sweepers and log handlers from the classes that the config's node `hydra` names, before a command sees its config. A
 file that did not come with an installed package may therefore choose a launcher and set its resources, and nothing
-else in that node. The user can still set everything else there on the command line.
+else in that node. Nor may it set `trainer.callbacks`, from which training builds callbacks. The user can still set all
+of that on the command line.
 """
 
 import re
@@ -23,6 +24,8 @@ RESOURCES = frozenset({
     "nodes", "num_cpus", "num_gpus", "partition", "qos", "tasks_per_node", "timeout_min", "workers",
 })  # fmt: skip
 """Keys of `hydra.launcher` that a file may set: the resources of a job, but not the commands that it runs."""
+CALLBACKS = "callbacks"
+"""Key of `trainer` that holds the user's callbacks; no other key of a training job has this name."""
 _PLAIN_VALUE = re.compile(r"[\w.,:@%=+/\[\] -]*")
 """Values that a file may give to these keys: one line without interpolation, since it is written to a batch script."""
 
@@ -44,6 +47,12 @@ class FileConfigSource(HydrasFileConfigSource):
         package = result.header.get("package") or ""
         if places := [place for place in (config_path, package) if _in_hydra_node(place)]:
             raise _refusal(file, places[0].replace("/", "."))
+        for place in (
+            config_path.rpartition("/")[0],
+            package,
+        ):  # a group is a package where no header says another
+            if CALLBACKS in re.split(r"[./]", place):
+                raise _refusal(file, place.replace("/", "."))
         content = OmegaConf.to_container(result.config, resolve=False)
         if isinstance(content, dict):
             refuse_code(file, content)
@@ -66,7 +75,8 @@ def refuse_code(file: str, content: dict[Any, Any]) -> None:
         # one of the installed launchers, which is allowed.
         words = entry.items() if isinstance(entry, dict) else [(entry, None)]
         for key, _ in words:
-            if _in_hydra_node(str(key).partition("@")[2]):
+            package = str(key).partition("@")[2]
+            if _in_hydra_node(package) or CALLBACKS in package.split("."):
                 raise _refusal(file, f"defaults: {key}")
     # YAML reads a dotted key as one key, but the merged config may read it as a path: it is judged as a path.
     for key, value in content.items():
@@ -79,6 +89,24 @@ def refuse_code(file: str, content: dict[Any, Any]) -> None:
                         raise _refusal(file, f"hydra.launcher.{name}")
         elif _in_hydra_node(str(key)):
             raise _refusal(file, str(key))
+    if place := _place_of_code(content):
+        raise _refusal(file, place)
+
+
+def _place_of_code(node: Any, within: str = "") -> str | None:
+    """The first key below which a file names code to be called, or might by an interpolation; None: it names none."""
+    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in entries:
+        place = f"{within}.{key}".removeprefix(".")
+        words = str(key).split(".")
+        # A study's own `config.yaml` says that it has none.
+        if (CALLBACKS in words and value != []) or "_target_" in words:
+            return place
+        if words[-1] == "trainer" and isinstance(value, str):
+            return place
+        if found := _place_of_code(value, place):
+            return found
+    return None
 
 
 def _is_plain(value: Any) -> bool:
@@ -92,6 +120,6 @@ def _in_hydra_node(place: str) -> bool:
 
 def _refusal(file: str, key: str) -> UserError:
     return UserError(
-        f"{file}: sets {key}; of Hydra's settings a config file from elsewhere may choose a launcher and its resources "
-        f"only, since others can run code; set {key} on the command line"
+        f"{file}: sets {key}, which can run code; a config file from elsewhere may set no callbacks, and of Hydra's "
+        f"own settings only a launcher and its resources; set {key} on the command line"
     )

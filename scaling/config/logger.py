@@ -14,7 +14,7 @@ class LoggerConfig:
     project: str = "scaling"
     """Project or experiment name, for loggers that have one."""
     uri: str | None = None
-    """URI of MLflow's tracking server; null: files in the run's folder."""
+    """URI of MLflow's tracking server; null: files in the folder `mlflow` of the study, or of a job outside a study."""
     offline: bool = True
     """Whether W&B keeps the log on this machine instead of uploading it."""
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from omegaconf import MISSING
-
 from scaling.config.checks import require
 
 
@@ -11,13 +9,13 @@ from scaling.config.checks import require
 class OptimConfig:
     """The keys that every optimizer has. What null stands for is decided in `scaling/training/optim.py`."""
 
-    kind: str = MISSING
+    kind: str
     """Name of the optimizer: adamw or muon. Part of every record, since the fitted law depends on it."""
     lr: float | None = None
     """Peak learning rate; null: lr_reference * (N / 1e5) ** -lr_exponent, with N total parameters."""
-    lr_reference: float = MISSING
+    lr_reference: float
     """Peak learning rate of a model of 1e5 parameters."""
-    lr_exponent: float = MISSING
+    lr_exponent: float
     """How fast the peak learning rate falls with the number of parameters."""
     batch_tokens: int | None = None
     """Tokens in an optimizer step, the same throughout; null: the batch doubles as training goes on, and stays below

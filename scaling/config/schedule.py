@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from omegaconf import MISSING
-
 from scaling.config.checks import require
 
 
@@ -11,7 +9,7 @@ from scaling.config.checks import require
 class ScheduleConfig:
     """The keys that every schedule has. A schedule gives the learning rate, as a share of its peak, at each token."""
 
-    kind: str = MISSING
+    kind: str
     """Name of the schedule: wsd or cosine. Part of every record, since the fitted law depends on it."""
     warmup_tokens: float | None = None
     """Length of the linear warmup; null: warmup_tokens_per_param * N, at most a quarter of the smallest budget."""

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from scaling.config.corpus import (
     BPETokenizer,
@@ -75,7 +75,10 @@ def register() -> None:
     store = ConfigStore.instance()
     for path, schema in SCHEMAS.items():
         group, _, name = path.rpartition("/")
-        store.store(group=group or None, name=name, node=schema)
+        node = OmegaConf.structured(schema)
+        for chosen in {item.name for item in fields(schema)} & {"corpus", "tokenizer", "optim", "schedule"}:
+            node[chosen] = MISSING  # the YAML chooses the class; Hydra could not replace that of the default
+        store.store(group=group or None, name=name, node=node)
 
 
 def load(config: DictConfig) -> TrainConfig:

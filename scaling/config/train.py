@@ -4,15 +4,13 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from omegaconf import MISSING
-
 from scaling.config.checks import require
-from scaling.config.corpus import CorpusConfig, TokenizerConfig
+from scaling.config.corpus import BytesTokenizer, CorpusConfig, StdlibCorpus, TokenizerConfig
 from scaling.config.hardware import HardwareConfig
 from scaling.config.logger import LoggerConfig
 from scaling.config.model import ModelConfig
-from scaling.config.optim import OptimConfig
-from scaling.config.schedule import ScheduleConfig
+from scaling.config.optim import MuonConfig, OptimConfig
+from scaling.config.schedule import ScheduleConfig, WSDConfig
 from scaling.config.trainer import TrainerConfig
 
 
@@ -20,7 +18,7 @@ from scaling.config.trainer import TrainerConfig
 class Branch:
     """One run of a training job: it leaves the trunk, the part of training that all runs share, to decay by itself."""
 
-    tokens: float = MISSING
+    tokens: float
     """Tokens that the run has seen at its end."""
     budget_flops: float | None = None
     """Compute budget of the study that the run belongs to, in FLOPs; null: none."""
@@ -44,13 +42,13 @@ class TrainConfig:
     """Folder of prepared corpora, made once and shared by all runs."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Shape of the model."""
-    corpus: CorpusConfig = MISSING
+    corpus: CorpusConfig = field(default_factory=StdlibCorpus)
     """Text to train on."""
-    tokenizer: TokenizerConfig = MISSING
+    tokenizer: TokenizerConfig = field(default_factory=BytesTokenizer)
     """How text becomes tokens."""
-    optim: OptimConfig = MISSING
+    optim: OptimConfig = field(default_factory=MuonConfig)
     """Optimizer, learning rate and batch."""
-    schedule: ScheduleConfig = MISSING
+    schedule: ScheduleConfig = field(default_factory=WSDConfig)
     """Learning rate in the course of a run."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     """Devices, precision, and what a run keeps."""

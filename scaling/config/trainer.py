@@ -1,6 +1,7 @@
 """The keys `trainer.…`: on which devices a run is trained, in which precision, and what it keeps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from scaling.config.checks import one_of, require
 
@@ -26,7 +27,8 @@ class TrainerConfig:
     compile: bool = False
     """Whether the model goes through torch.compile; pays back only on long runs."""
     threads: int | None = None
-    """CPU threads of a run; null: as many as PyTorch chooses (`scaling train`), or one (each run of a sweep)."""
+    """CPU threads of a run; null: one for each run of a sweep, and else one for a small model, whose products are too
+    small to share out, or the cores divided by the runs at once for a large one (`scaling/training/machine.py`)."""
     micro_batch_tokens: int | None = None
     """Tokens in a forward pass on each device; null: the whole batch at once. Fewer mean gradient accumulation."""
     deterministic: bool = True
@@ -41,9 +43,19 @@ class TrainerConfig:
     checkpoint_every_seconds: float | None = 60.0
     """Seconds between checkpoints of a run; 0: after every step; null: only where a branch leaves the trunk."""
     save_model: bool = True
-    """Whether the trained weights of each run are kept beside its record."""
+    """Whether the trained weights of each run are kept beside its record; with schedule=wsd also, for a run trained
+    alone, the state before its decay (about three times their size), from which a run of more tokens goes on."""
+    callbacks: list[Any] = field(default_factory=list)
+    """Lightning callbacks of the user's own, each written {_target_: package.module.Class, argument: value}. They see
+    the training, do not count in a run's identity, and are taken from the command line only, from no config file that
+    lies outside the installed packages."""
 
     def __post_init__(self) -> None:
+        for callback in self.callbacks:
+            require(
+                isinstance(callback, dict) and isinstance(callback.get("_target_"), str),
+                f"trainer.callbacks=[{callback}]: each must be of the form {{_target_: package.module.Class}}",
+            )
         one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
         one_of("trainer.strategy", self.strategy, ("auto", "ddp", "fsdp"))
         one_of(

@@ -19,8 +19,10 @@ from scaling.config.schema import (
 )
 from scaling.errors import UserError
 
-CLASS = "class"
-"""Key that names the dataclass of an object; no config field has this name."""
+CLASS, VALUES = "class", "values"
+"""Key that names the dataclass of an object (no config field has this name), and key of the values of a mapping."""
+MAPPING = "mapping"
+"""What stands for the dataclass in an object that is a plain mapping, such as a callback's `_target_` and arguments."""
 _CLASSES: dict[str, type] = {
     each.__name__: each
     for each in (
@@ -50,6 +52,8 @@ def _plain(value: Any) -> Any:
         }
     if isinstance(value, list):
         return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {CLASS: MAPPING, VALUES: {key: _plain(entry) for key, entry in value.items()}}
     assert value is None or isinstance(value, bool | int | float | str), type(value)
     return value
 
@@ -71,6 +75,8 @@ def from_json(values: dict[str, Any]) -> TrainConfig:
 
 def _typed(value: Any) -> Any:
     if isinstance(value, dict):
+        if value[CLASS] == MAPPING:
+            return {key: _typed(entry) for key, entry in value[VALUES].items()}
         rest = {key: _typed(entry) for key, entry in value.items() if key != CLASS}
         return _CLASSES[value[CLASS]](**rest)
     return [_typed(entry) for entry in value] if isinstance(value, list) else value

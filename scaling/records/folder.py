@@ -34,17 +34,22 @@ CHECKPOINT = "last.ckpt"
 """The job's latest state; the trainer writes it now and then and when asked to end, and removes it at a segment's
 end."""
 TRUNK = "trunk.ckpt"
-"""The state that the next branch starts from; the trainer writes it wherever a run branches off."""
+"""The state that the next branch starts from; the trainer writes it wherever a run branches off. In the folder of a run
+that `scaling train` trained alone: the state before its decay, with which a run of more tokens begins, if
+`trainer.save_model=true` and `schedule=wsd`."""
 PROGRESS = "progress.json"
 """How far the job is, how fast and at what loss; the trainer replaces it about once a second."""
 ERROR_LOG = "error.log"
 """The traceback of a job that failed; written at the failure, removed once the job succeeds."""
 CSV_LOG = "log"
 """The folder of the training metrics, if `logger=csv`; written while the job trains."""
+METRICS, HYPERPARAMETERS = "metrics.csv", "hparams.yaml"
+"""In that folder: the metrics, a row for each time that the job logs, and the facts of the job's longest run."""
 TENSORBOARD_LOG = "tensorboard"
 """The folder of the training metrics, if `logger=tensorboard`; written while the job trains."""
 MLFLOW_LOG = "mlflow"
-"""The folder of the training metrics, if `logger=mlflow` without a server; written while the job trains."""
+"""The folder of the training metrics, if `logger=mlflow` without a server; one for all jobs of a study, in the study's
+folder."""
 CLAIM_PREFIX, CLAIM_SUFFIX = "claim-", ".json"
 """`claim-0.json`: the process that trains the job, or that writes in a study's folder; it makes the file when it
 starts, renews its time of modification, and removes it at the end."""

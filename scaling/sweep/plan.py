@@ -12,7 +12,7 @@ from scaling.config.schema import Branch, SweepConfig
 from scaling.corpus import TokenCorpus, prepare
 from scaling.sweep import design
 from scaling.training.job import Job, plan_job, resolve_shape
-from scaling.training.machine import Machine, described_by, probe
+from scaling.training.machine import Machine, cores, described_by, probe
 from scaling.training.precision import decided
 
 FLOPS_BESIDE_A_TOKEN = 2e5
@@ -95,16 +95,9 @@ def _planned(config: SweepConfig, runs: list[design.PlannedRun], corpus: TokenCo
             branches=[Branch(tokens=float(round(run.tokens)), budget_flops=run.budget_flops) for run in runs],
         ),
         corpus,
+        jobs_at_once=cores(),  # A job for each core: one thread each, unless the user chose another number.
     )
-    return PlannedJob(name=name, job=_one_thread_where_open(job))
-
-
-def _one_thread_where_open(job: Job) -> Job:
-    """The job with one thread on a processor, unless the user chose another number: jobs share the cores."""
-    trainer = job.config.trainer
-    if trainer.threads is not None or trainer.accelerator != "cpu":
-        return job
-    return replace(job, config=replace(job.config, trainer=replace(trainer, threads=1)))
+    return PlannedJob(name=name, job=job)
 
 
 def expected_work(job: Job) -> float:

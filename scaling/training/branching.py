@@ -21,6 +21,7 @@ from scaling.training import checkpoint
 from scaling.training.cadence import Cadence
 from scaling.training.fsdp import model_states
 from scaling.training.job import Job
+from scaling.training.loggers import MetricsCSV, log_outcome, log_plan
 from scaling.training.meters import LiveBytes
 from scaling.training.module import Pretraining
 from scaling.training.optim import state_tensors
@@ -79,6 +80,14 @@ class Branching(L.Callback):
         self.signals.hold()  # Lightning has installed handlers of its own meanwhile
         if not self.seconds:
             self.seconds = [0.0] * len(module.plan)
+        if isinstance(trainer.logger, MetricsCSV):
+            # A row holds the number of steps taken, which is one more than the position of the last of them.
+            trainer.logger.forget(
+                lambda taken: (
+                    module.position < taken <= module.total_steps and bool(module.to_train[taken - 1])
+                )
+            )
+        log_plan(trainer.logger, self.job)
         config = self.job.config.trainer
         self._cadence = Cadence(
             trainer,
@@ -247,3 +256,4 @@ class Branching(L.Callback):
             write_atomically(folder / name, content)
         self.check()
         write_record(record, folder, list(files))  # last: a record tells that the files are there
+        log_outcome(trainer.logger, record, run, module.position)

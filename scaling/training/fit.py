@@ -1,25 +1,25 @@
 """The training of one process: Lightning's Trainer with all that a job hands it."""
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lightning as L
 import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from scaling.config.schema import LoggerConfig, TrainerConfig
+from scaling.config.schema import TrainerConfig
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
-from scaling.records.folder import CSV_LOG, MLFLOW_LOG, TENSORBOARD_LOG
 from scaling.training import checkpoint
 from scaling.training.branching import Branching
 from scaling.training.fsdp import FullyShardedStrategy
 from scaling.training.job import Job
+from scaling.training.loggers import job_logger
 from scaling.training.malloc import keep_freed_memory
 from scaling.training.module import Pretraining
 from scaling.training.precision import MASTER
@@ -62,7 +62,7 @@ def fit(
     module = build_module(job, recorded)
     # Only between steps that Lightning knows of can it be looked at or kept.
     one_by_one = 0 in (config.trainer.log_every_seconds, config.trainer.checkpoint_every_seconds)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), job_logger(job) as logger:
         _quieten_lightning()
         trainer = L.Trainer(
             accelerator=config.trainer.accelerator,
@@ -72,10 +72,14 @@ def fit(
             deterministic=config.trainer.deterministic,
             max_steps=module.total_steps,
             max_epochs=1,
-            logger=build_logger(config.logger, job.folder, config.name),
+            logger=logger or False,
             # Ranks are started by scaling.training.ranks, under Slurm too.
             plugins=[checkpoint.InPlaceIO(), LightningEnvironment()],
-            callbacks=[Branching(job, report, retried, check, signals or HeldSignals()), *callbacks],
+            callbacks=[
+                Branching(job, report, retried, check, signals or HeldSignals()),
+                *user_callbacks(config.trainer),
+                *callbacks,
+            ],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -91,8 +95,31 @@ def fit(
             ckpt_path=resume_from,
             weights_only=True,
         )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+
+
+def user_callbacks(config: TrainerConfig) -> list[L.Callback]:
+    """The callbacks that `trainer.callbacks` names, made anew.
+
+    Raises:
+        UserError: one line, for one that cannot be made or is no Lightning callback.
+    """
+    callbacks = []
+    for each in config.callbacks:
+        target = each["_target_"]
+        try:
+            callback = instantiate(each)
+        except InstantiationException as error:
+            # Hydra names the place in the config in a second line; the reason stands in what it was raised from.
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise UserError(f"trainer.callbacks: {target} cannot be made ({reason})") from error
+        if not isinstance(callback, L.Callback):
+            raise UserError(
+                f"trainer.callbacks: {target} is no lightning.Callback but {type(callback).__name__}"
+            )
+        callbacks.append(callback)
+    return callbacks
 
 
 def _strategy(config: TrainerConfig) -> str | Strategy:
@@ -102,34 +129,6 @@ def _strategy(config: TrainerConfig) -> str | Strategy:
     if config.strategy == "fsdp":
         return FullyShardedStrategy(config.devices)
     return DDPStrategy(broadcast_buffers=False)  # the only ones are tables that never change
-
-
-def build_logger(config: LoggerConfig, folder: Path, name: str) -> Logger | bool:
-    """Lightning's logger of the configured kind, writing into the job's folder.
-
-    Raises:
-        UserError: one line, when the logger's package is not installed.
-    """
-    try:
-        match config.kind:
-            case "csv":
-                return CSVLogger(folder, name="", version=CSV_LOG, flush_logs_every_n_steps=1)
-            case "tensorboard":
-                return TensorBoardLogger(folder, name="", version=TENSORBOARD_LOG)
-            case "wandb":
-                return WandbLogger(name=name, project=config.project, save_dir=folder, offline=config.offline)
-            case "mlflow":
-                # MLflow asks for a database, which takes its full package; plain files do for one machine.
-                os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-                uri = config.uri or f"file:{folder.resolve() / MLFLOW_LOG}"
-                return MLFlowLogger(experiment_name=config.project, run_name=name, tracking_uri=uri)
-            case _:
-                return False
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"logger={config.kind}: its package is not installed; "
-            f"pip install 'scaling-simulator[{config.kind}]', or logger=csv"
-        ) from error
 
 
 def _quieten_lightning() -> None:

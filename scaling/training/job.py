@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from scaling.config.schema import TrainConfig
+from scaling.config.schema import SweepConfig, TrainConfig
 from scaling.config.typed_json import from_json, to_json
 from scaling.corpus import TokenCorpus, prepare
 from scaling.errors import UserError
 from scaling.records.claims import holder_of, remove_stale
-from scaling.records.files import Damaged, read_json, remove_parts, set_aside, write_json
+from scaling.records.files import Damaged, read_json, remove_parts, seal_label, set_aside, write_json
 from scaling.records.folder import CHECKPOINT, ERROR_LOG, FAILED, JOB_PLAN, PROGRESS, RECORD, TRUNK
 from scaling.records.records import RunRecord, read_or_set_aside
 from scaling.shape.flops import train_flops_per_token
@@ -20,7 +20,7 @@ from scaling.shape.ladder import head_width, shape_for
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape, usual_ffn_width
 from scaling.training.batch_ramp import batch_ramp
-from scaling.training.machine import Machine
+from scaling.training.machine import Machine, threads_for
 from scaling.training.precision import as_decided_before, decided
 from scaling.training.recipe import Recipe, peak_lr, warmup_tokens
 
@@ -92,6 +92,7 @@ class Job:
         """Remove what a job leaves on its way, once every run is recorded and nobody trains it any more."""
         if not all((folder / RECORD).is_file() for folder in self.run_folders) or holder_of(self.folder):
             return
+        self._keep_trunk()
         for leftover in (CHECKPOINT, TRUNK, ERROR_LOG, PROGRESS, f".{PROGRESS}"):
             (self.folder / leftover).unlink(missing_ok=True)
         for (
@@ -101,14 +102,33 @@ class Job:
         remove_parts(self.folder)
         remove_stale(self.folder)
 
+    def _keep_trunk(self) -> None:
+        """Move the state before the decay of a single run to its model, for a run of more tokens to begin with."""
+        trunk = self.folder / TRUNK
+        if len(self.tokens) > 1 or not self.config.trainer.save_model or isinstance(self.config, SweepConfig):
+            return
+        if trunk.is_file() and sealed_for(trunk, self.fingerprint):
+            trunk.replace(self.run_folders[0] / TRUNK)
 
-def plan_job(config: TrainConfig, corpus: TokenCorpus, machine: Machine | None = None) -> Job:
+
+def sealed_for(checkpoint: Path, fingerprint: str) -> bool:
+    """Whether a checkpoint is whole and belongs to the job of a fingerprint."""
+    try:
+        return seal_label(checkpoint).startswith(f"{fingerprint} ")
+    except Damaged:
+        return False
+
+
+def plan_job(
+    config: TrainConfig, corpus: TokenCorpus, machine: Machine | None = None, *, jobs_at_once: int = 1
+) -> Job:
     """The job that a config describes on a corpus, with nothing left open.
 
     Args:
-        config: as the user wrote it; what is `auto` in it is decided here.
+        config: as the user wrote it; what is `auto` in it is decided here, and so are its threads.
         corpus: prepared by `scaling.corpus.prepare`.
         machine: where the job will be trained; None: this machine.
+        jobs_at_once: most jobs that will share the cores of this machine; it bounds the threads.
 
     Raises:
         UserError: one line, for a config or a corpus that cannot be trained.
@@ -117,6 +137,9 @@ def plan_job(config: TrainConfig, corpus: TokenCorpus, machine: Machine | None =
     config = replace(config, trainer=decided(config.trainer, shape.width, machine))
     recipe = resolve_recipe(config, shape)
     check_corpus(corpus, recipe)
+    pass_flops = train_flops_per_token(shape, "exact") * shape.context * recipe.micro_batch_sequences
+    threads = threads_for(config.trainer, pass_flops, jobs_at_once)
+    config = replace(config, trainer=replace(config.trainer, threads=threads))
     return Job(
         config=config,
         corpus=corpus,
@@ -127,14 +150,16 @@ def plan_job(config: TrainConfig, corpus: TokenCorpus, machine: Machine | None =
     )
 
 
-def job_of(config: TrainConfig) -> Job:
+def job_of(config: TrainConfig, *, jobs_at_once: int = 1) -> Job:
     """The job of a config, on its corpus. What is `auto` means what it meant when the job was first planned.
+
+    `jobs_at_once`: most jobs that share the cores of this machine; it bounds the threads.
 
     Raises:
         UserError: one line, for a config or a corpus that cannot be trained.
     """
     corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
-    return plan_job(as_first_planned(config), corpus)
+    return plan_job(as_first_planned(config), corpus, jobs_at_once=jobs_at_once)
 
 
 def as_first_planned(config: TrainConfig) -> TrainConfig:

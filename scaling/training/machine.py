@@ -13,6 +13,9 @@ from scaling.accounting.device import Device
 from scaling.config.schema import TrainerConfig
 from scaling.errors import UserError
 
+SHARED_PASS_FLOPS = 5e10
+"""FLOPs of a forward and backward pass from which on a job of open `trainer.threads` shares it among the cores."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
@@ -74,6 +77,26 @@ def refuse_what_is_missing(trainer: TrainerConfig) -> None:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_for(trainer: TrainerConfig, pass_flops: float, jobs_at_once: int = 1) -> int | None:
+    """CPU threads of each process of a job: the user's number, or the fastest for the size of the model and its batch.
+
+    Args:
+        trainer: with its accelerator decided; where that is not a processor, null stays null.
+        pass_flops: FLOPs of the job's largest forward and backward pass on one device.
+        jobs_at_once: most jobs that share the cores of this machine; all their threads together are no more than its
+            cores, as long as the jobs and their processes are not.
+    """
+    if trainer.threads is not None or trainer.accelerator != "cpu":
+        return trainer.threads
+    if pass_flops < SHARED_PASS_FLOPS:
+        return 1
+    allowed = os.environ.get(
+        "OMP_NUM_THREADS", ""
+    )  # set by queues and launchers that divide a machine themselves
+    most = min(cores(), int(allowed)) if allowed.isdecimal() and int(allowed) else cores()
+    return max(1, most // (trainer.devices * jobs_at_once))
 
 
 def available_memory_bytes() -> int:

@@ -16,6 +16,7 @@ from scaling.records.claims import Claim, claim
 from scaling.records.files import remove_parts
 from scaling.records.records import RunRecord
 from scaling.training import checkpoint, ranks
+from scaling.training.continuing import continue_finished
 from scaling.training.fit import build_module, fit
 from scaling.training.job import Job, job_of, write_plan
 from scaling.training.machine import refuse_what_is_missing
@@ -24,7 +25,11 @@ from scaling.training.signals import HeldSignals
 
 
 def pretrain(
-    config: TrainConfig, report: Callable[[Progress], None] | None = None, retried: str | None = None
+    config: TrainConfig,
+    report: Callable[[Progress], None] | None = None,
+    retried: str | None = None,
+    *,
+    jobs_at_once: int = 1,
 ) -> list[RunRecord]:
     """Train a job to its end and return the records of its runs, by rising token budget.
 
@@ -32,15 +37,17 @@ def pretrain(
         config: the job.
         report: called about once in `trainer.log_every_seconds` with where the job stands.
         retried: what an earlier attempt failed of and what was changed since, for the records.
+        jobs_at_once: most jobs that share the cores of this machine; it bounds the threads where the config leaves
+            them open.
 
     Raises:
         UserError: for a config that cannot train, before anything is written; or a folder that holds other runs.
         Claimed: while another process trains the job.
         Preempted: when a signal asked it to end; it goes on from its checkpoint when it is started again.
     """
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
-    job = job_of(config)
+    job = job_of(config, jobs_at_once=jobs_at_once)
+    if job.config.trainer.threads is not None:
+        torch.set_num_threads(job.config.trainer.threads)
     if not (records := _all(job.recorded())):
         refuse_what_is_missing(job.config.trainer)
         job.folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +77,8 @@ def _train(
     remove_parts(job.folder)
     with torch.device("meta"):  # the plan of the job, without the weights
         resume_from = checkpoint.find(job, build_module(job, recorded))
+    if resume_from is None and not recorded:
+        resume_from = continue_finished(job)
     if job.config.trainer.devices == 1:
         fit(job, recorded, resume_from, report, retried, held.check, signals)
     else:

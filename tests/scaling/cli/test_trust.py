@@ -65,6 +65,12 @@ def composed(folder: Path, *overrides: str) -> Any:
         ("experiment/x", "defaults: [/experiment/y@hydra.callbacks]", "sets defaults: /experiment/y@hydra.callbacks"),
         ("experiment/x", "defaults: [{/experiment@_global_.hydra: y}]", "@_global_.hydra"),
         ("experiment/x", "defaults: ['/experiment/y@${name}']", "/experiment/y@"),
+        ("experiment/x", "trainer: {callbacks: [{_target_: os.mkdir, path: MARK}]}", "sets trainer.callbacks"),
+        ("experiment/x", "trainer.callbacks: [{_target_: os.mkdir, path: MARK}]", "sets trainer.callbacks"),
+        ("experiment/x", "trainer: \"${oc.create:'{callbacks:[{_target_:os.mkdir}]}'}\"", "sets trainer,"),
+        ("experiment/x", "branches: [{a: {_target_: os.mkdir, path: MARK}}]", "sets branches.0.a._target_"),
+        ("experiment/x", "defaults: [/experiment/y@trainer.callbacks]", "defaults: /experiment/y@trainer.callbacks"),
+        ("trainer/x", "callbacks: [{_target_: os.mkdir, path: MARK}]", "sets callbacks"),
         ("experiment/x", "x: !!python/object/apply:os.mkdir [MARK]", "not plain YAML"),
         ("experiment/x", "name: [unclosed", "not plain YAML"),
         ("hydra/launcher/x", "_target_: os.mkdir", "sets hydra.launcher.x"),
@@ -90,12 +96,19 @@ def test_a_package_in_a_header_is_looked_at(tmp_path: Path) -> None:
         composed(tmp_path, "experiment=x")
 
 
+def test_a_group_of_callbacks_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "trainer" / "callbacks").mkdir(parents=True)
+    (tmp_path / "trainer" / "callbacks" / "x.yaml").write_text("- {_target_: os.mkdir, path: here}")
+    with pytest.raises(ValueError, match=r"sets trainer\.callbacks"):
+        composed(tmp_path, "+trainer/callbacks=x")
+
+
 def test_a_config_from_elsewhere_may_choose_a_launcher_and_its_resources(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "x.yaml").write_text(
         "# @package _global_\n"
         "defaults: [override /hydra/launcher: local, override /optim: adamw]\n"
-        "name: mine\ntokens: 5000\nhydra: {launcher: {workers: 2}}\n"
+        "name: mine\ntokens: 5000\nhydra: {launcher: {workers: 2}}\ntrainer: {callbacks: []}\n"
     )
     config = load(composed(tmp_path, "experiment=x"))
     assert (config.name, config.tokens, config.optim.kind) == ("mine", 5000.0, "adamw")

@@ -55,6 +55,18 @@ def test_a_command_has_a_typed_config() -> None:
     assert isinstance(composed("experiment=smoke", command="sweep"), SweepConfig)
 
 
+def test_the_defaults_are_the_same_from_python_and_from_the_command_line() -> None:
+    assert composed() == TrainConfig()
+    assert "???" not in repr(TrainConfig())
+    with pytest.raises(TypeError, match="tokens"):
+        Branch()  # type: ignore[call-arg]  # a branch has no default
+
+
+def test_callbacks_are_taken_from_the_command_line() -> None:
+    config = composed("trainer.callbacks=[{_target_: a.B, x: 1}]")
+    assert config.trainer.callbacks == [{"_target_": "a.B", "x": 1}]
+
+
 def test_keys_that_nothing_reads_are_refused() -> None:
     with pytest.raises(UserError, match=r"\+model\.widht=3: no such key; did you mean width or ffn_width\?"):
         composed("+model.widht=3")

@@ -81,3 +81,14 @@ def test_trained_weights_are_kept(tiny_job: Make) -> None:
     model = load(config.folder / record.run_id).model
     assert sum(p.numel() for p in model.parameters()) == record.params_total
     assert Path(config.folder / record.run_id / "validation.npy").is_file()
+
+
+def test_the_default_config_trains(tmp_path: Path) -> None:
+    config = TrainConfig(out=str(tmp_path), cache=str(tmp_path / "cache"), tokens=2048)
+    (record,) = pretrain(config)
+    assert (record.status, record.optimizer, record.schedule, record.corpus) == (
+        "done",
+        "muon",
+        "wsd",
+        "stdlib",
+    )
