@@ -3,23 +3,26 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.types import RunMode
 from hydra_plugins import scaling_simulator
 from omegaconf import DictConfig
 
 from scaling.cli import untrusted_config
 from scaling.cli.composition_errors import explain_composition, is_composition_error
-from scaling.cli.exit_status import TRACEBACK, Ending, exit_with_status, leave, plain_ending
+from scaling.cli.exit_status import DISK_FULL, TRACEBACK, Ending, exit_with_status, leave, plain_ending
 from scaling.config.nearest import nearest
 from scaling.config.schema import documented_keys, register
 from scaling.errors import UserError
+from scaling.records.records import RunRecord
 from scaling.training.ranks import RankDied
 from scaling.training.signals import SIGNALS, Preempted, Terminated, terminate
 
@@ -60,11 +63,34 @@ def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
         try:
             return task(config)
         except Exception as error:
+            if isinstance(error, OSError) and error.filename is None and error.errno in DISK_FULL:
+                error.filename = str(
+                    Path(config.out) / config.name
+                )  # What a full disk refuses names no file.
             if ending := hydra_ending(error):
                 leave(ending, error)
             raise  # a launcher carries it, with its traceback, to the process that began the app
 
     return wrapped
+
+
+def is_multirun() -> bool:
+    """Whether the Hydra app under way trains one of several jobs."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def end_if_diverged(records: Sequence[RunRecord]) -> None:
+    """End the program with status 1 where a run diverged.
+
+    Raises:
+        SystemExit: after one line that names the run, the reason and the remedy.
+    """
+    diverged = [record for record in records if record.status == "diverged"]
+    if diverged:
+        first = diverged[0]
+        remedy = f"lower optim.lr (it was {first.lr:.3g}), under another name="
+        print(f"error: {first.run_id} diverged: {first.reason}; {remedy}", file=sys.stderr)
+        raise SystemExit(1)
 
 
 def hydra_ending(error: BaseException) -> Ending | None:

@@ -71,6 +71,7 @@ def _train(
     with torch.device("meta"):  # the plan of the job, without the weights
         resume_from = checkpoint.find(job, build_module(job, recorded))
     if job.config.trainer.devices == 1:
+        signals.end_at_once()
         fit(job, recorded, resume_from, report, retried, held.check, signals)
     else:
         facts: dict[str, Any] = {"recorded": recorded, "resume_from": resume_from, "retried": retried}
