@@ -45,11 +45,6 @@ def run(app: Callable[[], Any]) -> None:
         if "--help" in sys.argv[1:] or "-h" in sys.argv[1:]:
             print(help_text(Path(sys.modules["__main__"].__file__ or "").stem))
             return
-        # Shell completion gives the whole line, `scaling train …`; Hydra expects one word before the overrides.
-        if line := os.environ.get("COMP_LINE"):
-            words = line.split(" ")
-            if len(words) > 2 and words[1] in ("train", "sweep"):
-                os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
         for signum in SIGNALS:
             signal.signal(signum, terminate)
         app()
@@ -148,6 +143,10 @@ def refuse_unknown_flags(words: list[str]) -> None:
     Raises:
         UserError: naming the first such flag.
     """
+    if given := [word for word in words if word in ("-sc", "--shell-completion")]:
+        raise UserError(
+            f'{given[0]}: Hydra\'s completion knows one command alone; use: eval "$(scaling completion bash)"'
+        )
     parser = get_args_parser()
     flags = [flag for action in parser._actions for flag in action.option_strings]
     for word in parser.parse_known_args(words)[1]:
@@ -174,5 +173,5 @@ groups, each with its options (corpus=text, experiment=quickstart):
 keys (a key of an option needs that option: corpus.paths belongs to corpus=text):
 {keys}
 
-Hydra's own flags: --cfg job (print the config and stop), --resolve, --info, --multirun (train), -sc install=bash
-(shell completion); `scaling {command} --hydra-help` explains them."""
+Hydra's own flags: --cfg job (print the config and stop), --resolve, --info, --multirun (train);
+`scaling {command} --hydra-help` explains them."""

@@ -1,11 +1,16 @@
 """What a command says on standard error beside its answer: what it is at, and what the user may do next."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaling.records.folder import FIT, FITTED_STUDY, MODEL
-from scaling.records.records import RunRecord
+
+if TYPE_CHECKING:  # main, which must start at once, needs none of what records import
+    from scaling.records.records import RunRecord
 
 
 def say(what: str) -> None:

@@ -25,6 +25,9 @@ from scaling.training.signals import PREEMPTED, Preempted
 
 log = logging.getLogger(__name__)
 
+NO_MEMORY = ("can't allocate memory", "could not create a primitive", "could not create a memory")
+"""What PyTorch on the CPU, which raises a plain RuntimeError, and its library oneDNN say where memory has run out."""
+
 
 def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
     """Train a job; returns why it failed, or None: it is recorded, or another process trains it.
@@ -85,11 +88,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device or the machine has no memory left."""
     import torch
 
-    # On the CPU, torch raises a plain RuntimeError.
     return (
         isinstance(error, torch.OutOfMemoryError | MemoryError)
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
     )
 
 
