@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from math import isfinite
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from scaling.accounting.cost import CARBON_KG_PER_KWH, GOODPUT, POWER_USAGE_EFFECTIVENESS, REALISED
 from scaling.config.overrides import parse
-from scaling.errors import UserError
+from scaling.config.ranges import COUNT, FLOPS, PARAMS, POSITIVE, TOKENS, Range
 
 Schema = TypeVar("Schema")
 
@@ -27,37 +26,37 @@ class ModelKeys:
 
     name: str | None = None
     """A published model: gpt2, llama-2-7b, gpt3-175b, mixtral-8x7b … (model=NAME is short for model.name=NAME)."""
-    params: float | None = None
+    params: Annotated[float | None, PARAMS] = None
     """Total parameters to aim at; the ladder then chooses the shape."""
-    width: int | None = None
+    width: Annotated[int | None, Range(at_least=1, at_most=10**7)] = None
     """Residual stream width (d_model)."""
-    depth: int | None = None
+    depth: Annotated[int | None, Range(at_least=1, at_most=10**6)] = None
     """Number of blocks."""
-    heads: int | None = None
+    heads: Annotated[int | None, Range(at_least=1, at_most=10**6)] = None
     """Query heads; by default width over the ladder's head width."""
-    kv_heads: int | None = None
+    kv_heads: Annotated[int | None, Range(at_least=1, at_most=10**6)] = None
     """Key/value heads (grouped-query attention); by default as many as query heads."""
-    head_width: int | None = None
+    head_width: Annotated[int | None, Range(at_least=1, at_most=10**7)] = None
     """Features a head; by default width / heads."""
-    ffn_width: int | None = None
+    ffn_width: Annotated[int | None, Range(at_least=1, at_most=10**8)] = None
     """Hidden width of the feed-forward; by default 8/3 width for swiglu, 4 width for gelu."""
     ffn: str | None = None
     """swiglu (three matrices) or gelu (two)."""
-    vocab_size: int | None = None
+    vocab_size: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Rows of the embedding; by default 50257."""
-    context: int | None = None
+    context: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Tokens a sequence; by default 1024."""
     tied_head: bool | None = None
     """Whether the head shares the embedding's matrix; by default yes."""
     qk_norm: bool | None = None
     """Whether queries and keys are normalised a head; by default yes."""
-    experts: int | None = None
+    experts: Annotated[int | None, Range(at_least=0, at_most=10**6)] = None
     """Routed experts a block (mixture of experts)."""
-    experts_active: int | None = None
+    experts_active: Annotated[int | None, Range(at_least=0, at_most=10**6)] = None
     """Routed experts a token visits."""
-    shared_experts: int | None = None
+    shared_experts: Annotated[int | None, Range(at_least=0, at_most=10**6)] = None
     """Experts that every token visits."""
-    expert_width: int | None = None
+    expert_width: Annotated[int | None, Range(at_least=1, at_most=10**8)] = None
     """Hidden width of one expert."""
 
 
@@ -65,27 +64,27 @@ class ModelKeys:
 class LayoutKeys:
     """How the job is spread over devices; leave all of it out to have the fastest layout that fits."""
 
-    data: int | None = None
+    data: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Data-parallel replicas; by default what `devices` leaves."""
-    zero_stage: int | None = None
+    zero_stage: Annotated[int | None, Range(at_least=0, at_most=3)] = None
     """ZeRO stage: 1 shards optimizer states, 2 gradients too, 3 weights too (FSDP)."""
-    zero_group: int | None = None
+    zero_group: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Devices that share one copy of what ZeRO-3 shards (hybrid sharding); by default all replicas."""
-    tensor: int | None = None
+    tensor: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Tensor-parallel degree."""
     sequence: bool | None = None
     """Sequence parallelism beside tensor parallelism; by default on where tensor > 1."""
-    pipeline: int | None = None
+    pipeline: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Pipeline stages."""
-    interleave: int | None = None
+    interleave: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Virtual stages a pipeline device."""
-    context: int | None = None
+    context: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Context-parallel degree."""
-    expert: int | None = None
+    expert: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Expert-parallel degree."""
-    micro_batch: int | None = None
+    micro_batch: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Sequences a replica computes at a time."""
-    accumulation: int | None = None
+    accumulation: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Micro-batches a replica computes before a step; by default what batch_tokens needs."""
 
 
@@ -110,19 +109,19 @@ class TrainingKeys:
     """flash, or materialised (scores written to memory)."""
     kernels: str = "fused"
     """Element-wise work: fused (torch.compile) or eager."""
-    batch_tokens: float | None = None
+    batch_tokens: Annotated[float | None, COUNT] = None
     """Tokens an optimizer step; by default a published rule of the run's FLOPs."""
-    price: float | None = None
+    price: Annotated[float | None, Range(at_least=0, at_most=1e9)] = None
     """US dollars a device-hour; by default the catalogue's dated example."""
-    goodput: float = GOODPUT
+    goodput: Annotated[float, Range(above=0, at_most=1)] = GOODPUT
     """Share of wall-clock time spent in steps."""
-    realised: float = REALISED
+    realised: Annotated[float, POSITIVE] = REALISED
     """Speed of your run over that of well-tuned code, which the step time is."""
-    pue: float = POWER_USAGE_EFFECTIVENESS
+    pue: Annotated[float, Range(at_least=1, at_most=1000)] = POWER_USAGE_EFFECTIVENESS
     """Power usage effectiveness: energy of the site over that of its devices."""
-    carbon_kg_per_kwh: float = CARBON_KG_PER_KWH
+    carbon_kg_per_kwh: Annotated[float, Range(at_least=0, at_most=1000)] = CARBON_KG_PER_KWH
     """Carbon intensity of the grid."""
-    measured_tokens_per_second: float | None = None
+    measured_tokens_per_second: Annotated[float | None, POSITIVE] = None
     """Speed you measured for this very job, all devices together: replaces the estimated one (and realised)."""
     measured_run: str | None = None
     """Folder of your own runs (runs/NAME) on this hardware: the run nearest in size says how your speed compares with
@@ -134,11 +133,11 @@ class BudgetKeys(TrainingKeys):
     """From a model, a recipe and hardware to parameters, FLOPs, memory, time, money and energy."""
 
     model: ModelKeys = field(default_factory=ModelKeys)
-    tokens: float | None = None
+    tokens: Annotated[float | None, TOKENS] = None
     """Training tokens; by default 20 a parameter."""
-    devices: int | None = None
+    devices: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Devices; by default one, or those that `layout` names."""
-    days: float | None = None
+    days: Annotated[float | None, POSITIVE] = None
     """Deadline: takes the fewest devices (a power of two) that meet it."""
     layout: LayoutKeys = field(default_factory=LayoutKeys)
 
@@ -147,27 +146,27 @@ class BudgetKeys(TrainingKeys):
 class SolveKeys(TrainingKeys):
     """What you have; give one of flops, pf_days, device_hours, money, or devices and days together."""
 
-    flops: float | None = None
+    flops: Annotated[float | None, FLOPS] = None
     """Training compute in FLOPs (6ND)."""
-    pf_days: float | None = None
+    pf_days: Annotated[float | None, POSITIVE] = None
     """Training compute in petaFLOP/s-days (6ND)."""
-    device_hours: float | None = None
+    device_hours: Annotated[float | None, POSITIVE] = None
     """Hours of one device, all devices together."""
-    money: float | None = None
+    money: Annotated[float | None, POSITIVE] = None
     """US dollars, at `price` a device-hour or the catalogue's example."""
-    devices: int | None = None
+    devices: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
     """Devices; with days and nothing else, the budget; otherwise the number to use."""
-    days: float | None = None
+    days: Annotated[float | None, POSITIVE] = None
     """With devices and nothing else, the budget; otherwise a deadline."""
     law: str = DEFAULT_LAW
     """A published law (hoffmann2022, besiroglu2024, kaplan2020, muennighoff2023), runs/NAME, or a fit's JSON file."""
-    tokens: float | None = None
+    tokens: Annotated[float | None, TOKENS] = None
     """Fix the training tokens."""
-    params: float | None = None
+    params: Annotated[float | None, PARAMS] = None
     """Fix the parameters (total)."""
-    unique_tokens: float | None = None
+    unique_tokens: Annotated[float | None, TOKENS] = None
     """Different tokens there are: beyond them data repeat, and are worth less (Muennighoff et al. 2023)."""
-    inference_tokens: float | None = None
+    inference_tokens: Annotated[float | None, Range(at_least=0, at_most=1e20)] = None
     """Tokens the model will serve: the compute budget then pays for training and serving (Sardana et al. 2024)."""
     model: ModelKeys = field(default_factory=ModelKeys)
     """Vocabulary, context and kind of the decoder to plan (its size is the answer)."""
@@ -182,15 +181,15 @@ class ServeKeys:
     model: ModelKeys = field(default_factory=ModelKeys)
     hardware: str = "a100-80gb"
     """A device of the catalogue, or a YAML file of your own device."""
-    devices: int = 1
+    devices: Annotated[int, Range(at_least=1, at_most=10**9)] = 1
     """Devices that share the model by tensor parallelism."""
     weights: str = "bf16"
     """fp32, bf16, fp16, fp8, int8, int4 or nf4."""
     cache: str = "bf16"
     """Format of keys and values, of the same names."""
-    sequences: int = 1
+    sequences: Annotated[int, Range(at_least=1, at_most=10**9)] = 1
     """Sequences answered at once."""
-    tokens: int | None = None
+    tokens: Annotated[int | None, TOKENS] = None
     """Tokens a sequence may hold, prompt and answer; by default the model's context."""
 
 
@@ -201,15 +200,15 @@ class FineTuneKeys:
     model: ModelKeys = field(default_factory=ModelKeys)
     method: str = "lora"
     """full (every weight), lora (adapters on frozen weights) or qlora (adapters on 4-bit weights)."""
-    rank: int = 16
+    rank: Annotated[int, Range(at_least=1, at_most=10**6)] = 16
     """Rank of the adapters."""
     attention_only: bool = False
     """Adapters on queries and values only, as in the LoRA paper; by default on every projection."""
     weights: str | None = None
     """Format of the frozen weights: bf16, fp16, int8, int4, nf4; by default bf16 for lora, nf4 for qlora."""
-    micro_batch: int = 1
+    micro_batch: Annotated[int, Range(at_least=1, at_most=10**9)] = 1
     """Sequences at a time."""
-    tokens: int | None = None
+    tokens: Annotated[int | None, TOKENS] = None
     """Tokens a sequence; by default the model's context."""
     optimizer: str = "adamw"
     """adamw, adamw_8bit, sgd, sgd_momentum, muon or adafactor."""
@@ -220,7 +219,7 @@ class FineTuneKeys:
     """What backward runs again: none, selective_ops or full."""
     hardware: str = "a100-80gb"
     """A device of the catalogue, or a YAML file of your own device."""
-    devices: int = 1
+    devices: Annotated[int, Range(at_least=1, at_most=10**9)] = 1
     """Devices; several shard everything (ZeRO-3)."""
 
 
@@ -235,9 +234,9 @@ class VerifyKeys:
     """adamw, muon, sgd or sgd_momentum."""
     recompute: str = "none"
     """none, selective_ops or full."""
-    micro_batch: int = 1
+    micro_batch: Annotated[int, Range(at_least=1, at_most=10**9)] = 1
     """Sequences computed at a time."""
-    accumulation: int = 1
+    accumulation: Annotated[int, Range(at_least=1, at_most=10**9)] = 1
     """Micro-batches a step."""
 
 
@@ -251,7 +250,7 @@ def parse_keys(words: list[str], schema: type[Schema]) -> Schema:
 
     Raises UserError: one line with key, value and remedy.
     """
-    numeric = {key.name for key in keys_of(schema()) if "float" in key.hint}
+    numeric = {key.name for key in keys_of(schema()) if "float" in key.hint or "int" in key.hint}
     expanded = []
     for word in words:
         name, equals, value = word.partition("=")
@@ -261,11 +260,7 @@ def parse_keys(words: list[str], schema: type[Schema]) -> Schema:
         if number and name in numeric:
             value = repr(float(number[1]) * SUFFIXES[number[2].lower()])
         expanded.append(f"{name}{equals}{value}")
-    keys = parse(expanded, schema)
-    for key in keys_of(keys):
-        if isinstance(key.value, float) and not isfinite(key.value):
-            raise UserError(f"{key.name}={key.value:g} must be a positive, finite number")
-    return keys
+    return parse(expanded, schema)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def explain_composition(error: BaseException, words: Sequence[str]) -> str:
     if _is_hydras_value_error(error):
         return f"{error}; a group, such as model or optim, takes the name of one of its options"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read ({_lines(error)[0]}); expected key=value, or key='value' in quotes"
+        return _explain_unreadable(str(error.override), _lines(error)[0])
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     lines = _lines(cause)
     if (in_an_option := IN_AN_OPTION.match(lines[0])) and len(lines) > 1:
@@ -73,6 +73,23 @@ def explain_composition(error: BaseException, words: Sequence[str]) -> str:
     reason = " ".join(told) if told and "Could not override" in told[0] else (told or lines)[0]
     meaning = f" ({key}: {keys[key]})" if keys.get(key) else ""
     return f"{word}: {reason}{meaning}" if word else reason
+
+
+def _explain_unreadable(word: str, reason: str) -> str:
+    """For a word that Hydra's grammar does not know, such as text with special characters and without quotes."""
+    key, _, value = word.partition("=")
+    if not reason.startswith("Lexer"):  # The characters are known, but do not stand in the form of any value.
+        return f"{word}: cannot be read ({reason}); expected key=value, or key='value' in quotes"
+    bare = value.strip("'\"")
+    if value.startswith("[") and value.endswith("]"):
+        texts = [text.strip(" '\"") for text in value[1:-1].split(",")]
+        quoted = "[" + ",".join(f'"{text}"' for text in texts) + "]"
+    else:
+        quoted = f'"{bare}"'
+    return (
+        f"{word}: the value cannot be read; text with special characters stands in quotes, which the shell "
+        f"must not take away: {key}='{quoted}'"
+    )
 
 
 def _explain_missing_option(error: MissingConfigException) -> str:

@@ -61,8 +61,11 @@ def exit_with_status(ending_of: Callable[[BaseException], Ending | None] = plain
     """
     try:
         yield
-        sys.stdout.flush()  # inside, so that a reader that went away is noticed here
-    except SystemExit:
+        if sys.stdout is not None:  # Without standard output (`>&-`), Python has no file for it.
+            sys.stdout.flush()  # inside, so that a reader that went away is noticed here
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # rich ends the program with status 1 then
+            raise SystemExit(0) from stop
         raise
     except BaseException as error:
         ending = ending_of(error)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from scaling.cli import next_steps
 from scaling.config.overrides import parse, sort_words
 from scaling.errors import UserError
 from scaling.fitting.keys import APPROACHES, FitKeys, help_text
@@ -23,7 +24,13 @@ def main(argv: list[str]) -> int:
     keys = parse(given.overrides, FitKeys)
     if keys.approach not in APPROACHES:
         raise UserError(f"approach={keys.approach}: choose one of {', '.join(APPROACHES)}")
-    from scaling.fitting.report import fit_and_report  # pandas and matplotlib are slow to import, for --help
+    from scaling.fitting.report import (  # pandas and matplotlib are slow to import, for --help
+        fit_and_report,
+        stem,
+    )
 
-    fit_and_report(Path(source), keys, as_json="--json" in given.flags)
+    path = Path(source)
+    fit_and_report(path, keys, as_json="--json" in given.flags)
+    if "--json" not in given.flags:
+        next_steps.after_fit(Path(keys.out or (path if path.is_dir() else f"{stem(path)}_fit")))
     return 0

@@ -3,23 +3,26 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.types import RunMode
 from hydra_plugins import scaling_simulator
 from omegaconf import DictConfig
 
 from scaling.cli import untrusted_config
 from scaling.cli.composition_errors import explain_composition, is_composition_error
-from scaling.cli.exit_status import TRACEBACK, Ending, exit_with_status, leave, plain_ending
+from scaling.cli.exit_status import DISK_FULL, TRACEBACK, Ending, exit_with_status, leave, plain_ending
 from scaling.config.nearest import nearest
 from scaling.config.schema import documented_keys, register
 from scaling.errors import UserError
+from scaling.records.records import RunRecord
 from scaling.training.ranks import RankDied
 from scaling.training.signals import SIGNALS, Preempted, Terminated, terminate
 
@@ -42,11 +45,6 @@ def run(app: Callable[[], Any]) -> None:
         if "--help" in sys.argv[1:] or "-h" in sys.argv[1:]:
             print(help_text(Path(sys.modules["__main__"].__file__ or "").stem))
             return
-        # Shell completion gives the whole line, `scaling train …`; Hydra expects one word before the overrides.
-        if line := os.environ.get("COMP_LINE"):
-            words = line.split(" ")
-            if len(words) > 2 and words[1] in ("train", "sweep"):
-                os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
         for signum in SIGNALS:
             signal.signal(signum, terminate)
         app()
@@ -60,11 +58,34 @@ def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
         try:
             return task(config)
         except Exception as error:
+            if isinstance(error, OSError) and error.filename is None and error.errno in DISK_FULL:
+                error.filename = str(
+                    Path(config.out) / config.name
+                )  # What a full disk refuses names no file.
             if ending := hydra_ending(error):
                 leave(ending, error)
             raise  # a launcher carries it, with its traceback, to the process that began the app
 
     return wrapped
+
+
+def is_multirun() -> bool:
+    """Whether the Hydra app under way trains one of several jobs."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def end_if_diverged(records: Sequence[RunRecord]) -> None:
+    """End the program with status 1 where a run diverged.
+
+    Raises:
+        SystemExit: after one line that names the run, the reason and the remedy.
+    """
+    diverged = [record for record in records if record.status == "diverged"]
+    if diverged:
+        first = diverged[0]
+        remedy = f"lower optim.lr (it was {first.lr:.3g}), under another name="
+        print(f"error: {first.run_id} diverged: {first.reason}; {remedy}", file=sys.stderr)
+        raise SystemExit(1)
 
 
 def hydra_ending(error: BaseException) -> Ending | None:
@@ -122,6 +143,10 @@ def refuse_unknown_flags(words: list[str]) -> None:
     Raises:
         UserError: naming the first such flag.
     """
+    if given := [word for word in words if word in ("-sc", "--shell-completion")]:
+        raise UserError(
+            f'{given[0]}: Hydra\'s completion knows one command alone; use: eval "$(scaling completion bash)"'
+        )
     parser = get_args_parser()
     flags = [flag for action in parser._actions for flag in action.option_strings]
     for word in parser.parse_known_args(words)[1]:
@@ -148,5 +173,5 @@ groups, each with its options (corpus=text, experiment=quickstart):
 keys (a key of an option needs that option: corpus.paths belongs to corpus=text):
 {keys}
 
-Hydra's own flags: --cfg job (print the config and stop), --resolve, --info, --multirun (train), -sc install=bash
-(shell completion); `scaling {command} --hydra-help` explains them."""
+Hydra's own flags: --cfg job (print the config and stop), --resolve, --info, --multirun (train);
+`scaling {command} --hydra-help` explains them."""

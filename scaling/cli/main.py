@@ -6,6 +6,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from scaling.cli.exit_status import exit_with_status
+from scaling.cli.next_steps import say
 from scaling.config.nearest import nearest
 from scaling.errors import UserError
 
@@ -19,15 +20,18 @@ PLAIN_COMMANDS = {
     "fit": "fit scaling laws to a sweep or to any table of parameters, tokens and loss",
     "sample": "text from a trained run's model",
     "budget": "parameters, FLOPs, memory, time and cost of a model; or the best model for a budget",
+    "completion": 'completion by Tab: eval "$(scaling completion bash)"; also for zsh and fish',
 }
 
+JOB_FLAGS = ("-m", "--multirun", "--dry-run")
+"""Flags of a Hydra app with which it does its work; the others make it print something and stop."""
 USAGE = "usage: scaling COMMAND [key=value …] [--help]"
 
 
 def help_text() -> str:
     """The text of `scaling --help`."""
     commands = {**HYDRA_COMMANDS, **PLAIN_COMMANDS}
-    rows = "\n".join(f"  {name:8} {what}" for name, what in commands.items())
+    rows = "\n".join(f"  {name:10} {what}" for name, what in commands.items())
     return f"""{USAGE}
 
 Pre-train small language models at several sizes and budgets, fit the scaling law they follow,
@@ -66,6 +70,8 @@ def run(arguments: list[str]) -> None:
     elif command == "--version":
         print(version("scaling-simulator"))
     elif command in HYDRA_COMMANDS:
+        if not any(word.startswith("-") and word not in JOB_FLAGS for word in arguments):
+            say("importing PyTorch, Lightning and Hydra")
         # Hydra and Lightning both read sys.argv: leave argv[0] alone and drop only the command's name.
         # A process that Lightning starts again (DDP) runs `-m scaling.cli.train` with the rest.
         sys.argv = [sys.argv[0], *arguments[1:]]

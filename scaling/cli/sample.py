@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
-from scaling.config.checks import require
 from scaling.config.overrides import field_help, parse, sort_words
+from scaling.config.ranges import COUNT, Range
 
 
 @dataclass
@@ -13,26 +14,16 @@ class SampleKeys:
 
     prompt: str = ""
     """text to continue, taken as it is typed; it begins a document"""
-    max_tokens: int = 200
+    max_tokens: Annotated[int, Range(at_least=0, at_most=10**9)] = 200
     """tokens to add; fewer where the model ends the document"""
-    temperature: float = 1.0
+    temperature: Annotated[float, Range(at_least=0, at_most=1e6)] = 1.0
     """divides the logits: below 1 more certain, above 1 more varied; 0 takes the most probable token always"""
-    top_k: int | None = None
+    top_k: Annotated[int | None, COUNT] = None
     """draw from the k most probable tokens only"""
-    top_p: float | None = None
+    top_p: Annotated[float | None, Range(above=0, at_most=1)] = None
     """draw from the smallest set of most probable tokens whose probabilities reach this sum"""
-    seed: int = 0
+    seed: Annotated[int, Range(at_least=0, below=2**63)] = 0
     """seed of the draws: the same seed gives the same text"""
-
-    def __post_init__(self) -> None:
-        require(self.max_tokens >= 0, f"max_tokens={self.max_tokens}: must not be negative")
-        require(
-            0 <= self.temperature < float("inf"),
-            f"temperature={self.temperature}: must be finite, at least 0",
-        )
-        require(self.top_k is None or self.top_k >= 1, f"top_k={self.top_k}: must be at least 1, or null")
-        require(self.top_p is None or 0 < self.top_p <= 1, f"top_p={self.top_p}: must lie in (0, 1], or null")
-        require(0 <= self.seed < 2**63, f"seed={self.seed}: must lie in 0 … 2^63 - 1")
 
 
 def main(argv: list[str]) -> int:

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from scaling.cli import hydra_app
+from scaling.cli import hydra_app, next_steps
 
 
 @hydra.main(version_base="1.3", config_path="pkg://scaling.conf", config_name="train")
@@ -11,13 +11,20 @@ from scaling.cli import hydra_app
 def train(config: DictConfig) -> float | None:
     """Train the configured job; returns the last run's validation loss, for sweepers that optimise it."""
     from scaling.config.schema import load
-    from scaling.training.pretrain import pretrain
+    from scaling.sweep.capacity import refuse_a_job_that_does_not_fit
+    from scaling.training.job import job_of
     from scaling.training.progress import print_records, report_job
+    from scaling.training.retry import pretrain_within_memory
 
     job = load(config)
+    next_steps.say("preparing the corpus")
+    refuse_a_job_that_does_not_fit(job_of(job))
     with report_job(job.name) as report:
-        records = pretrain(job, report)
+        records = pretrain_within_memory(job, report)
     print_records(records, job.folder)
+    if not hydra_app.is_multirun():  # a job of several leaves the others to go on
+        hydra_app.end_if_diverged(records)
+        next_steps.after_train(job.folder, records)
     return records[-1].loss_nats
 
 

@@ -5,40 +5,28 @@ that cannot work raises UserError when the object is made. The docstring of a fi
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from scaling.errors import UserError
-
-
-def _require(holds: bool, problem: str) -> None:
-    if not holds:
-        raise UserError(problem)
+from scaling.config.checks import require
+from scaling.config.ranges import COUNT, LARGEST_COUNT, Range, check_ranges
 
 
 @dataclass(kw_only=True)
 class CorpusConfig:
     """What every corpus has: a held-out part that no training run ever sees."""
 
-    validation_bytes: int = 262144
+    validation_bytes: Annotated[int, Range(at_least=64, at_most=LARGEST_COUNT)] = 262144
     """Text held out for validation, bytes. Whole documents are held out; the validation stream is their
     first `validation_bytes` bytes, the same text whatever the tokenizer, so that bits/byte compare."""
 
-    validation_fraction: float = 0.1
+    validation_fraction: Annotated[float, Range(above=0, at_most=0.5)] = 0.1
     """Most of the corpus that may be held out, share of its bytes; the smaller of the two limits holds."""
 
-    seed: int = 0
+    seed: Annotated[int, Range(at_least=0, below=2**63)] = 0
     """Chooses which documents are held out (for `lexicon`: the words and the text as well)."""
 
     def __post_init__(self) -> None:
-        _require(
-            self.validation_bytes >= 64,
-            f"corpus.validation_bytes={self.validation_bytes}: must be at least 64, and as many windows of "
-            "the context as make a small standard error",
-        )
-        _require(
-            0 < self.validation_fraction <= 0.5,
-            f"corpus.validation_fraction={self.validation_fraction}: must lie in 0 < fraction <= 0.5",
-        )
-        _require(0 <= self.seed < 2**63, f"corpus.seed={self.seed}: must lie in 0 … 2**63 - 1")
+        check_ranges(self, "corpus.")
 
 
 @dataclass(kw_only=True)
@@ -56,16 +44,9 @@ class TextCorpus(CorpusConfig):
     text_field: str | None = None
     """Name of the text field; given, every file is read as JSONL, one document a line."""
 
-    document_bytes: int = 16384
+    document_bytes: Annotated[int, Range(at_least=16, at_most=LARGEST_COUNT)] = 16384
     """A plain file longer than this (bytes) is cut at line ends into documents of at most this length,
     so that one long file can still be divided into training and validation text."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(
-            self.document_bytes >= 16,
-            f"corpus.document_bytes={self.document_bytes}: must be at least 16 bytes",
-        )
 
 
 @dataclass(kw_only=True)
@@ -87,46 +68,40 @@ class HubCorpus(CorpusConfig):
     text_field: str = "text"
     """Column that holds the text, one document a row."""
 
-    limit_bytes: int = 100_000_000
+    limit_bytes: Annotated[int, COUNT] = 100_000_000
     """Streaming stops at the row that reaches this many bytes of text."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(self.limit_bytes >= 1, f"corpus.limit_bytes={self.limit_bytes}: must be at least 1")
 
 
 @dataclass(kw_only=True)
 class LexiconCorpus(CorpusConfig):
     """An endless synthetic language whose entropy is known exactly (see scaling/corpus/lexicon.py)."""
 
-    words: int = 20_000
+    words: Annotated[int, Range(at_least=2, at_most=10**6)] = 20_000
     """Number of distinct words."""
 
-    a: float = 0.3
+    a: Annotated[float, Range(above=0, at_most=4)] = 0.3
     """Zipf tail: the word of rank k has probability proportional to k^-(1 + a)."""
 
-    shortest_word: int = 3
+    shortest_word: Annotated[int, Range(at_least=1, at_most=64)] = 3
     """Fewest letters a word may have; lengths are drawn uniformly from shortest to longest."""
 
-    longest_word: int = 9
+    longest_word: Annotated[int, Range(at_least=1, at_most=64)] = 9
     """Most letters a word may have."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(2 <= self.words <= 10**6, f"corpus.words={self.words}: must lie in 2 … 1,000,000")
-        _require(0 < self.a <= 4, f"corpus.a={self.a}: must lie in 0 < a <= 4")
-        _require(
+        require(
             self.words ** (1 + self.a) <= 2**56,
             f"corpus.words={self.words}, a={self.a}: the rarest word would hardly ever come (less than once "
             "in 2^56 words); lower one of the two",
         )
-        _require(
-            1 <= self.shortest_word <= self.longest_word <= 64,
+        require(
+            self.shortest_word <= self.longest_word,
             f"corpus.shortest_word={self.shortest_word}, longest_word={self.longest_word}: "
-            "must satisfy 1 <= shortest <= longest <= 64",
+            "the shortest must not be longer than the longest",
         )
         room = sum(26**length for length in range(self.shortest_word, self.longest_word + 1))
-        _require(
+        require(
             2 * self.words <= room,
             f"corpus.words={self.words}: {self.shortest_word} to {self.longest_word} letters spell only "
             f"{room} words, and half of them at most may be used; raise corpus.longest_word",
@@ -147,12 +122,8 @@ class BytesTokenizer(TokenizerConfig):
 class BPETokenizer(TokenizerConfig):
     """Byte-level byte-pair encoding, trained on the corpus' training documents; needs `tokenizers`."""
 
-    vocab_size: int = 4096
-    """Number of tokens: 256 bytes, the document separator, and the rest merges."""
+    vocab_size: Annotated[int, Range(at_least=258, at_most=2**20)] = 4096
+    """Number of tokens: 256 bytes, the document separator, and the rest merges; for bytes alone set tokenizer=bytes."""
 
     def __post_init__(self) -> None:
-        _require(
-            258 <= self.vocab_size <= 2**20,
-            f"tokenizer.vocab_size={self.vocab_size}: must lie in 258 … {2**20} "
-            "(256 bytes, a separator and at least one merge; for bytes alone set tokenizer=bytes)",
-        )
+        check_ranges(self, "tokenizer.")

@@ -9,7 +9,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from scaling.config.integers import accept_integral_numbers
 from scaling.config.nearest import nearest, nearest_key
+from scaling.config.ranges import check_all_ranges
 from scaling.errors import UserError
 
 T = TypeVar("T")
@@ -66,11 +68,13 @@ def parse(overrides: Sequence[str], schema: type[T]) -> T:
 
     Args:
         overrides: words such as `["model.width=64", "tokens=1e9"]`; values are read as YAML.
-        schema: a dataclass that OmegaConf can structure; its `__post_init__` runs on the merged values.
+        schema: a dataclass that OmegaConf can structure; its `__post_init__` runs on the merged values, and the ranges
+            that it declares are checked.
 
     Raises:
         UserError: one line with the key, the value and a remedy.
     """
+    accept_integral_numbers()
     config = OmegaConf.structured(schema)
     for word in overrides:
         key, equals, value = word.partition("=")
@@ -87,6 +91,7 @@ def parse(overrides: Sequence[str], schema: type[T]) -> T:
             ) from error
     result = OmegaConf.to_object(config)
     assert isinstance(result, schema)
+    check_all_ranges(result)
     return result
 
 

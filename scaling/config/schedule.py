@@ -1,8 +1,9 @@
 """The keys `schedule.…`: how the learning rate changes in the course of a run."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from scaling.config.checks import require
+from scaling.config.ranges import COUNT, LARGEST_TOKENS, Range, check_ranges
 
 
 @dataclass(kw_only=True)
@@ -11,22 +12,15 @@ class ScheduleConfig:
 
     kind: str
     """Name of the schedule: wsd or cosine. Part of every record, since the fitted law depends on it."""
-    warmup_tokens: float | None = None
+    warmup_tokens: Annotated[float | None, Range(at_least=0, at_most=LARGEST_TOKENS)] = None
     """Length of the linear warmup; null: warmup_tokens_per_param * N, at most a quarter of the smallest budget."""
-    warmup_tokens_per_param: float = 1.0
+    warmup_tokens_per_param: Annotated[float, Range(at_least=0, at_most=1e6)] = 1.0
     """Warmup tokens for each parameter (Porian et al., 2024, warm up over N tokens)."""
-    final_lr_fraction: float = 0.0
+    final_lr_fraction: Annotated[float, Range(at_least=0, below=1)] = 0.0
     """Learning rate at the end, divided by what it would be there without the decay."""
 
     def __post_init__(self) -> None:
-        require(
-            self.warmup_tokens is None or self.warmup_tokens >= 0,
-            f"schedule.warmup_tokens={self.warmup_tokens}: must not be negative",
-        )
-        require(
-            0 <= self.final_lr_fraction < 1,
-            f"schedule.final_lr_fraction={self.final_lr_fraction}: must lie in [0, 1)",
-        )
+        check_ranges(self, "schedule.")
 
 
 @dataclass(kw_only=True)
@@ -38,23 +32,12 @@ class WSDConfig(ScheduleConfig):
     """
 
     kind: str = "wsd"
-    decay_fraction: float = 0.2
+    decay_fraction: Annotated[float, Range(above=0, at_most=1)] = 0.2
     """Share of a run's tokens in which the learning rate decays, linearly, at the run's end."""
-    fade_steps: int = 200
+    fade_steps: Annotated[int, COUNT] = 200
     """Number of steps at the peak; after them the stable rate fades as a power of the steps taken."""
-    fade_exponent: float = 0.35
+    fade_exponent: Annotated[float, Range(at_least=0, below=1)] = 0.35
     """How fast the stable rate fades: peak * (steps / fade_steps) ** -fade_exponent; 0: not at all."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(
-            0 < self.decay_fraction <= 1,
-            f"schedule.decay_fraction={self.decay_fraction}: must lie in (0, 1]",
-        )
-        require(self.fade_steps >= 1, f"schedule.fade_steps={self.fade_steps}: must be at least 1")
-        require(
-            0 <= self.fade_exponent < 1, f"schedule.fade_exponent={self.fade_exponent}: must lie in [0, 1)"
-        )
 
 
 @dataclass(kw_only=True)
@@ -62,4 +45,4 @@ class CosineConfig(ScheduleConfig):
     """Half a cosine from the peak to the final learning rate over the whole run: a training job has one budget only."""
 
     kind: str = "cosine"
-    final_lr_fraction: float = 0.1
+    final_lr_fraction: Annotated[float, Range(at_least=0, below=1)] = 0.1

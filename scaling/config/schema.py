@@ -22,6 +22,7 @@ from scaling.config.corpus import (
 )
 from scaling.config.design import DesignConfig
 from scaling.config.hardware import HardwareConfig
+from scaling.config.integers import accept_integral_numbers
 from scaling.config.logger import LoggerConfig
 from scaling.config.model import ModelConfig
 from scaling.config.nearest import nearest_key
@@ -72,6 +73,7 @@ SCHEMAS: dict[str, type] = {
 
 def register() -> None:
     """Put the schemas where the YAML under `conf/` finds them."""
+    accept_integral_numbers()
     store = ConfigStore.instance()
     for path, schema in SCHEMAS.items():
         group, _, name = path.rpartition("/")

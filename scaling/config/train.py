@@ -1,8 +1,8 @@
 """The keys of `scaling train`: one training job, with a group of keys for each folder of `conf/`."""
 
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
+from typing import Annotated
 
 from scaling.config.checks import require
 from scaling.config.corpus import BytesTokenizer, CorpusConfig, StdlibCorpus, TokenizerConfig
@@ -10,6 +10,7 @@ from scaling.config.hardware import HardwareConfig
 from scaling.config.logger import LoggerConfig
 from scaling.config.model import ModelConfig
 from scaling.config.optim import MuonConfig, OptimConfig
+from scaling.config.ranges import FLOPS, SEED, TOKENS, check_ranges
 from scaling.config.schedule import ScheduleConfig, WSDConfig
 from scaling.config.trainer import TrainerConfig
 
@@ -18,10 +19,13 @@ from scaling.config.trainer import TrainerConfig
 class Branch:
     """One run of a training job: it leaves the trunk, the part of training that all runs share, to decay by itself."""
 
-    tokens: float
+    tokens: Annotated[float, TOKENS]
     """Tokens that the run has seen at its end."""
-    budget_flops: float | None = None
+    budget_flops: Annotated[float | None, FLOPS] = None
     """Compute budget of the study that the run belongs to, in FLOPs; null: none."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "branches: ")
 
 
 @dataclass(kw_only=True)
@@ -32,9 +36,9 @@ class TrainConfig:
     """Folder of the job, under `out`."""
     out: str = "runs"
     """Folder of all runs."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the initial weights and of the order of the data."""
-    tokens: float = 1e6
+    tokens: Annotated[float, TOKENS] = 1e6
     """Tokens to train on (ignored when `branches` are given)."""
     branches: list[Branch] = field(default_factory=list)
     """Several token budgets that share one trunk (schedule=wsd only); empty: the one run of `tokens`."""
@@ -58,17 +62,12 @@ class TrainConfig:
     """Device that plans are made for."""
 
     def __post_init__(self) -> None:
-        require(1 <= self.tokens < inf, f"tokens={self.tokens:g}: must be finite, at least 1")
-        require(0 <= self.seed < 2**32, f"seed={self.seed}: must lie in 0 … 2**32 - 1")
+        check_ranges(self)
         require(
             bool(self.name) and not self.name.startswith("/") and ".." not in Path(self.name).parts,
             f"name={self.name}: must be a plain folder name under out={self.out}",
         )
         budgets = [branch.tokens for branch in self.branches]
-        require(
-            all(1 <= budget < inf for budget in budgets),
-            f"branches={budgets}: every token budget must be finite, at least 1",
-        )
         require(
             sorted(set(budgets)) == budgets, f"branches={budgets}: token budgets must rise without repeats"
         )

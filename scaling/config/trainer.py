@@ -1,9 +1,10 @@
 """The keys `trainer.…`: on which devices a run is trained, in which precision, and what it keeps."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from scaling.config.checks import one_of, require
+from scaling.config.ranges import COUNT, Range, check_ranges
 
 
 @dataclass(kw_only=True)
@@ -13,7 +14,7 @@ class TrainerConfig:
     accelerator: str = "auto"
     """Lightning's accelerator: auto, cpu, gpu or mps. Tested on the CPU only: nothing here has run on a GPU (CUDA or
     MPS) yet, nor has the sharing of a GPU between the jobs of a sweep."""
-    devices: int = 1
+    devices: Annotated[int, Range(at_least=1, at_most=10_000)] = 1
     """Devices of one run, all in one machine; on the CPU, processes. Each has an equal share of every batch. Tested
     with CPU processes on one machine; never run with several GPUs (CUDA, NCCL), and not made for several nodes."""
     strategy: str = "auto"
@@ -26,21 +27,21 @@ class TrainerConfig:
     What auto stands for is part of every record."""
     compile: bool = False
     """Whether the model goes through torch.compile; pays back only on long runs."""
-    threads: int | None = None
+    threads: Annotated[int | None, Range(at_least=1, at_most=10_000)] = None
     """CPU threads of a run; null: one for each run of a sweep, and else one for a small model, whose products are too
     small to share out, or the cores divided by the runs at once for a large one (`scaling/training/machine.py`)."""
-    micro_batch_tokens: int | None = None
+    micro_batch_tokens: Annotated[int | None, COUNT] = None
     """Tokens in a forward pass on each device; null: the whole batch at once. Fewer mean gradient accumulation."""
     deterministic: bool = True
     """Whether only deterministic algorithms may be used."""
-    validation_batch_tokens: int = 16_384
+    validation_batch_tokens: Annotated[int, COUNT] = 16_384
     """Tokens in a forward pass of validation."""
-    log_every_seconds: float = 1.0
+    log_every_seconds: Annotated[float, Range(at_least=0, at_most=1e9)] = 1.0
     """Seconds between two readings of the loss, for progress, logger and the check for divergence. Short steps are read
     in groups that take a tenth of a second; 0: read after every step."""
-    curve_points: int = 200
+    curve_points: Annotated[int, Range(at_least=1, at_most=10**6)] = 200
     """Points of the training curve kept in the record's folder, evenly spaced in steps."""
-    checkpoint_every_seconds: float | None = 60.0
+    checkpoint_every_seconds: Annotated[float | None, Range(at_least=0, at_most=1e9)] = 60.0
     """Seconds between checkpoints of a run; 0: after every step; null: only where a branch leaves the trunk."""
     save_model: bool = True
     """Whether the trained weights of each run are kept beside its record; with schedule=wsd also, for a run trained
@@ -61,9 +62,7 @@ class TrainerConfig:
         one_of(
             "trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed", "bf16-master", "bf16-true")
         )
-        for key in ("devices", "threads", "micro_batch_tokens", "validation_batch_tokens", "curve_points"):
-            value = getattr(self, key)
-            require(value is None or value >= 1, f"trainer.{key}={value}: must be at least 1")
+        check_ranges(self, "trainer.")
         require(
             self.devices == 1 or self.accelerator != "mps",
             f"trainer.devices={self.devices}: trainer.accelerator=mps is one device; set trainer.devices=1",

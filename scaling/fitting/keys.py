@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any
 
-from scaling.config.checks import require
 from scaling.config.overrides import field_help
+from scaling.config.ranges import FLOPS, Range
 
 APPROACHES = ("all", "parametric", "isoflop", "envelope")
 COLUMNS = ("params", "tokens", "loss", "flops", "loss_se", "cluster", "budget", "unique_tokens")
@@ -56,20 +56,16 @@ class FitKeys:
     """rows of the same size and tokens with different losses and no seed: refuse, keep (all) or best (lowest loss)"""
     convention: dict[str, str] = field(default_factory=dict)
     """what you know and the file does not say: convention.params="without embeddings\""""
-    level: float = 0.9
+    level: Annotated[float, Range(above=0, below=1)] = 0.9
     """probability of every interval"""
-    bootstrap: int = 1000
+    bootstrap: Annotated[int, Range(at_least=0, at_most=10**6)] = 1000
     """bootstrap resamples; 0 leaves the law's intervals not estimated"""
-    seed: int = 0
+    seed: Annotated[int, Range(at_least=0, below=2**63)] = 0
     """seed of the bootstrap"""
-    target_flops: float | None = None
+    target_flops: Annotated[float | None, FLOPS] = None
     """compute to plan for; by default 10 times the largest in the table"""
     out: str | None = None
     """folder for study.json, report.html and figures; by default runs/NAME/fit for a sweep, else FILE_fit here"""
-
-    def __post_init__(self) -> None:
-        require(self.seed >= 0, f"seed={self.seed}: must not be negative")
-        require(self.bootstrap >= 0, f"bootstrap={self.bootstrap}: must not be negative")
 
     def named(self, roles: Iterable[str]) -> dict[str, str]:
         """Role → column, for those of these roles whose column the user named."""

@@ -36,9 +36,16 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
         os.chmod(temporary, 0o644)
         move_into_place(Path(temporary), path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        _name_file(error, path)
         raise
+
+
+def _name_file(error: BaseException, path: Path) -> None:
+    """Tell an error which file it concerns; one of writing to an open file, as on a full disk, names none."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = str(path)
 
 
 def move_into_place(temporary: Path, path: Path) -> None:

@@ -1,9 +1,11 @@
 """Whether a sweep fits: the memory and the disk that its runs take, beside what there is."""
 
+import shutil
 from dataclasses import replace
 
+from analysis.formats import short_count
 from scaling.errors import UserError
-from scaling.sweep.gpus import gpu_bytes, visible_gpus
+from scaling.sweep.gpus import gpu_bytes, torch_device, visible_gpus
 from scaling.sweep.placement import Placement
 from scaling.sweep.plan import PlannedJob
 from scaling.training.job import Job
@@ -50,6 +52,36 @@ def refuse_what_does_not_fit(
     if (disk := sum(disk_bytes(job.job) for job in jobs)) > free_disk:
         raise UserError(
             f"the study writes up to {disk / 2**20:,.0f} MiB, and {free_disk / 2**20:,.0f} MiB are free; "
+            "choose another disk with out=, or set trainer.save_model=false"
+        )
+
+
+def refuse_a_job_that_does_not_fit(job: Job) -> None:
+    """Refuse a job, trained by itself on this machine, that does not fit in memory or on the disk.
+
+    Raises:
+        UserError: one line with what does not fit, how much there is, and the remedy.
+    """
+    if all(job.recorded()):
+        return
+    device = torch_device(job.config.trainer.accelerator)
+    ranks = job.config.trainer.devices if device == "cpu" else 1
+    needed, memory = ranks * peak_bytes(job, device), memory_bytes(device)
+    if memory is not None and needed > memory:
+        smaller = _micro_batch_that_fits(job, device, memory // ranks)
+        remedy = (
+            f"trainer.micro_batch_tokens={smaller} fits"
+            if smaller
+            else "lower model.target_params (or model.width and model.depth), model.context or the vocabulary"
+        )
+        raise UserError(
+            f"a model of {short_count(job.params_total)} parameters needs {needed / 2**20:,.0f} MiB to train, and "
+            f"{memory / 2**20:,.0f} MiB are there; {remedy}"
+        )
+    there = next(path for path in (job.folder, *job.folder.resolve().parents) if path.exists())
+    if (disk := disk_bytes(job)) > (free := shutil.disk_usage(there).free):
+        raise UserError(
+            f"{job.folder}: the run writes up to {disk / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free; "
             "choose another disk with out=, or set trainer.save_model=false"
         )
 

@@ -59,8 +59,10 @@ def save(trainer: L.Trainer, job: Job, module: Pretraining, name: str) -> None:
         if trainer.is_global_zero:
             seal(temporary, f"{job.fingerprint} {module.position}")
             move_into_place(temporary, target)
-    except (OSError, RuntimeError):  # such as a full disk, which half a checkpoint would keep full
+    except (OSError, RuntimeError) as error:  # such as a full disk, which half a checkpoint would keep full
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # an error of writing to an open file
+            error.filename = str(target)
         raise
 
 

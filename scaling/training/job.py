@@ -26,6 +26,9 @@ from scaling.training.recipe import Recipe, peak_lr, warmup_tokens
 
 log = logging.getLogger(__name__)
 
+MOST_STEPS = 10**9
+"""Optimizer steps of a run at most: the loss of each step is kept in memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -251,6 +254,11 @@ def resolve_recipe(config: TrainConfig, shape: ModelShape) -> Recipe:
             f"them; set optim.batch_smallest or optim.batch_tokens to a multiple of {devices * shape.context}"
         )
     run_steps = tuple(batches.steps_for(budget) for budget in budgets)
+    if run_steps[-1] > MOST_STEPS:
+        raise UserError(
+            f"tokens={budgets[-1]:g}: takes {run_steps[-1]:.3g} optimizer steps, and {MOST_STEPS:.0e} are the most; "
+            "lower tokens, or raise optim.batch_tokens"
+        )
     batches = batches.until(run_steps[-1])
     micro = batches.stages[-1].sequences // devices
     if config.trainer.micro_batch_tokens is not None:

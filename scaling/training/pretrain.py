@@ -80,6 +80,7 @@ def _train(
     if resume_from is None and not recorded:
         resume_from = continue_finished(job)
     if job.config.trainer.devices == 1:
+        signals.end_at_once()
         fit(job, recorded, resume_from, report, retried, held.check, signals)
     else:
         facts: dict[str, Any] = {"recorded": recorded, "resume_from": resume_from, "retried": retried}

@@ -6,8 +6,10 @@ once more: by its launcher, or here where it was one of several ranks. A failed 
 without an outcome, until it is trained.
 """
 
+import errno
 import logging
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 
 from scaling.config.schema import TrainConfig
@@ -17,11 +19,14 @@ from scaling.records.folder import ERROR_LOG, FAILED, RECORD
 from scaling.records.records import RunOutcome, RunRecord, write_record
 from scaling.training.job import Job, job_of
 from scaling.training.planned import planned_facts
-from scaling.training.progress import progress_file
+from scaling.training.progress import Progress, progress_file
 from scaling.training.ranks import RankDied
 from scaling.training.signals import PREEMPTED, Preempted
 
 log = logging.getLogger(__name__)
+
+NO_MEMORY = ("can't allocate memory", "could not create a primitive", "could not create a memory")
+"""What PyTorch on the CPU, which raises a plain RuntimeError, and its library oneDNN say where memory has run out."""
 
 
 def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
@@ -30,13 +35,11 @@ def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
     Where a signal asked it to end, and whoever sent it leaves the rest to the sweep, that is `PREEMPTED`.
     `retried`: what an earlier attempt failed of, for the records.
     """
-    from scaling.training.pretrain import pretrain
-
     died = False
     while True:
         try:
             config.folder.mkdir(parents=True, exist_ok=True)
-            pretrain(config, progress_file(config.folder), retried)
+            pretrain_within_memory(config, progress_file(config.folder), retried)
             (config.folder / ERROR_LOG).unlink(missing_ok=True)
             return None
         except Claimed:
@@ -49,16 +52,35 @@ def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
         except RankDied as error:
             if died:
                 return _fail(config, error)
-            died, following, note = True, config, f"{error}; started again from its last checkpoint"
+            died, retried = True, f"{error}; started again from its last checkpoint"
         except Exception as error:
-            found = _with_half_the_micro_batch(config) if is_out_of_memory(error) else None
-            if found is None:
-                return _fail(config, error)
-            following = found
-            note = f"out of memory; micro-batch halved to {found.trainer.micro_batch_tokens} tokens"
+            return _fail(config, error)
         # Outside the handler, where nothing holds on to the tensors of the failed attempt.
-        log.warning("%s: %s", config.name, note)
-        config, retried = following, note
+        log.warning("%s: %s", config.name, retried)
+        _free_memory()
+
+
+def pretrain_within_memory(
+    config: TrainConfig, report: Callable[[Progress], None] | None = None, retried: str | None = None
+) -> list[RunRecord]:
+    """`pretrain`, again with half the micro-batch each time that it runs out of memory, down to one sequence.
+
+    Raises:
+        What `pretrain` does; the error that says there is no memory, once the micro-batch is one sequence.
+    """
+    from scaling.training.pretrain import pretrain
+
+    while True:
+        try:
+            return pretrain(config, report, retried)
+        except Exception as error:
+            smaller = _with_half_the_micro_batch(config) if is_out_of_memory(error) else None
+            if smaller is None:
+                raise
+        # Outside the handler, where nothing holds on to the tensors of the failed attempt.
+        config = smaller
+        retried = f"out of memory; micro-batch halved to {config.trainer.micro_batch_tokens} tokens"
+        log.warning("%s: %s", config.name, retried)
         _free_memory()
 
 
@@ -66,9 +88,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device or the machine has no memory left."""
     import torch
 
-    # On the CPU, torch raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
     )
 
 

@@ -1,9 +1,10 @@
 """Preemption: a signal that asks a job to end takes effect only after the job has written a checkpoint.
 
 A machine that is about to be taken away sends a signal first: SIGTERM (a shutdown, or Slurm's preemption), SIGUSR1 or
-SIGUSR2 (Slurm's warning before a time limit; submitit asks for SIGUSR2). While a job trains, the signal is only noted.
-After the group of steps under way the job writes `last.ckpt` and releases its claim. Then the handler that was
-installed before the job is called:
+SIGUSR2 (Slurm's warning before a time limit; submitit asks for SIGUSR2). Ctrl-C, which sends SIGINT, is treated alike;
+pressed again, it ends the program at once. Before a job's first step there is nothing to keep, and the signal takes
+effect as soon as Python sees it. While the job trains, the signal is only noted. After the group of steps under way the
+job writes `last.ckpt` and releases its claim. Then the handler that was installed before the job is called:
 
 - submitit's handler puts the job back into the queue; when it starts again, it continues from the checkpoint;
 - this program's own handler ends it, with exit status 128 + the signal's number;
@@ -19,6 +20,10 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended: 128 + SIGINT."""
+SHOW_CURSOR = "\x1b[?25h"
+"""Makes a terminal show its cursor again, which a progress bar hides."""
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 PREEMPTED = "preempted"
 """Stands in the place of a failure's reason for a job that was asked to end, and that the sweep is to launch again."""
@@ -52,6 +57,7 @@ class HeldSignals:
 
     def __init__(self) -> None:
         self.asked: signal.Signals | None = None
+        self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -59,16 +65,37 @@ class HeldSignals:
             threading.current_thread() is threading.main_thread()
         ):  # Python delivers signals to no other thread
             self._before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+            # A worker of a sweep ignores Ctrl-C, which is the sweep's to act on.
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                self._before[signal.SIGINT] = signal.default_int_handler
             self.hold()
         return self
 
+    def end_at_once(self) -> None:
+        """Let signals take effect at once until `hold` is called, since there is nothing to keep yet.
+
+        Raises:
+            Preempted: when a signal has been noted; later, from within the handler of one.
+        """
+        self._at_once = True
+        if self.asked is not None:
+            raise Preempted
+
     def hold(self) -> None:
         """Install the handlers; called again after another library, such as Lightning, has installed its own."""
+        self._at_once = False
         for signum in self._before:
             signal.signal(signum, self._note)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
+        again = self.asked is signal.SIGINT and signum == signal.SIGINT
         self.asked = signal.Signals(signum)
+        if again:
+            cursor = SHOW_CURSOR if os.isatty(2) else ""
+            os.write(2, f"{cursor}interrupted again: ended at once, without a checkpoint\n".encode())
+            os._exit(INTERRUPTED)
+        if self._at_once:
+            raise Preempted
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -96,7 +123,7 @@ def _handled(signum: signal.Signals) -> signal.Signals | None:
     """
     user_signals = (signal.SIGUSR1, signal.SIGUSR2)
     requeues = signum in user_signals or (
-        os.environ.get("SUBMITIT_EXECUTOR") == "slurm" and _slurm_job_runs()
+        signum == signal.SIGTERM and os.environ.get("SUBMITIT_EXECUTOR") == "slurm" and _slurm_job_runs()
     )
     candidates = [signum] if signum in user_signals else []
     candidates += [*user_signals, signum] if requeues else [signum]

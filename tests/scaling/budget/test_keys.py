@@ -21,8 +21,8 @@ def test_words_are_read_with_their_conveniences() -> None:
     [
         ("model.widht=3", "did you mean model.width"),
         ("tokens=abc", "tokens=abc"),
-        ("tokens=inf", "tokens=inf must be a positive, finite number"),
-        ("model.params=nan", "model.params=nan must be a positive, finite number"),
+        ("tokens=inf", "tokens=inf: must be finite"),
+        ("model.params=nan", "model.params=nan: must be finite"),
         ("devices=1.5", "devices=1.5"),
     ],
 )

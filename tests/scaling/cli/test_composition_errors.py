@@ -3,7 +3,8 @@
 import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import InstantiationException, MissingConfigException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import InstantiationException, MissingConfigException, OverrideParseException
 
 from scaling.cli.composition_errors import explain_composition, is_composition_error
 from scaling.config.schema import register
@@ -62,3 +63,21 @@ def test_a_refusal_of_a_class_that_hydra_makes_is_shown_as_it_is() -> None:
     assert explain_composition(error, []) == "Error in call to target 'x': UserError('workers=0')"
     error.__cause__ = UserError("workers=0: must be at least 1")
     assert explain_composition(error, []) == "workers=0: must be at least 1"
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("corpus.paths=[my täxts]", """corpus.paths='["my täxts"]'"""),
+        ("corpus.paths=[a b,ü]", """corpus.paths='["a b","ü"]'"""),
+        ("name=größe", """name='"größe"'"""),
+    ],
+)
+def test_text_with_special_characters_is_shown_in_quotes_that_hydra_takes(word: str, quoted: str) -> None:
+    with pytest.raises(OverrideParseException) as refused:
+        OverridesParser.create().parse_overrides([word])
+    told = explain_composition(refused.value, [word])
+    assert "Exception" not in told
+    assert told.endswith(quoted)
+    key, _, value = quoted.partition("=")
+    OverridesParser.create().parse_overrides([f"{key}={value[1:-1]}"])  # as the shell passes it on

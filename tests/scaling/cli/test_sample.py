@@ -31,7 +31,7 @@ def test_text_from_a_run_of_bytes(
     ("words", "message"),
     [
         (["top_k=0"], "top_k=0: must be at least 1"),
-        (["top_p=1.5"], "top_p=1.5: must lie in"),
+        (["top_p=1.5"], "top_p=1.5: must be at most 1"),
         (["temperature=-1"], "temperature=-1"),
         (["temprature=1"], "did you mean temperature"),
         (["max_tokens=many"], "max_tokens=many"),
