@@ -1,6 +1,9 @@
 """`scaling train`: pre-train one model, or many as a plain Hydra multirun (-m)."""
 
+from typing import cast
+
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from scaling.cli import hydra_app
@@ -9,11 +12,19 @@ from scaling.cli import hydra_app
 @hydra.main(version_base="1.3", config_path="pkg://scaling.conf", config_name="train")
 @hydra_app.job
 def train(config: DictConfig) -> float | None:
-    """Train the configured job; returns the last run's validation loss, for sweepers that optimise it."""
-    from scaling.config.schema import load
+    """Train the configured job; returns the last run's validation loss, for sweepers that optimise it.
+
+    In a multirun, returns None for a job that failed or diverged: no failure ends the other jobs.
+    """
+    from scaling.config.schema import load, register
+    from scaling.sweep.multirun import multirun_job, train_job
     from scaling.training.pretrain import pretrain
     from scaling.training.progress import print_records, report_job
 
+    register()
+    composed = cast("DictConfig", HydraConfig.instance().cfg)  # Hydra's hint names the schema that it holds
+    if multirun := multirun_job(config, composed):
+        return train_job(multirun)
     job = load(config)
     with report_job(job.name) as report:
         records = pretrain(job, report)

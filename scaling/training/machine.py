@@ -76,6 +76,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_beside(at_once: int) -> int:
+    """Threads for each of several jobs that run at once on this machine, so that together they take its cores once."""
+    return max(1, cores() // at_once)
+
+
 def available_memory_bytes() -> int:
     """Memory that new processes can have without swapping."""
     return int(psutil.virtual_memory().available)

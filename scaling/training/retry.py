@@ -8,6 +8,7 @@ without an outcome, until it is trained.
 
 import logging
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 
 from scaling.config.schema import TrainConfig
@@ -17,18 +18,24 @@ from scaling.records.folder import ERROR_LOG, FAILED, RECORD
 from scaling.records.records import RunOutcome, RunRecord, write_record
 from scaling.training.job import Job, job_of
 from scaling.training.planned import planned_facts
-from scaling.training.progress import progress_file
+from scaling.training.progress import Progress, progress_file
 from scaling.training.ranks import RankDied
 from scaling.training.signals import PREEMPTED, Preempted
 
 log = logging.getLogger(__name__)
 
 
-def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
+def attempt(
+    config: TrainConfig, retried: str | None = None, report: Callable[[Progress], None] | None = None
+) -> str | None:
     """Train a job; returns why it failed, or None: it is recorded, or another process trains it.
 
     Where a signal asked it to end, and whoever sent it leaves the rest to the sweep, that is `PREEMPTED`.
-    `retried`: what an earlier attempt failed of, for the records.
+
+    Args:
+        config: the job.
+        retried: what an earlier attempt failed of, for the records.
+        report: told how far the job is; None: its folder's file of progress is.
     """
     from scaling.training.pretrain import pretrain
 
@@ -36,7 +43,7 @@ def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
     while True:
         try:
             config.folder.mkdir(parents=True, exist_ok=True)
-            pretrain(config, progress_file(config.folder), retried)
+            pretrain(config, report or progress_file(config.folder), retried)
             (config.folder / ERROR_LOG).unlink(missing_ok=True)
             return None
         except Claimed:
