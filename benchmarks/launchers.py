@@ -31,7 +31,7 @@ LAUNCHERS = {
 
 
 def losses(name: str, out: Path, cache: Path) -> pd.Series:
-    """The validation loss of each job of the multirun through one launcher, by optimizer and learning rate.
+    """The validation loss of each job of the multirun through one launcher, as text, by optimizer and learning rate.
 
     Raises:
         RuntimeError: where the command fails.
@@ -43,7 +43,9 @@ def losses(name: str, out: Path, cache: Path) -> pd.Series:
     )  # fmt: skip
     if ended.returncode:
         raise RuntimeError(f"{name}: exit status {ended.returncode}\n{ended.stdout}{ended.stderr}")
-    table = pd.read_csv(out / name / "grid" / "records.csv", float_precision="round_trip")
+    table = pd.read_csv(
+        out / name / "grid" / "records.csv", dtype={"loss_nats": str}
+    )  # all digits, as written
     return table.set_index(["optimizer", "lr"])["loss_nats"].sort_index().rename(name)
 
 
@@ -62,7 +64,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
         table = compare(out, out / "cache")
-    print(table.to_string(float_format=repr))
+    print(table.to_string())
     equal = len(table) == 4 and table.nunique(axis=1, dropna=False).eq(1).all()
     print("all launchers give the same losses, bit for bit" if equal else "the launchers differ")
     missing = sorted(LAUNCHERS.keys() - set(table.columns))

@@ -1,5 +1,6 @@
 """`scaling train`: pre-train one model, or many as a plain Hydra multirun (-m)."""
 
+from contextlib import nullcontext
 from typing import cast
 
 import hydra
@@ -24,7 +25,8 @@ def train(config: DictConfig) -> float | None:
     register()
     composed = cast("DictConfig", HydraConfig.instance().cfg)  # Hydra's hint names the schema that it holds
     if multirun := multirun_job(config, composed):
-        return train_job(multirun)
+        with report_job(multirun.name) if multirun.alone else nullcontext() as report:
+            return train_job(multirun, report)
     job = load(config)
     with report_job(job.name) as report:
         records = pretrain(job, report)

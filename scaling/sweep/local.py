@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, open_dict
 
@@ -38,16 +39,12 @@ def launch(
         UserError: before any job starts, where two different ones would write into one folder.
     """
     composed = [loader.load_sweep_config(config, list(words)) for words in job_overrides]
-    for number, each in enumerate(composed, first):
-        with open_dict(each):
-            each.hydra.job.id = each.hydra.job.num = number
-    bare = [_without_hydra(each) for each in composed]
-    found = [multirun_job(keys, whole) for keys, whole in zip(bare, composed, strict=True)]
-    multirun = [job for job in found if job is not None]
+    found = [_job(each, number) for number, each in enumerate(composed, first)]
+    multirun = [job for job in found if isinstance(job, MultirunJob)]
     if multirun:
         losses = train_multirun(multirun, workers)
         return [_result(*each, None) for each in zip(composed, job_overrides, losses, strict=True)]
-    reasons = train([_planned(each) for each in bare], workers)
+    reasons = train([job for job in found if isinstance(job, TrainConfig)], workers)
     return [
         _result(each, words, None, reason)
         for each, words, reason in zip(composed, job_overrides, reasons, strict=True)
@@ -105,14 +102,19 @@ def _result(composed: DictConfig, words: Sequence[str], value: float | None, rea
     return result
 
 
-def _without_hydra(composed: DictConfig) -> DictConfig:
+def _job(composed: DictConfig, number: int) -> MultirunJob | TrainConfig:
+    """The job that a composed config stands for: in a sweep, the one that was planned in the folder that it names."""
+    with open_dict(composed):
+        composed.hydra.job.id = composed.hydra.job.num = number
     bare = composed.copy()
     with open_dict(bare):
         del bare["hydra"]
-    return bare
-
-
-def _planned(bare: DictConfig) -> TrainConfig:
-    """The job that a composed config stands for: in a sweep, the one that was planned in the folder that it names."""
-    asked = load(bare)
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(composed)  # for values such as ${hydra:job.num}
+    try:
+        if job := multirun_job(bare, composed):
+            return job
+        asked = load(bare)
+    finally:
+        HydraConfig.instance().cfg = before
     return as_first_planned(read_plan(asked.folder) if isinstance(asked, SweepConfig) else asked)

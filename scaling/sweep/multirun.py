@@ -65,6 +65,8 @@ class MultirunJob:
     """None: it cannot be loaded."""
     refusal: str | None
     """Why it cannot."""
+    alone: bool
+    """Whether its launcher runs one job at a time, in the user's terminal."""
 
 
 def multirun_job(config: DictConfig, composed: DictConfig) -> MultirunJob | None:
@@ -80,10 +82,10 @@ def multirun_job(config: DictConfig, composed: DictConfig) -> MultirunJob | None
         return None
     below = str(hydra.sweep.subdir)
     name = str(config.name) if below == "." else f"{config.name}/{below}"
-    loaded, refusal = None, None
+    loaded, refusal, where = None, None, placement(composed)
     try:
         loaded = replace(load(config), name=name)
-        trainer, where = loaded.trainer, placement(composed)
+        trainer = loaded.trainer
         if trainer.threads is None and where.here and where.at_once > 1:
             loaded = replace(loaded, trainer=replace(trainer, threads=threads_beside(where.at_once)))
     except Exception as error:  # such as a value out of its key's range, wrapped by OmegaConf or not
@@ -98,6 +100,7 @@ def multirun_job(config: DictConfig, composed: DictConfig) -> MultirunJob | None
         overrides=[word for word in words if word.partition("=")[0].lstrip("+~") not in multirun.shared],
         config=loaded,
         refusal=refusal,
+        alone=where.here and where.at_once == 1,
     )
 
 

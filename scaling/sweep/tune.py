@@ -5,6 +5,7 @@ again, and their jobs go on from their checkpoints.
 """
 
 import logging
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +18,10 @@ from hydra.core.utils import JobReturn
 from scaling.errors import UserError
 
 try:
-    import optuna
-    from optuna.trial import TrialState
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SQLAlchemy says at import that it is the one that Optuna 2 needs
+        import optuna
+        from optuna.trial import TrialState
 except ImportError:
     optuna = None  # type: ignore[assignment] # an optional extra, looked for by `open_study`
 
