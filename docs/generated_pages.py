@@ -9,11 +9,8 @@ from pathlib import Path
 
 from omegaconf import MISSING as SET_BY_GROUP
 
-from scaling.budget.finetune import FineTuneKeys
-from scaling.budget.keys import BudgetKeys
-from scaling.budget.serve import ServeKeys
-from scaling.budget.solve import SolveKeys
-from scaling.cli.sample_keys import SampleKeys
+from scaling.budget.keys import BudgetKeys, FineTuneKeys, ServeKeys, SolveKeys
+from scaling.cli.sample import SampleKeys
 from scaling.config.overrides import field_help
 from scaling.config.schema import SCHEMAS, SweepConfig, TrainConfig
 from scaling.fitting.keys import FitKeys

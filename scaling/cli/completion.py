@@ -61,8 +61,8 @@ def all_words() -> dict[str, Words]:
     """What may follow each command; a question of budget is a command of its own, `budget solve`."""
     from hydra._internal.utils import get_args_parser
 
-    from scaling.budget.keys import DEFAULT_LAW
-    from scaling.cli.budget import QUESTIONS, BudgetKeys
+    from scaling.budget.keys import DEFAULT_LAW, BudgetKeys
+    from scaling.cli.budget import QUESTIONS
     from scaling.cli.main import HYDRA_COMMANDS, PLAIN_COMMANDS
     from scaling.cli.sample import SampleKeys
     from scaling.config.schema import SCHEMAS

@@ -1,6 +1,10 @@
 """`scaling train`: pre-train one model, or many as a plain Hydra multirun (-m)."""
 
+from contextlib import nullcontext
+from typing import cast
+
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from scaling.cli import hydra_app, next_steps
@@ -9,13 +13,22 @@ from scaling.cli import hydra_app, next_steps
 @hydra.main(version_base="1.3", config_path="pkg://scaling.conf", config_name="train")
 @hydra_app.job
 def train(config: DictConfig) -> float | None:
-    """Train the configured job; returns the last run's validation loss, for sweepers that optimise it."""
-    from scaling.config.schema import load
+    """Train the configured job; returns the last run's validation loss, for sweepers that optimise it.
+
+    In a multirun, returns None for a job that failed or diverged: no failure ends the other jobs.
+    """
+    from scaling.config.schema import load, register
     from scaling.sweep.capacity import refuse_a_job_that_does_not_fit
+    from scaling.sweep.multirun import multirun_job, train_job
     from scaling.training.job import job_of
     from scaling.training.progress import print_records, report_job
     from scaling.training.retry import pretrain_within_memory
 
+    register()
+    composed = cast("DictConfig", HydraConfig.instance().cfg)  # Hydra's hint names the schema that it holds
+    if multirun := multirun_job(config, composed):
+        with report_job(multirun.name) if multirun.alone else nullcontext() as report:
+            return train_job(multirun, report)
     job = load(config)
     next_steps.say("preparing the corpus")
     refuse_a_job_that_does_not_fit(job_of(job))

@@ -9,12 +9,17 @@ from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from scaling.errors import UserError
+from scaling.sweep.job_folders import job_folder, prepare
+
+# Every process that composes a job needs this; one of another launcher's imports this module to unpickle the callback.
+OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
 
 
 class ScalingSweeper(Sweeper):
@@ -57,4 +62,60 @@ class LocalLauncher(Launcher):
 
         assert self.config is not None
         assert self.hydra_context is not None
-        return local.launch(self.config, self.hydra_context.config_loader, job_overrides, self.workers)
+        return local.launch(
+            self.config, self.hydra_context.config_loader, job_overrides, self.workers, initial_job_idx
+        )
+
+
+class TuningSweeper(Sweeper):
+    """`hydra/sweeper=tune`: looks for the values of keys with the lowest validation loss (`scaling/sweep/tune.py`)."""
+
+    def __init__(
+        self, params: dict[str, str], trials: int, at_once: int, seed: int, storage: str | None
+    ) -> None:
+        """The keys of `conf/hydra/sweeper/tune.yaml`, which explains them."""
+        for name, value in (("trials", trials), ("at_once", at_once)):
+            if not (isinstance(value, int) and value >= 1):
+                raise UserError(f"hydra.sweeper.{name}={value}: must be a whole number, at least 1")
+        self.params, self.trials, self.at_once = params, trials, at_once
+        self.seed, self.storage = seed, storage
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run trials until there are `trials` in all that ended, those of earlier commands included."""
+        from scaling.sweep import tune
+
+        assert self.config is not None
+        assert self.launcher is not None
+        space = tune.search_space(self.params, arguments)
+        study = tune.open_study(self.storage, str(self.config.hydra.sweep.dir), self.seed)
+        tune.tune(study, space, self.launcher.launch, trials=self.trials, at_once=self.at_once)
+
+
+class MultirunTable(Callback):
+    """Part of every multirun of `scaling train`: a folder for each job at its start, one table at its end."""
+
+    def __init__(self, folder: str | None, began: str | None, shared: list[str]) -> None:
+        """All three stand in the config for its jobs; see `scaling/sweep/job_folders.py`."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        prepare(config)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print and write the table.
+
+        Raises:
+            SystemExit: with status 1 where a job failed or diverged.
+        """
+        from pathlib import Path
+
+        from scaling.sweep.multirun_report import conclude
+
+        multirun = config.hydra.callbacks.multirun
+        if conclude(Path(multirun.folder), multirun.began):
+            raise SystemExit(1)

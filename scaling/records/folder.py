@@ -17,6 +17,11 @@ the first job starts and again at the end."""
 RECORDS_TABLE = "records.csv"
 """The records of all runs, a row each; `scaling sweep` writes it after the last job, as .parquet too with pyarrow."""
 
+MULTIRUN = ".multirun"
+"""The folder of what each job of a `scaling train -m` came to; whoever trains a job writes a file there at its end."""
+TUNING = "tuning.db"
+"""Optuna's trials, if `hydra/sweeper=tune`, in SQLite's format; the sweeper writes it after each trial."""
+
 FIT = "fit"
 """The folder of figures, report and fitted laws; `scaling fit` writes it, and so does `scaling sweep` at its end."""
 FITTED_STUDY = "study.json"

@@ -165,6 +165,20 @@ def job_of(config: TrainConfig, *, jobs_at_once: int = 1) -> Job:
     return plan_job(as_first_planned(config), corpus, jobs_at_once=jobs_at_once)
 
 
+def with_threads(config: TrainConfig, jobs_at_once: int) -> TrainConfig:
+    """The config with its threads decided, for a job that shares this machine's cores with others.
+
+    A config that makes no job is returned as it is: it fails where it is trained, which keeps the reason.
+    """
+    if config.trainer.threads is not None:
+        return config
+    try:
+        threads = job_of(config, jobs_at_once=jobs_at_once).config.trainer.threads
+    except (UserError, OSError):
+        return config
+    return replace(config, trainer=replace(config.trainer, threads=threads))
+
+
 def as_first_planned(config: TrainConfig) -> TrainConfig:
     """The config with each `auto` as the plan in the job's folder decided it; as it is, where there is none."""
     path = config.folder / JOB_PLAN

@@ -29,17 +29,23 @@ NO_MEMORY = ("can't allocate memory", "could not create a primitive", "could not
 """What PyTorch on the CPU, which raises a plain RuntimeError, and its library oneDNN say where memory has run out."""
 
 
-def attempt(config: TrainConfig, retried: str | None = None) -> str | None:
+def attempt(
+    config: TrainConfig, retried: str | None = None, report: Callable[[Progress], None] | None = None
+) -> str | None:
     """Train a job; returns why it failed, or None: it is recorded, or another process trains it.
 
     Where a signal asked it to end, and whoever sent it leaves the rest to the sweep, that is `PREEMPTED`.
-    `retried`: what an earlier attempt failed of, for the records.
+
+    Args:
+        config: the job.
+        retried: what an earlier attempt failed of, for the records.
+        report: told how far the job is; None: its folder's file of progress is.
     """
     died = False
     while True:
         try:
             config.folder.mkdir(parents=True, exist_ok=True)
-            pretrain_within_memory(config, progress_file(config.folder), retried)
+            pretrain_within_memory(config, report or progress_file(config.folder), retried)
             (config.folder / ERROR_LOG).unlink(missing_ok=True)
             return None
         except Claimed:
