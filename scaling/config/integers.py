@@ -23,4 +23,4 @@ def _convert_integral(node: IntegerNode, value: Any) -> int:
 def accept_integral_numbers() -> None:
     """Make OmegaConf, and with it Hydra, take 1e6 where an integer is declared, in files and on command lines."""
     # OmegaConf has no hook for the conversion of a type, so that its own method is replaced.
-    IntegerNode._validate_and_convert_impl = _convert_integral  # type: ignore[method-assign]
+    setattr(IntegerNode, "_validate_and_convert_impl", _convert_integral)  # noqa: B010 (mypy checks assignments)

@@ -74,7 +74,8 @@ def check_ranges(keys: object, prefix: str = "") -> None:
     Raises:
         UserError: one line, naming key, value and range.
     """
-    for name, declared in declared_ranges(type(keys)).items():
+    schema: type = type(keys)
+    for name, declared in declared_ranges(schema).items():
         value = getattr(keys, name)
         if isinstance(value, int | float) and declared and (refusal := declared.refusal(value)):
             raise UserError(f"{prefix}{name}={value}: {refusal}")

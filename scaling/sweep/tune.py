@@ -23,7 +23,7 @@ try:
         import optuna
         from optuna.trial import TrialState
 except ImportError:
-    optuna = None  # type: ignore[assignment] # an optional extra, looked for by `open_study`
+    optuna = None  # An optional extra, looked for by `open_study`.
 
 log = logging.getLogger(__name__)
 

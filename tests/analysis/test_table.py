@@ -196,7 +196,7 @@ def test_precisions_that_keep_float32_weights_are_fitted_together_without_a_warn
     table = load(runs.assign(precision=["32-true", "32-true", "bf16-mixed", "bf16-mixed"]))
     assert len(table) == 4
     assert not any("precision" in note for note in table.notes)
-    unstated = load(runs.assign(precision=["32-true", "32-true", "bf16-mixed", None]))
+    unstated = load(runs.assign(precision=np.array(["32-true", "32-true", "bf16-mixed", None])))
     assert any("'precision' holds 32-true (2 rows), bf16-mixed (1 rows)" in note for note in unstated.notes)
     for changed in ("bf16-true", "fp8", "int4", "something else"):
         with pytest.raises(MixedTable, match=rf"'precision' .*{changed}.*mixed=\[precision\]"):
