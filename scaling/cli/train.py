@@ -15,7 +15,7 @@ from scaling.cli import hydra_app, next_steps
 def train(config: DictConfig) -> float | None:
     """Train the configured job; returns the last run's validation loss, for sweepers that optimise it.
 
-    In a multirun, returns None for a job that failed or diverged: no failure ends the other jobs.
+    In a multirun, returns an infinite loss for a job that failed or diverged: no failure ends the other jobs.
     """
     from scaling.config.schema import load, register
     from scaling.sweep.capacity import refuse_a_job_that_does_not_fit

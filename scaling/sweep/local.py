@@ -61,8 +61,8 @@ def train(jobs: Sequence[TrainConfig], workers: int | None) -> list[str | None]:
     return run_in_workers(shared, count, admission=admission(shared, gpus))
 
 
-def train_multirun(jobs: Sequence[MultirunJob], workers: int | None) -> list[float | None]:
-    """Train the jobs of a multirun and leave the outcome of each; returns the loss of each, or None where it failed.
+def train_multirun(jobs: Sequence[MultirunJob], workers: int | None) -> list[float]:
+    """Train the jobs of a multirun and leave the outcome of each; returns the loss of each, infinite where it failed.
 
     Raises:
         UserError: before any job starts, where two different ones would write into one folder.

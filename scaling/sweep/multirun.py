@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +109,10 @@ def reason_of(error: Exception) -> str:
     return message if isinstance(error, Refusal) else f"{type(error).__name__}: {message}"
 
 
-def train_job(job: MultirunJob, report: Callable[[Progress], None] | None = None) -> float | None:
+def train_job(job: MultirunJob, report: Callable[[Progress], None] | None = None) -> float:
     """Train a job of a multirun and leave its outcome; returns the validation loss of its last run, for sweepers.
 
-    Returns None where the job failed or its last run diverged.
+    The loss is infinite where the job failed or its last run diverged: sweepers take a number only.
 
     Raises:
         Preempted: when a signal asked the job to end.
@@ -133,9 +134,9 @@ def train_when_free(config: TrainConfig, report: Callable[[Progress], None] | No
         time.sleep(WAIT_SECONDS)
 
 
-def keep_outcome(job: MultirunJob, reason: str | None) -> float | None:
+def keep_outcome(job: MultirunJob, reason: str | None) -> float:
     """Leave the outcome of a job that has ended; returns the validation loss of its last run, as `train_job` does."""
-    loss: float | None = None
+    loss = inf
     files: list[Path] = []
     if job.config is not None:
         try:
@@ -145,7 +146,7 @@ def keep_outcome(job: MultirunJob, reason: str | None) -> float | None:
             if reason is None:
                 last = planned.recorded()[-1]
                 reason = "ended without a record or a reason" if last is None else None
-                loss = None if last is None else last.loss_nats
+                loss = inf if last is None or last.loss_nats is None else last.loss_nats
         except Exception as error:  # what `attempt` met is the better reason
             reason = reason or reason_of(error)
     outcome = Outcome(
@@ -159,6 +160,8 @@ def keep_outcome(job: MultirunJob, reason: str | None) -> float | None:
     write_json(job.study / MULTIRUN / f"{key}.json", asdict(outcome))
     if reason is not None:
         log.error("%s failed: %s", job.name, reason)
+    else:
+        log.info("%s: validation loss %.4f nats/token", job.name, loss)
     return loss
 
 

@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,11 @@ def tune(study: Any, space: Mapping[str, Override], launch: Launch, *, trials: i
         results = launch(words, number)
         number += len(results)
         for trial, result in zip(asked, results, strict=True):
-            loss = result.return_value
-            if loss is None:
-                study.tell(trial, state=TrialState.PRUNED)
+            loss = float(result.return_value)
+            if isfinite(loss):
+                study.tell(trial, loss)
             else:
-                study.tell(trial, float(loss))
+                study.tell(trial, state=TrialState.PRUNED)
     with suppress(ValueError):  # no trial has a loss
         best = study.best_trial
         values = " ".join(f"{key}={value}" for key, value in best.params.items())

@@ -1,6 +1,7 @@
 """A tuning finds the lowest loss, goes on where it was cut short, and prunes what has no loss."""
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ PARAMS = {"optim.lr": "tag(log, interval(1e-4, 1e-1))", "optim.batch_tokens": "c
 
 
 class Launcher:
-    """Returns a loss that is lowest at a rate of 1e-2; None, as a job that fails does, for rates above 5e-2."""
+    """Returns a loss that is lowest at a rate of 1e-2; infinite, as a job that fails does, for rates above 5e-2."""
 
     def __init__(self) -> None:
         self.words: list[list[str]] = []
@@ -28,7 +29,7 @@ class Launcher:
             self.words.append(list(words))
             lr = float(dict(word.split("=") for word in words)["optim.lr"])
             result = JobReturn(status=JobStatus.COMPLETED)
-            result.return_value = abs(lr - 1e-2) if lr <= 5e-2 else None
+            result.return_value = abs(lr - 1e-2) if lr <= 5e-2 else inf
             results.append(result)
         return results
 
