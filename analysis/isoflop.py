@@ -74,7 +74,14 @@ class Valleys:
             for v in self.valleys
         ]
         rows += [
-            {"budget_flops": r.budget_flops, "sizes": len(r.points), "reason": r.reason} for r in self.refused
+            {
+                "budget_flops": r.budget_flops,
+                "sizes": len(r.points),
+                "reason": r.reason,
+                "sizes_to_add": list(r.sizes_to_add),
+                "remedy": r.remedy,
+            }
+            for r in self.refused
         ]
         return pd.DataFrame(rows).sort_values("budget_flops", ignore_index=True) if rows else pd.DataFrame()
 

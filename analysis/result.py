@@ -70,9 +70,13 @@ class FitResult:
 
     @cached_property
     def exponents(self) -> dict[str, float]:
-        """a and b of N_opt ∝ C^a and D_opt ∝ C^b; empty for a law whose optimum is not a power of C."""
+        """a and b of N_opt ∝ C^a and D_opt ∝ C^b; empty where the law's optimum is no power of C, or there is none."""
         slope = self._exponent_a(self.theta[None])
-        return {} if slope is None else {"a": float(slope[0]), "b": float(1 - slope[0])}
+        return (
+            {}
+            if slope is None or not np.isfinite(slope[0])
+            else {"a": float(slope[0]), "b": float(1 - slope[0])}
+        )
 
     def _exponent_a(self, theta: np.ndarray) -> np.ndarray | None:
         if self._law.log_optimum is None:

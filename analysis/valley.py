@@ -58,12 +58,21 @@ class Valley:
 
 @dataclass(frozen=True)
 class RefusedValley:
-    """A budget without a minimum that could be reported: why, and which sizes would show it."""
+    """A budget without a minimum that could be reported.
+
+    Attributes:
+        budget_flops: its compute.
+        points: its runs, as a Valley has them.
+        reason: why it shows none.
+        sizes_to_add: sizes that would show it.
+        remedy: how to ask for them, in words; empty where the caller does not know how the runs are made.
+    """
 
     budget_flops: float
     points: pd.DataFrame
     reason: str
     sizes_to_add: tuple[float, ...]
+    remedy: str = ""
 
 
 def near_bottom(points: pd.DataFrame) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from analysis.formats import compute, percent
 from analysis.held_back import HeldBack
 from analysis.isoflop import Valleys
 from analysis.result import FitResult
-from analysis.study import Study
+from analysis.study import Refused, Study
 
 DOUBTFUL_ERROR = 0.02
 """Mean error on the held-back budget from which a plan is to be checked: by Chinchilla's law at 1e21 FLOPs a size that
@@ -46,7 +46,7 @@ def verdict_on_plan(study: Study) -> Verdict | None:
 
     The worst of what is known decides; reasons that speak for the plan are said as well.
     """
-    if not isinstance(study.fit, FitResult):
+    if not isinstance(study.fit, FitResult) or isinstance(study.plan, Refused):
         return None
     judged = [
         *_of_valleys(study),

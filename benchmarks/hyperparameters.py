@@ -19,7 +19,8 @@ from hydra import compose, initialize_config_module
 from scaling.config.schema import MuonConfig, SweepConfig, load, register
 from scaling.corpus import prepare
 from scaling.records.records import load_sweep
-from scaling.sweep.design import expected_params, plan
+from scaling.shape.rungs import expected_params
+from scaling.sweep.design import plan
 from scaling.sweep.workers import run_in_workers
 from scaling.training.job import plan_job, resolve_shape
 

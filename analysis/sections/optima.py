@@ -42,9 +42,8 @@ def valleys_section(study: Study) -> Section:
     ]
     words = []
     for r in result.refused:
-        mend = (
-            f"; sizes that would show it: {', '.join(map(count, r.sizes_to_add))}" if r.sizes_to_add else ""
-        )
+        sizes = f"sizes that would show it: {', '.join(map(count, r.sizes_to_add))}" if r.sizes_to_add else ""
+        mend = "".join(f"; {part}" for part in (sizes, r.remedy) if part)
         words.append(f"{compute(r.budget_flops)} FLOPs is refused: {r.reason}{mend}.")
     if result.params_law is not None and result.tokens_law is not None:
         words.append(

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from analysis.study import Refused, Study, analyse
 from analysis.table import Table, load
 from scaling.errors import UserError
 from scaling.fitting.keys import COLUMNS, FitKeys
+from scaling.fitting.missing_sizes import ladder_of, propose_from_ladder, read_design
 from scaling.records.records import load_sweep
 
 
@@ -29,8 +32,9 @@ def fit_study(
     Raises:
         UserError, Refusal: the table cannot be read, or the approach that was asked for has no answer.
     """
+    rows = load_sweep(source) if source.is_dir() else None
     study = analyse(
-        read_table(source, keys),
+        read_table(source, keys, rows),
         law=keys.law,
         objective=keys.objective,
         weights=keys.weights,
@@ -41,13 +45,22 @@ def fit_study(
         progress=progress,
     )
     refuse_without_answer(study, keys.approach, need_law)
-    return study
+    if rows is None:
+        return study
+    ladder = ladder_of(rows.iloc[study.table.frame["row"] - 1], keys.params, read_design(source))
+    if ladder is None:
+        return study
+    return replace(
+        study,
+        valleys=propose_from_ladder(study.valleys, ladder),
+        akima=propose_from_ladder(study.akima, ladder),
+    )
 
 
-def read_table(source: Path, keys: FitKeys) -> Table:
-    """The runs of a file or of a sweep's folder."""
+def read_table(source: Path, keys: FitKeys, rows: pd.DataFrame | None) -> Table:
+    """The runs of a file, or the rows of a sweep's folder."""
     table = load(
-        load_sweep(source) if source.is_dir() else source,
+        source if rows is None else rows,
         keys.named(COLUMNS),
         keys.where,
         keys.convention,

@@ -5,14 +5,13 @@ of one size can share a trunk. At each budget the sizes lie evenly around the op
 """
 
 from dataclasses import dataclass
-from math import log
 
 import numpy as np
 
 from scaling.config.schema import DesignConfig
 from scaling.shape.flops import train_flops_per_token
-from scaling.shape.ladder import shape_for
 from scaling.shape.params import count_params
+from scaling.shape.rungs import shapes_at
 from scaling.shape.shape import ModelShape
 
 
@@ -37,12 +36,6 @@ def budgets(design: DesignConfig) -> list[float]:
     return [float(flops) for flops in np.geomspace(design.min_flops, design.max_flops, design.budgets)]
 
 
-def expected_params(design: DesignConfig, flops: float) -> float:
-    """Total parameters expected to be best at a budget."""
-    growth: float = (flops / design.expected_at_flops) ** design.expected_exponent
-    return design.expected_params * growth
-
-
 def tokens_for(shape: ModelShape, flops: float, convention: str) -> float:
     """Tokens that spend a budget on a model, by the budget's FLOP convention."""
     if convention == "6nd":
@@ -58,16 +51,11 @@ def plan(design: DesignConfig, like: ModelShape, seed: int) -> list[PlannedRun]:
         like: what the ladder leaves alone: vocabulary, context, feed-forward kind, tied head, QK-norm.
         seed: the first seed.
     """
-    step = log(design.size_ratio)
-    chosen: dict[tuple[int, float], ModelShape] = {}
-    for flops in budgets(design):
-        # Rungs are counted from the size expected at `expected_at_flops`, the same for every budget.
-        middle = log(expected_params(design, flops) / design.expected_params) / step
-        first = round(middle - (design.sizes - 1) / 2)
-        for rung in range(first, first + design.sizes):
-            shape = shape_for(design.expected_params * design.size_ratio**rung, like)
-            # Two targets can meet in one shape where integers leave no other: that run is planned once.
-            chosen[(count_params(shape).total, flops)] = shape
+    chosen = {
+        (count_params(shape).total, flops): shape
+        for flops in budgets(design)
+        for shape in shapes_at(design, flops, like)
+    }
     return [
         PlannedRun(
             shape=shape,

@@ -138,3 +138,19 @@ def test_report_escapes_what_the_table_says() -> None:
     frame = isoflop_study(noise=0.002).rename(columns={"loss": "<script>alert(1)</script>"})
     table = load(frame, {"loss": "<script>alert(1)</script>"})
     assert "<script" not in html(analyse(table, bootstrap=0))
+
+
+def test_a_law_that_does_not_fall_leaves_the_other_parts_alone() -> None:
+    """Losses that rise with the size at every token count: the fitted exponent of the size is negative."""
+    frame = isoflop_study(budgets=4, sizes=5)
+    size, spent = np.log(frame["params"]), np.log(frame["budget"] / 1e18)
+    frame["loss"] = 3 + 0.1 * (size - size.min() + 1) ** 2 - 0.01 * spent
+    risen = analyse(load(frame), bootstrap=0)
+    assert isinstance(risen.fit, FitResult)
+    assert risen.fit.exponents == {}
+    assert isinstance(risen.plan, Refused)
+    assert "no optimum" in risen.plan.reason
+    assert isinstance(risen.valleys, Valleys)
+    assert "What to train next" in markdown(risen)
+    json.loads(to_json(risen))
+    html(risen)

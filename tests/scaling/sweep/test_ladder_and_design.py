@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scaling.config.schema import DesignConfig
 from scaling.shape.ladder import shape_for
 from scaling.shape.params import count_params
+from scaling.shape.rungs import expected_params
 from scaling.shape.shape import Ffn, ModelShape, decoder_shape
-from scaling.sweep.design import budgets, expected_params, jobs, plan
+from scaling.sweep.design import budgets, jobs, plan
 
 
 def like(vocab_size: int = 256, ffn: Ffn = "swiglu", tied: bool = True) -> ModelShape:
