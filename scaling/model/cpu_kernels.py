@@ -45,6 +45,9 @@ respected, because a diverging run must show them."""
 def kernel(function: Any, flags: Any = frozenset(FAST_MATH)) -> Any:
     """Compile a function, and cache it on disk where a folder for that can be written."""
     options: dict[str, Any] = {"nogil": True, "fastmath": set(flags), "error_model": "numpy"}
+    # A helper that is called, not inlined, would be whichever copy of it the process has loaded first: results would
+    # depend in their last bits on whether kernels are compiled or read from the cache, and in which order.
+    options["forceinline"] = True
     try:
         return njit(pipeline_class=_Disjoint, cache=True, **options)(function)
     except RuntimeError:  # Numba found no folder that it can write

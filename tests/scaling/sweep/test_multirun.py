@@ -20,7 +20,7 @@ from scaling.sweep import local
 from scaling.sweep.local import refuse_shared_folders, train_multirun
 from scaling.sweep.multirun import MultirunJob, keep_outcome, read_outcomes, train_job
 from scaling.sweep.multirun_report import conclude, multirun_table
-from scaling.training.machine import cores, threads_beside
+from scaling.training.machine import cores
 
 SMALL = [word for word in launchers.WORDS if not word.startswith(("name=", "optim=", "optim.lr="))]
 
@@ -94,8 +94,6 @@ def test_jobs_at_once_share_the_cores(
     for workers in (None, 1, 2, 4):
         assert train_multirun(jobs, workers) == [inf] * 4
     assert all(threads is not None and count * threads <= max(count, cores()) for count, threads in asked)
-    assert threads_beside(1) == cores()
-    assert threads_beside(10**6) == 1
 
 
 # --- whole multiruns -----------------------------------------------------------------------------------
