@@ -77,23 +77,20 @@ def test_two_workers_are_no_slower_than_two_separate_runs_of_one_thread(
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     speeds: dict[str, float] = {}
-    for attempt in range(2):
-        for kind in ("workers", "separate"):
-            out = tmp_path / f"{kind}-{attempt}"
-            jobs: list[TrainConfig] = [tiny_job([20_000], name=name, out=str(out)) for name in ("a", "b")]
-            if kind == "workers":
-                jobs = [job_of(open_threads(job), jobs_at_once=2).config for job in jobs]
-                assert run_in_workers(jobs, 2) == [None, None]
-            else:
-                processes = [
-                    multiprocessing.get_context("spawn").Process(target=pretrain, args=(job,)) for job in jobs
-                ]
-                for process in processes:
-                    process.start()
-                for process in processes:
-                    process.join()
-            speed = float(load_sweep(out)["tokens_per_second"].sum())
-            speeds[kind] = max(
-                speeds.get(kind, 0.0), speed
-            )  # the best of the rounds is the least disturbed one
+    for kind in ("workers", "separate"):
+        out = tmp_path / kind
+        jobs: list[TrainConfig] = [tiny_job([20_000], name=name, out=str(out)) for name in ("a", "b")]
+        if kind == "workers":
+            jobs = [job_of(open_threads(job), jobs_at_once=2).config for job in jobs]
+            assert run_in_workers(jobs, 2) == [None, None]
+        else:
+            processes = [
+                multiprocessing.get_context("spawn").Process(target=pretrain, args=(job,)) for job in jobs
+            ]
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join()
+        speed = float(load_sweep(out)["tokens_per_second"].sum())
+        speeds[kind] = max(speeds.get(kind, 0.0), speed)  # the best of the rounds is the least disturbed one
     assert speeds["separate"] / speeds["workers"] < SLOWER_AT_MOST, speeds
