@@ -13,8 +13,25 @@ from scaling.accounting.device import Device
 from scaling.config.schema import TrainerConfig
 from scaling.errors import UserError
 
-SHARED_PASS_FLOPS = 5e10
-"""FLOPs of a forward and backward pass from which on a job of open `trainer.threads` shares it among the cores."""
+SHARED_PASS_FLOPS = 3e11
+"""FLOPs of a forward and backward pass from which on a job of open `trainer.threads` shares it among the cores.
+
+`benchmarks/threads.py`, decoders of 4 layers in float32, tokens a second with one and with two threads, in turn, on two
+cores that other work kept busy (2 to 5 runnable processes a core), median of 3 rounds (of 2 from 8.5e10 on):
+
+    width  batch  FLOPs    1 thread  2 threads
+       32    512  2.8e8      11,045      1,596
+       32   4096  2.2e9      26,299      6,346
+       64    512  8.5e8       8,628        905
+       64   4096  6.8e9      14,300      5,548
+      128    512  2.9e9       6,000        492
+      128   4096  2.3e10      6,931      2,058
+      256    512  1.1e10        702        146
+      256   4096  8.5e10      1,513        525
+      256  16384  3.4e11      1,045        904
+
+Rounds of one cell differ by up to a factor of 5. On busy cores two threads lost wherever the pass was smaller than the
+bound, since each product waits for the slower of them. On idle cores the bound may be lower; it was not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

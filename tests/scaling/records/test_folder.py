@@ -12,10 +12,12 @@ from scaling.records.folder import (
     FIGURES,
     FIT,
     FITTED_STUDY,
+    JOB_PLAN,
     MODEL,
     RECORD,
     RECORDS_TABLE,
     STUDY_CONFIG,
+    TRUNK,
     VALIDATION_LOSSES,
 )
 from scaling.training.pretrain import pretrain
@@ -27,9 +29,9 @@ def test_a_job_leaves_nothing_in_its_folder_that_is_not_named(tiny_job: Callable
     config = tiny_job([2048], logger=LoggerConfig(kind="csv"))
     config = replace(config, trainer=replace(config.trainer, save_model=True, checkpoint_every_seconds=0.0))
     (record,) = pretrain(config)
-    assert {path.name for path in config.folder.iterdir()} == {record.run_id, CSV_LOG}
+    assert {path.name for path in config.folder.iterdir()} == {record.run_id, CSV_LOG, JOB_PLAN}
     left = {path.name for path in (config.folder / record.run_id).iterdir()}
-    assert left == {RECORD, CURVE, VALIDATION_LOSSES, MODEL}
+    assert left == {RECORD, CURVE, VALIDATION_LOSSES, MODEL, TRUNK}
 
 
 def test_the_reference_study_bears_the_names() -> None:
