@@ -9,6 +9,7 @@ Tensor names end in their shape as in `decoder.py`, with N for all tokens of the
 gradient of the loss with respect to a tensor.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,8 +121,8 @@ def _apply(tape: Tape | None, operation: type[torch.autograd.Function], *inputs:
     """Do an operation, recorded on a tape where there is one, else under autograd."""
     if tape is not None:
         return tape.apply(operation, *inputs)
-    result: Tensor = operation.apply(*inputs)  # type: ignore[no-untyped-call]  # torch gives it no types
-    return result
+    apply: Callable[..., Tensor] = operation.apply  # torch gives it no types before 2.15
+    return apply(*inputs)
 
 
 def _run(kernel: Any, *arguments: Any) -> Any:
