@@ -2,9 +2,9 @@
 
 A claim lies in the job's folder and names its holder: host, process, start of the process. It is made by exclusive
 creation, and its time of modification is the holder's heartbeat. A claim is stale as soon as its process has ended,
-where that can be seen (on the same machine), and otherwise after `SILENCE_SECONDS` without a heartbeat. Claims are
-numbered: a stale one is taken over by creating the next number, which only one process can do. No process ever changes
-or removes another's claim before it is stale.
+where that can be seen (on the same machine), and otherwise after `SILENCE_SECONDS` without a heartbeat; a heartbeat
+that lies as far in the future is none. Claims are numbered: a stale one is taken over by creating the next number,
+which only one process can do. No process ever changes or removes another's claim before it is stale.
 """
 
 import os
@@ -51,7 +51,14 @@ class Claimed(UserError):
 
     def __init__(self, folder: Path, holder: Holder | None) -> None:
         self.folder, self.holder = folder, holder
-        super().__init__(f"{folder.name} is being trained by {holder or 'another process'}")
+        if holder is None:
+            files = ", ".join(str(path) for path in _claims(folder)) or str(folder)
+            super().__init__(
+                f"{folder.name} is being trained by another process, which its claim does not name ({files}); wait "
+                f"{SILENCE_SECONDS:.0f} s for its heartbeat to end, or delete that file if no process trains the job"
+            )
+        else:
+            super().__init__(f"{folder.name} is being trained by {holder}")
 
 
 class Claim:
@@ -178,8 +185,11 @@ def holder_of(folder: Path) -> Holder | None:
     """The living process that trains a job; None where there is none."""
     for path in _claims(folder):
         if not _stale(path):
+            remedy = (
+                f"{path} is damaged: delete it if no process trains there, or wait {SILENCE_SECONDS:.0f} s"
+            )
             return _read(path) or Holder(
-                host="an unknown host", machine="", pid=0, process_start="", started="just now"
+                host=f"an unknown host ({remedy})", machine="", pid=0, process_start="", started="just now"
             )
     return None
 
@@ -236,7 +246,8 @@ def _stale(path: Path) -> bool:
         silence = _file_system_time(path.parent) - path.stat().st_mtime
     except FileNotFoundError:
         return True
-    return silence >= SILENCE_SECONDS
+    # A heartbeat from the future, as a copied or damaged file may show, is none: holders beat at the present time.
+    return abs(silence) >= SILENCE_SECONDS
 
 
 def _file_system_time(folder: Path) -> float:

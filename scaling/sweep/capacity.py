@@ -95,13 +95,25 @@ def _room_of_the_last_gpu(devices: int, where: Placement) -> int:
     return sorted((gpu.room_bytes for gpu in where.gpus), reverse=True)[devices - 1]
 
 
+def jobs_at_once(jobs: list[PlannedJob], device: str, where: Placement) -> int:
+    """How many jobs share a memory: those that run at once on this machine's CPU; a GPU's are admitted one by one."""
+    return min(where.at_once, len(jobs)) if device == "cpu" and where.here else 1
+
+
+def needed_bytes(jobs: list[PlannedJob], device: str, where: Placement) -> int:
+    """Most memory that the jobs take which share one, as predicted."""
+    ranks = jobs[0].job.config.trainer.devices if device == "cpu" else 1
+    each = sorted((ranks * peak_bytes(job.job, device) for job in jobs), reverse=True)
+    return sum(each[: jobs_at_once(jobs, device, where)])
+
+
 def _refuse_too_little_memory(jobs: list[PlannedJob], device: str, where: Placement, memory: int) -> None:
     ranks = (
         jobs[0].job.config.trainer.devices if device == "cpu" else 1
     )  # All ranks of a job share a CPU's memory.
     needed = sorted(((ranks * peak_bytes(job.job, device), job) for job in jobs), key=lambda pair: -pair[0])
-    at_once = min(where.at_once, len(jobs)) if device == "cpu" and where.here else 1
-    together = sum(needed_bytes for needed_bytes, _ in needed[:at_once])
+    at_once = jobs_at_once(jobs, device, where)
+    together = needed_bytes(jobs, device, where)
     if together <= memory:
         return
     largest_bytes, largest = needed[0]

@@ -11,7 +11,14 @@ from analysis.formats import duration, short_count
 from scaling.accounting.hardware import get_device
 from scaling.config.schema import SweepConfig
 from scaling.records.records import RunRecord
-from scaling.sweep.capacity import disk_bytes, memory_there, refuse_what_does_not_fit, run_bytes
+from scaling.sweep.capacity import (
+    disk_bytes,
+    jobs_at_once,
+    memory_there,
+    needed_bytes,
+    refuse_what_does_not_fit,
+    run_bytes,
+)
 from scaling.sweep.forecast import job_seconds, seconds_per_token, time_at_once
 from scaling.sweep.gpus import GPU_MEMORY_SHARE, demand, torch_device
 from scaling.sweep.placement import Placement
@@ -143,13 +150,18 @@ def _time(plan: DryRun) -> str:
 
 
 def _space(plan: DryRun) -> str:
-    there = "not known" if plan.memory_bytes is None else f"{plan.memory_bytes / 2**20:,.0f} MiB"
-    whose = "all runs at once" if plan.device == "cpu" and plan.where.here else "each run"
+    there = (
+        "how many MiB, is not known,"
+        if plan.memory_bytes is None
+        else f"{plan.memory_bytes / 2**20:,.0f} MiB"
+    )
+    at_once = jobs_at_once(plan.waiting, plan.device, plan.where)
+    whose = "a run" if at_once == 1 else f"the {at_once} runs at once"
     if plan.where.gpus:
         there = " and ".join(f"{gpu.room_bytes / 2**20:,.0f} MiB" for gpu in plan.where.gpus)
-        whose = "the runs on a GPU together"
     disk = sum(disk_bytes(job.job) for job in plan.waiting)
+    needed = needed_bytes(plan.waiting, plan.device, plan.where) / 2**20
     return (
-        f"memory: {there} for {whose}; disk: up to {disk / 2**20:,.1f} MiB of "
-        f"{plan.free_disk_bytes / 2**20:,.0f} free"
+        f"memory: needs up to {needed:,.0f} MiB for {whose}, and {there} are there; "
+        f"disk: needs up to {disk / 2**20:,.1f} MiB, and {plan.free_disk_bytes / 2**20:,.0f} MiB are free"
     )

@@ -113,9 +113,15 @@ def read_status(folder: Path, before: SweepStatus | None = None) -> SweepStatus:
         before: an earlier state of the same sweep; jobs that were done then are not read again.
 
     Raises:
-        UserError: one line, when no sweep was begun there or its plan is damaged.
+        UserError: one line, when no sweep was begun there, it is still being planned, or its plan is damaged.
     """
     if not (folder / STUDY_PLAN).is_file():
+        if not folder.is_dir():
+            raise UserError(
+                f"{folder}: no sweep was begun here (the folder is not there: a sweep makes it once it is planned)"
+            )
+        if (holder := holder_of(folder)) is not None:
+            raise UserError(f"{folder}: its sweep is being planned ({holder}); ask again in a few seconds")
         raise UserError(
             f"{folder}: no sweep was begun here (it has no {STUDY_PLAN}); give the folder of one, runs/NAME"
         )

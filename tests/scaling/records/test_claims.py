@@ -184,3 +184,17 @@ def test_a_job_that_another_trains_is_left_to_it(tiny_job: Callable[..., TrainCo
     other.unlink()
     record = pretrain(config)[0]
     assert sorted(path.name for path in config.folder.iterdir()) == sorted([record.run_id, "job.json"])
+
+
+def test_a_damaged_claim_from_the_future_holds_nothing(tmp_path: Path) -> None:
+    path = leave_claim(tmp_path)
+    path.write_text("damaged")
+    holder = holder_of(tmp_path)
+    assert holder is not None
+    assert f"{path} is damaged: delete it" in str(holder)
+    with pytest.raises(Claimed, match="delete that file"), claim(tmp_path):
+        pass
+    os.utime(path, (time.time() + 10 * 365 * 86400,) * 2)
+    assert holder_of(tmp_path) is None
+    with claim(tmp_path):
+        pass

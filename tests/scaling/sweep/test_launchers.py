@@ -104,7 +104,7 @@ def test_the_same_table_comes_of_jobs_that_wait_for_a_gpus_memory(
     planned = sweep(tmp_path, cache, "trainer.accelerator=auto", "--dry-run")
     assert "2 recorded already" in planned.stdout, planned.stderr
     planned = sweep(tmp_path, cache, "trainer.accelerator=gpu", "--dry-run", "name=again")
-    assert "3,600 MiB for the runs on a GPU together" in planned.stdout, planned.stderr
+    assert "and 3,600 MiB are there" in planned.stdout, planned.stderr
     tool.write_text("#!/bin/sh\necho '0, GPU-1, 500, 500, Default, Disabled'\n")
     refused = sweep(tmp_path, cache, "trainer.accelerator=auto", "name=small")
     assert refused.returncode == 2

@@ -1,10 +1,12 @@
 """A sweep's state, read from its folder."""
 
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from scaling.config.schema import SweepConfig
+from scaling.errors import UserError
 from scaling.records.claims import claim, this_process
 from scaling.records.files import write_json
 from scaling.records.folder import CHECKPOINT, RECORD, STUDY_PLAN
@@ -80,3 +82,12 @@ def test_a_file_of_another_kind_is_no_plan_of_a_sweep(study: SweepConfig, jobs: 
     write_json(study.folder / STUDY_PLAN, {"name": "other"})
     with pytest.raises(ValueError, match=r"sweep\.json: not the description of a sweep \(it lacks code,"):
         read_status(study.folder)
+
+
+def test_a_sweep_that_is_being_planned_is_not_one_that_was_never_begun(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the folder is not there"):
+        read_status(tmp_path / "missing")
+    with claim(tmp_path), pytest.raises(UserError, match="being planned"):
+        read_status(tmp_path)
+    with pytest.raises(UserError, match="no sweep was begun here"):
+        read_status(tmp_path)

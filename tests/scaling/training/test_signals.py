@@ -59,13 +59,13 @@ def ask_at(step: int, signum: int) -> Callable[[Any], None]:
     return report
 
 
-@pytest.mark.parametrize("signum", SIGNALS)
+@pytest.mark.parametrize("signum", [*SIGNALS, signal.SIGINT])
 @pytest.mark.parametrize("step", [1, 10, 40])
 def test_a_job_that_is_asked_to_end_goes_on_where_it_stood(
     job: TrainConfig, undisturbed: list[dict[str, Any]], signum: int, step: int
 ) -> None:
     before = [signal.getsignal(each) for each in SIGNALS]
-    with pytest.raises(Preempted):
+    with pytest.raises(KeyboardInterrupt if signum == signal.SIGINT else Preempted):
         pretrain(job, ask_at(step, signum))
     assert (job.folder / CHECKPOINT).is_file()
     assert holder_of(job.folder) is None
