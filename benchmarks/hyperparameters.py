@@ -20,7 +20,7 @@ from scaling.config.schema import MuonConfig, SweepConfig, load, register
 from scaling.corpus import prepare
 from scaling.records.records import load_sweep
 from scaling.shape.rungs import expected_params
-from scaling.sweep.design import plan
+from scaling.sweep.design import planned_runs
 from scaling.sweep.workers import run_in_workers
 from scaling.training.job import plan_job, resolve_shape
 
@@ -54,7 +54,7 @@ def main() -> int:
 
     config = study_config(arguments.experiment, arguments.overrides)
     corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
-    runs = plan(config.design, resolve_shape(config, corpus.vocab_size), config.seed)
+    runs = planned_runs(config.design, resolve_shape(config, corpus.vocab_size), config.seed)
     sizes = sorted({run.params_total for run in runs})
     chosen = [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
     chosen = [chosen[i] for i in ([0] if arguments.quick else arguments.sizes)]

@@ -38,8 +38,7 @@ from study_runs import (
 from scaling.config.schema import SweepConfig
 from scaling.corpus import TokenCorpus
 from scaling.records.folder import VALIDATION_LOSSES
-from scaling.sweep.design import PlannedRun
-from scaling.sweep.design import plan as plan_runs
+from scaling.sweep.design import PlannedRun, planned_runs
 from scaling.sweep.plan import plan_jobs
 from scaling.sweep.run import train_jobs
 from scaling.sweep.workers import run_in_workers
@@ -212,7 +211,7 @@ def isoflop(folder: Path, design: StudyDesign) -> tuple[list[Row], str]:
     """The rows of the whole study, and its details as Markdown."""
     config = study(folder, design, "muon", 0)
     corpus = corpus_of(config)
-    runs = plan_runs(config.design, resolve_shape(config, corpus.vocab_size), config.seed)
+    runs = planned_runs(config.design, resolve_shape(config, corpus.vocab_size), config.seed)
     planned = plan_jobs(config)
     largest_batch = {
         (job.job.params_total, branch.budget_flops): job.job.recipe.batches.sequences(steps - 1)

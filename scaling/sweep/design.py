@@ -43,7 +43,7 @@ def tokens_for(shape: ModelShape, flops: float, convention: str) -> float:
     return flops / train_flops_per_token(shape, "exact")
 
 
-def plan(design: DesignConfig, like: ModelShape, seed: int) -> list[PlannedRun]:
+def planned_runs(design: DesignConfig, like: ModelShape, seed: int) -> list[PlannedRun]:
     """The runs of an IsoFLOP study, by size, then budget, then seed.
 
     Args:

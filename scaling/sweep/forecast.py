@@ -82,7 +82,7 @@ def probe(job: Job) -> float:
         pass
 
     recipe = job.recipe
-    steps = [step for segment in recipe.plan for step in range(segment.start, segment.stop)]
+    steps = [step for segment in recipe.segments for step in range(segment.start, segment.stop)]
     began = last = time.perf_counter()
     trained = 0
     per_token: list[float] = []
@@ -115,7 +115,7 @@ def job_seconds(job: Job, per_token: float) -> list[float]:
 
     A forward pass is taken as a third of a training step's time.
     """
-    plan = job.recipe.plan
+    plan = job.recipe.segments
     ends = [1 + next(i for i, s in enumerate(plan) if s.run == run) for run in range(len(job.tokens))]
     held_out = (job.corpus.validation.windows(job.shape.context) or 0) * job.shape.context
     return [

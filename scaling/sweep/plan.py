@@ -64,7 +64,7 @@ def plan_jobs(config: SweepConfig, machine: Machine | None = None) -> list[Plann
     # The corpus is made here once, so that the workers find its tokens ready; and its vocabulary decides the shapes.
     corpus = prepare(config.corpus, config.tokenizer, Path(config.cache))
     like = resolve_shape(config, corpus.vocab_size)
-    runs = design.plan(config.design, like, config.seed)
+    runs = design.planned_runs(config.design, like, config.seed)
     # One precision for all runs, so that one law describes them: the one in which the narrowest model is no slower.
     narrowest = min(run.shape.width for run in runs)
     config = replace(config, trainer=decided(config.trainer, narrowest, machine))
@@ -102,5 +102,5 @@ def _planned(config: SweepConfig, runs: list[design.PlannedRun], corpus: TokenCo
 
 def expected_work(job: Job) -> float:
     """FLOPs of a job, and what its time holds beside them: only the order of jobs follows from it."""
-    tokens = job.recipe.tokens_in(job.recipe.plan)
+    tokens = job.recipe.tokens_in(job.recipe.segments)
     return sum(job.flops_spent) + tokens * FLOPS_BESIDE_A_TOKEN

@@ -79,7 +79,7 @@ class Branching(L.Callback):
         assert isinstance(module, Pretraining)
         self.signals.hold()  # Lightning has installed handlers of its own meanwhile
         if not self.seconds:
-            self.seconds = [0.0] * len(module.plan)
+            self.seconds = [0.0] * len(module.segments)
         if isinstance(trainer.logger, MetricsCSV):
             # A row holds the number of steps taken, which is one more than the position of the last of them.
             trainer.logger.forget(
@@ -98,7 +98,7 @@ class Branching(L.Callback):
         )
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        segment, step = segment_at(module.plan, module.position)
+        segment, step = segment_at(module.segments, module.position)
         if segment.run is not None and step == segment.start and not (self.job.folder / TRUNK).is_file():
             checkpoint.save(trainer, self.job, module, TRUNK)  # a branch from the first step on
 
@@ -107,7 +107,7 @@ class Branching(L.Callback):
     ) -> None:
         assert isinstance(module, Pretraining)
         # The first steps with a batch larger than any before are measured.
-        sequences = module.recipe.batches.sequences(segment_at(module.plan, module.position)[1])
+        sequences = module.recipe.batches.sequences(segment_at(module.segments, module.position)[1])
         if (
             self._memory is None
             and sequences > self.measured_sequences
@@ -125,7 +125,7 @@ class Branching(L.Callback):
         assert isinstance(module, Pretraining)
         if self._memory is not None and module.position >= self._memory_until:
             self._leave_memory_meter()
-        segment, step = segment_at(module.plan, module.position - 1)
+        segment, step = segment_at(module.segments, module.position - 1)
         ended = step + 1 == segment.stop
         log = ended or self._cadence.log_due(module.position)
         if log:
@@ -156,12 +156,12 @@ class Branching(L.Callback):
     def _log(self, trainer: L.Trainer, module: Pretraining, segment: Segment) -> None:
         """Fetch the losses, log them, report the progress, and check for divergence."""
         module.flush_losses()
-        self.seconds[module.plan.index(segment)] += self._cadence.logged(module.position)
+        self.seconds[module.segments.index(segment)] += self._cadence.logged(module.position)
         spent = sum(self.seconds)
-        trained = module.recipe.tokens_in(segments_before(module.plan, module.position))
+        trained = module.recipe.tokens_in(segments_before(module.segments, module.position))
         rate = trained / spent if spent else 0.0
         loss = float(module.losses_to(module.position)[-20:].mean())
-        _, step = segment_at(module.plan, module.position - 1)
+        _, step = segment_at(module.segments, module.position - 1)
         if trainer.logger is not None:
             trainer.logger.log_metrics(
                 {
@@ -181,7 +181,7 @@ class Branching(L.Callback):
                     self._record(trainer, module, run, reason)
             trainer.should_stop = True
         if self.report is not None and trainer.is_global_zero:
-            left = module.recipe.tokens_in(module.plan) - trained
+            left = module.recipe.tokens_in(module.segments) - trained
             self.report(
                 Progress(
                     step=module.position,
@@ -190,8 +190,8 @@ class Branching(L.Callback):
                     loss=loss,
                     seconds_left=left / rate if rate else float("nan"),
                     runs_done=sum(
-                        s.run is not None and end_position(module.plan, s) <= module.position
-                        for s in module.plan
+                        s.run is not None and end_position(module.segments, s) <= module.position
+                        for s in module.segments
                     ),
                     runs=len(module.recipe.run_steps),
                 )

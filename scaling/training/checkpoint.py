@@ -82,8 +82,8 @@ def find(job: Job, module: Pretraining) -> Path | None:
         if found is None or _passes_a_branch_to_train(module, found.position):
             continue
         if found is last:
-            segment, _ = segment_at(module.plan, last.position)
-            more = module.next_to_train(end_position(module.plan, segment)) < module.total_steps
+            segment, _ = segment_at(module.segments, last.position)
+            more = module.next_to_train(end_position(module.segments, segment)) < module.total_steps
             if segment.run is not None and (not module.to_train[last.position] or (more and trunk is None)):
                 continue
         return found.path
@@ -91,7 +91,7 @@ def find(job: Job, module: Pretraining) -> Path | None:
 
 
 def _passes_a_branch_to_train(module: Pretraining, position: int) -> bool:
-    ends = [end_position(module.plan, segment) for segment in module.plan if segment.run is not None]
+    ends = [end_position(module.segments, segment) for segment in module.segments if segment.run is not None]
     return any(end <= position and module.to_train[end - 1] for end in ends)
 
 

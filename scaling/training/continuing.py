@@ -36,7 +36,7 @@ def continue_finished(job: Job) -> Path | None:
     if reason is not None:
         log.warning("%s cannot go on to %s, and training starts from scratch: %s", run, more, reason)
         return None
-    steps = job_of_record(job, shorter).recipe.plan[0].stop
+    steps = job_of_record(job, shorter).recipe.segments[0].stop
     log.warning("%s goes on to %s from step %d, where its learning rate began to decay", run, more, steps)
     return _write_checkpoint(job, job.folder / shorter.run_id / TRUNK, steps)
 
@@ -75,7 +75,7 @@ def _why_not(job: Job, record: RunRecord) -> str | None:
         return str(error)
     if before.identities != [record.identity]:
         return "it was trained with another config or corpus"
-    steps = before.recipe.plan[0].stop
+    steps = before.recipe.segments[0].stop
     trunks = [
         replace(each.recipe, run_steps=(), batches=each.recipe.batches.until(steps), micro_batch_sequences=0)
         for each in (before, job)
@@ -101,7 +101,7 @@ def _write_checkpoint(job: Job, trunk: Path, steps: int) -> Path:
     """Write a finished run's trunk as a checkpoint of this job, whose plan has more steps; returns its path."""
     state: dict[str, Any] = torch.load(trunk, map_location="cpu", weights_only=True)
     losses = torch.full(
-        (sum(segment.steps for segment in job.recipe.plan),), float("nan"), dtype=torch.float64
+        (sum(segment.steps for segment in job.recipe.segments),), float("nan"), dtype=torch.float64
     )
     losses[:steps] = state["losses"][:steps]
     target = job.folder / CHECKPOINT

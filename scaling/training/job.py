@@ -68,7 +68,7 @@ class Job:
     def flops_spent(self) -> list[float]:
         """For each run, the exact FLOPs that it costs beyond the runs before it in this job."""
         per_token = train_flops_per_token(self.shape, "exact")
-        plan = self.recipe.plan
+        plan = self.recipe.segments
         ends = [1 + next(i for i, s in enumerate(plan) if s.run == run) for run in range(len(self.tokens))]
         return [
             self.recipe.tokens_in(plan[begin:end]) * per_token

@@ -39,8 +39,8 @@ class Pretraining(L.LightningModule):
         self.automatic_optimization = False
         self.model = model
         self.recipe, self.precision, self.tokens = recipe, precision, corpus.train
-        self.plan = recipe.plan
-        self.total_steps = steps_trained(self.plan)
+        self.segments = recipe.segments
+        self.total_steps = steps_trained(self.segments)
         self.position = 0
         # By position, whether the step is still to be trained.
         self.to_train = np.ones(self.total_steps, dtype=bool)
@@ -65,9 +65,9 @@ class Pretraining(L.LightningModule):
 
         The run is the one trained just before `position`, and ends there. Returns float64 of shape (steps of the run,).
         """
-        own, _ = segment_at(self.plan, position - 1)
+        own, _ = segment_at(self.segments, position - 1)
         start, pieces = 0, []
-        for segment in self.plan[: self.plan.index(own) + 1]:
+        for segment in self.segments[: self.segments.index(own) + 1]:
             stop = min(position, start + segment.steps)
             if segment.run is None or segment == own:
                 pieces.append(self.losses[start:stop])
@@ -77,7 +77,7 @@ class Pretraining(L.LightningModule):
     def leave_out(self, recorded: list[int]) -> None:
         """Train no branch of these runs again, nor the trunk past the last run that is still to be trained."""
         start = last_needed = 0
-        for segment in self.plan:
+        for segment in self.segments:
             stop = start + segment.steps
             if segment.run in recorded:
                 self.to_train[start:stop] = False
@@ -115,7 +115,7 @@ class Pretraining(L.LightningModule):
     def batches(self, position: int, steps: int) -> Iterator[Tensor]:
         """This rank's share of the batches of consecutive steps, all of one size: windows of tokens (B, T + 1)."""
         recipe = self.recipe
-        _, step = segment_at(self.plan, position)
+        _, step = segment_at(self.segments, position)
         before, sequences = recipe.batches.sequences_before(step), recipe.batches.sequences(step)
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
         # The windows of several batches are consecutive in the shuffled order: one call finds them all.
@@ -134,7 +134,7 @@ class Pretraining(L.LightningModule):
                 self.position += 1
 
     def _optimizer_step(self, windows: Tensor) -> None:
-        segment, step = segment_at(self.plan, self.position)
+        segment, step = segment_at(self.segments, self.position)
         optimizer: Any = self.optimizers()
         fraction = self.recipe.lr_fraction(segment, step)
         for group in optimizer.param_groups:

@@ -88,7 +88,7 @@ class Recipe:
         return self.batches.context
 
     @property
-    def plan(self) -> list[Segment]:
+    def segments(self) -> list[Segment]:
         """The segments of the job, in the order in which they are trained."""
         return segments(self.schedule, list(self.run_steps), self.batches)
 

@@ -38,7 +38,7 @@ def run_record(
         measured_bytes: peak memory of live tensors on a processor.
         retried: why an earlier attempt failed and what was changed since; None without one.
     """
-    trainer, plan = module.trainer, module.plan
+    trainer, plan = module.trainer, module.segments
     facts = planned_facts(job, run)
     tokens = job.tokens[run]
     spent = segments_spent_on_run(plan, run)
@@ -77,8 +77,8 @@ def run_record(
 
 def curve_csv(module: Pretraining, run: int, bins: int) -> bytes:
     """The training losses of a run as if it were trained alone, as CSV: means over at most `bins` bins of steps."""
-    branch = module.plan[segments_of_run(module.plan, run)[-1]]
-    losses, recipe = module.losses_to(end_position(module.plan, branch)), module.recipe
+    branch = module.segments[segments_of_run(module.segments, run)[-1]]
+    losses, recipe = module.losses_to(end_position(module.segments, branch)), module.recipe
     rows = ["step,tokens,lr,train_loss_nats"]
     for steps in np.array_split(np.arange(branch.stop), min(bins, branch.stop)):
         last = int(steps[-1])

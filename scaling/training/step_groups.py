@@ -39,7 +39,7 @@ class StepGroups(IterableDataset[tuple[int, int]]):
         batches = module.recipe.batches
         position = module.next_to_train(module.position)
         while position < module.total_steps:
-            segment, step = segment_at(module.plan, position)
+            segment, step = segment_at(module.segments, position)
             sequences = batches.sequences(step)
             # The memory meter slows the first steps of a batch larger than any before: they form their own group.
             most = (

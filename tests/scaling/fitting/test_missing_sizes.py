@@ -20,7 +20,7 @@ from scaling.fitting.study import fit_study
 from scaling.shape.ladder import shape_for
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape, decoder_shape
-from scaling.sweep.design import plan
+from scaling.sweep.design import planned_runs
 
 QUICKSTART = DesignConfig(
     min_flops=6e10, max_flops=1.62e12, budgets=4, sizes=5, size_ratio=1.732, expected_params=36e3
@@ -31,7 +31,7 @@ LIKE = decoder_shape(width=64, depth=3, heads=4, vocab_size=256, context=128)
 def records(design: DesignConfig, best_params: float, like: ModelShape = LIKE) -> pd.DataFrame:
     """A sweep's rows whose loss has one and the same best size at every budget."""
     rows = []
-    for run in plan(design, like, seed=0):
+    for run in planned_runs(design, like, seed=0):
         counts = count_params(run.shape)
         loss = 2 + 0.1 * np.log(counts.total / best_params) ** 2 - 0.1 * np.log10(run.budget_flops / 1e11)
         shape = {
@@ -85,7 +85,7 @@ def test_sizes_are_on_the_ladder_and_the_keys_train_them(design: DesignConfig, b
         asked = asked_design(design, refused.remedy)
         planned = {
             run.params_total
-            for run in plan(asked, LIKE, seed=0)
+            for run in planned_runs(asked, LIKE, seed=0)
             if run.budget_flops == pytest.approx(refused.budget_flops, rel=1e-4)
         }
         assert set(refused.sizes_to_add) <= planned
@@ -95,7 +95,7 @@ def test_sizes_are_on_the_ladder_and_the_keys_train_them(design: DesignConfig, b
 def test_below_the_smallest_model_nothing_is_proposed() -> None:
     """The quickstart's ladder goes down to its smallest model: no size below it is named."""
     found = valleys_of(records(QUICKSTART, 1e3), QUICKSTART)
-    smallest = min(count_params(run.shape).total for run in plan(QUICKSTART, LIKE, seed=0))
+    smallest = min(count_params(run.shape).total for run in planned_runs(QUICKSTART, LIKE, seed=0))
     lowest = found.refused[0]
     assert lowest.points["params"].min() == smallest
     ladder = {count_params(shape_for(target, LIKE)).total for target in np.geomspace(3000, smallest, 300)}
@@ -126,7 +126,7 @@ def test_the_count_is_the_one_that_the_user_named() -> None:
     found = valleys_of(records(QUICKSTART, 2e6), QUICKSTART, "params_non_embedding")
     for refused in found.refused:
         asked = asked_design(QUICKSTART, refused.remedy)
-        planned = {count_params(run.shape).non_embedding for run in plan(asked, LIKE, seed=0)}
+        planned = {count_params(run.shape).non_embedding for run in planned_runs(asked, LIKE, seed=0)}
         assert set(refused.sizes_to_add) <= planned
 
 

@@ -25,7 +25,7 @@ def test_the_job_that_takes_longest_starts_first(study: SweepConfig) -> None:
     jobs = plan_jobs(study)
     work = [expected_work(job.job) for job in jobs]
     assert work == sorted(work, reverse=True)
-    tokens = [job.job.recipe.tokens_in(job.job.recipe.plan) for job in jobs]
+    tokens = [job.job.recipe.tokens_in(job.job.recipe.segments) for job in jobs]
     assert tokens == sorted(tokens, reverse=True)
 
 

@@ -12,7 +12,7 @@ from scaling.shape.ladder import shape_for
 from scaling.shape.params import count_params
 from scaling.shape.rungs import expected_params
 from scaling.shape.shape import Ffn, ModelShape, decoder_shape
-from scaling.sweep.design import budgets, jobs, plan
+from scaling.sweep.design import budgets, jobs, planned_runs
 
 
 def like(vocab_size: int = 256, ffn: Ffn = "swiglu", tied: bool = True) -> ModelShape:
@@ -68,7 +68,7 @@ def test_every_run_spends_its_budget(
         min_flops=low, max_flops=low * span, budgets=count, sizes=sizes, convention=convention,
         expected_params=5e4, expected_at_flops=low,
     )  # fmt: skip
-    runs = plan(design, like(), seed=0)
+    runs = planned_runs(design, like(), seed=0)
     assert np.ptp(np.diff(np.log(budgets(design)))) < 1e-9
     for run in runs:
         if convention == "6nd":
@@ -80,7 +80,7 @@ def test_every_run_spends_its_budget(
 
 
 def test_runs_of_one_shape_and_seed_share_a_trunk() -> None:
-    runs = plan(DesignConfig(seeds=2), like(), seed=3)
+    runs = planned_runs(DesignConfig(seeds=2), like(), seed=3)
     grouped = jobs(runs, share_trunks=True)
     assert sum(len(job) for job in grouped) == len(runs)
     for job in grouped:

@@ -26,7 +26,7 @@ def test_groups_cover_a_job_and_end_where_batch_or_segment_change(tiny_job: Make
     sequences = module.recipe.batches.sequences
     largest = 0
     for first, steps in groups:
-        places = [segment_at(module.plan, position) for position in range(first, first + steps)]
+        places = [segment_at(module.segments, position) for position in range(first, first + steps)]
         (size,) = {sequences(step) for _, step in places}
         assert len({segment for segment, _ in places}) == 1
         if size > largest:
@@ -40,7 +40,7 @@ def test_what_is_recorded_is_left_out(tiny_job: Make) -> None:
     module.leave_out([1])
     last_first, steps = list(StepGroups(module, one_by_one=True))[-1]
     assert steps == 1
-    assert segment_at(module.plan, last_first)[0].run == 0
+    assert segment_at(module.segments, last_first)[0].run == 0
 
 
 @pytest.mark.parametrize(("width", "expected"), [(16, LARGEST_GROUP), (1024, 1)])
