@@ -97,6 +97,10 @@ class TuningSweeper(Sweeper):
         tune.tune(study, space, self.launcher.launch, trials=self.trials, at_once=self.at_once)
 
 
+PLUGINS = (ScalingSweeper, TuningSweeper, LocalLauncher)
+"""What Hydra's own search would find."""
+
+
 class MultirunTable(Callback):
     """Part of every multirun of `scaling train`: a folder for each job at its start, one table at its end."""
 
