@@ -114,12 +114,13 @@ class MultirunTable(Callback):
         """Print and write the table.
 
         Raises:
-            SystemExit: with status 1 where a job failed or diverged.
+            SystemExit: with status 1 where a job failed or diverged; of a tuning's trials, where all did.
         """
         from pathlib import Path
 
         from scaling.sweep.multirun_report import conclude
 
         multirun = config.hydra.callbacks.multirun
-        if conclude(Path(multirun.folder), multirun.began):
+        tuning = str(config.hydra.sweeper.get("_target_")).endswith(f".{TuningSweeper.__name__}")
+        if conclude(Path(multirun.folder), multirun.began, tuning):
             raise SystemExit(1)
