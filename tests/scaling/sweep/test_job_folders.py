@@ -42,7 +42,7 @@ def jobs_of(*words: str) -> tuple[DictConfig, list[MultirunJob]]:
             else [each.get_value_element_as_str()]
             for each in parsed
         ]
-        jobs = []
+        jobs: list[MultirunJob] = []
         for chosen in product(*values):
             job = [f"{each.get_key_element()}={value}" for each, value in zip(parsed, chosen, strict=True)]
             composed = loader.load_sweep_config(config, job)

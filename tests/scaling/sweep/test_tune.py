@@ -53,7 +53,8 @@ def test_a_tuning_goes_on_in_its_folder_and_prunes_failures(tmp_path: Path) -> N
 
 def test_a_trial_that_was_cut_short_is_proposed_again(tmp_path: Path) -> None:
     storage, folder = f"sqlite:///{tmp_path}/tuning.db", str(tmp_path)
-    space, seen = search_space(PARAMS, []), []
+    space = search_space(PARAMS, [])
+    seen: list[Sequence[str]] = []
 
     def killed(jobs: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         seen.extend(jobs)
