@@ -33,7 +33,7 @@ GOES_ON = "the same command goes on from the last checkpoint"
 def run(app: Callable[[], Any]) -> None:
     """Run a Hydra app; whatever it raises ends the program with an exit status (`scaling.cli.exit_status`)."""
     register()
-    for plugin in (scaling_simulator.ScalingSweeper, scaling_simulator.LocalLauncher):
+    for plugin in scaling_simulator.PLUGINS:
         # Hydra's own search sees installed wheels, but not editable installations.
         Plugins.instance().register(plugin)
     untrusted_config.install()

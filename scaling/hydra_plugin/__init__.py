@@ -97,6 +97,10 @@ class TuningSweeper(Sweeper):
         tune.tune(study, space, self.launcher.launch, trials=self.trials, at_once=self.at_once)
 
 
+PLUGINS = (ScalingSweeper, TuningSweeper, LocalLauncher)
+"""What Hydra's own search would find."""
+
+
 class MultirunTable(Callback):
     """Part of every multirun of `scaling train`: a folder for each job at its start, one table at its end."""
 
@@ -110,12 +114,13 @@ class MultirunTable(Callback):
         """Print and write the table.
 
         Raises:
-            SystemExit: with status 1 where a job failed or diverged.
+            SystemExit: with status 1 where a job failed or diverged; of a tuning's trials, where all did.
         """
         from pathlib import Path
 
         from scaling.sweep.multirun_report import conclude
 
         multirun = config.hydra.callbacks.multirun
-        if conclude(Path(multirun.folder), multirun.began):
+        tuning = str(config.hydra.sweeper.get("_target_")).endswith(f".{TuningSweeper.__name__}")
+        if conclude(Path(multirun.folder), multirun.began, tuning):
             raise SystemExit(1)

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,8 @@ def keep_outcome(job: MultirunJob, reason: str | None) -> float:
     if reason is not None:
         log.error("%s failed: %s", job.name, reason)
     else:
-        log.info("%s: validation loss %.4f nats/token", job.name, loss)
+        told = f"validation loss {loss:.4f} nats/token" if isfinite(loss) else "diverged"
+        log.info("%s: %s", job.name, told)
     return loss
 
 

@@ -16,12 +16,13 @@ OVERRIDES = "overrides"
 """Column of a multirun's table: the words that tell the row's job apart; the other columns are those of a record."""
 
 
-def conclude(study: Path, began: str) -> int:
+def conclude(study: Path, began: str, tuning: bool = False) -> int:
     """Print and write the table of a multirun; returns how many of its jobs failed or diverged.
 
     Args:
         study: the multirun's folder.
         began: when it began; jobs of earlier multiruns of that name are in the table, and are not counted.
+        tuning: whether its jobs are trials, of which some may come to nothing: they count where none is done.
     """
     outcomes = read_outcomes(study)
     if not outcomes:
@@ -44,7 +45,7 @@ def conclude(study: Path, began: str) -> int:
     console.print(f"records: {path}", highlight=False, soft_wrap=True)
     if bad:
         console.print(f"[red]{bad} jobs failed or diverged[/]; the same command trains those that failed")
-    return bad
+    return 0 if tuning and (table["status"] == "done").any() else bad
 
 
 def multirun_table(outcomes: Sequence[Outcome]) -> pd.DataFrame:

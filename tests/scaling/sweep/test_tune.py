@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
@@ -55,7 +54,7 @@ def test_a_tuning_goes_on_in_its_folder_and_prunes_failures(tmp_path: Path) -> N
 def test_a_trial_that_was_cut_short_is_proposed_again(tmp_path: Path) -> None:
     storage, folder = f"sqlite:///{tmp_path}/tuning.db", str(tmp_path)
     space = search_space(PARAMS, [])
-    seen: list[Any] = []
+    seen: list[Sequence[str]] = []
 
     def killed(jobs: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         seen.extend(jobs)
