@@ -11,6 +11,8 @@ from math import isfinite
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+from omegaconf import MISSING
+
 from scaling.errors import UserError
 
 LARGEST_COUNT = 10**12
@@ -77,6 +79,8 @@ def check_ranges(keys: object, prefix: str = "") -> None:
     schema: type = type(keys)
     for name, declared in declared_ranges(schema).items():
         value = getattr(keys, name)
+        if declared and isinstance(value, str) and value != MISSING:
+            raise UserError(f"{prefix}{name}={value}: must be a number")
         if isinstance(value, int | float) and declared and (refusal := declared.refusal(value)):
             raise UserError(f"{prefix}{name}={value}: {refusal}")
 

@@ -51,7 +51,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["trian"], "did you mean `train`"),
+        (["trian"], "did you mean train?"),
         (["train", "model.widht=3"], "model.widht=3: no such key; did you mean model.width"),
         (["train", "model.width=abc"], "model.width=abc"),
         (["train", "experiment=smoke"], "plans a study of many runs; use `scaling sweep experiment=smoke`"),
@@ -75,7 +75,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         (["fit", "missing.csv"], "missing.csv"),
         (["status", "runs/missing"], "no sweep was begun here"),
         (["status", "a", "b"], "give the folder of one sweep"),
-        (["status", "a", "--wach"], "--wach: no such option"),
+        (["status", "a", "--wach"], "--wach: no such flag; did you mean --watch"),
         (["budget", "model=no-such-model"], "no-such-model"),
     ],
 )

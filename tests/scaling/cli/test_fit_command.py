@@ -101,7 +101,7 @@ def test_one_approach(
         (["losses.csv", "loss=val", "level=2"], "level"),
         (["losses.csv", "loss=val", "bootstrap=many"], "bootstrap=many"),
         (["losses.csv", "loss=val", "where.N=7"], "no row has it"),
-        (["losses.csv", "loss=val", "target_flops=-1"], "target_flops=-1: must be finite and above 0"),
+        (["losses.csv", "loss=val", "target_flops=-1"], "target_flops=-1.0: must be positive"),
         (["losses.csv", "loss=val", "weights=loss_se"], "loss_se"),
         (["losses.csv", "loss=val", "--jsn"], "no such flag"),
         (["losses.csv", "loss=val", "approach=envelope"], "envelope"),

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,15 @@ def ask_at(step: int, signum: int) -> Callable[[Any], None]:
     return report
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT interrupts as in a terminal; where tests run in several processes, each of them ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("signum", [*SIGNALS, signal.SIGINT])
 @pytest.mark.parametrize("step", [1, 10, 40])
 def test_a_job_that_is_asked_to_end_goes_on_where_it_stood(
