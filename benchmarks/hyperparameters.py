@@ -22,7 +22,8 @@ from scaling.records.records import load_sweep
 from scaling.shape.rungs import expected_params
 from scaling.sweep.design import planned_runs
 from scaling.sweep.workers import run_in_workers
-from scaling.training.job import plan_job, resolve_shape
+from scaling.training.job import plan_job
+from scaling.training.resolve import resolve_shape
 
 LIMIT = 0.005  # largest relative excess of the default's loss over the best
 

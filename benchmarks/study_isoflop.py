@@ -42,7 +42,7 @@ from scaling.sweep.design import PlannedRun, planned_runs
 from scaling.sweep.plan import plan_jobs
 from scaling.sweep.run import train_jobs
 from scaling.sweep.workers import run_in_workers
-from scaling.training.job import resolve_shape
+from scaling.training.resolve import resolve_shape
 
 LIMIT = 1 / 4
 """Largest wall time, over the baseline's."""

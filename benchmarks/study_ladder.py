@@ -16,8 +16,8 @@ from study_runs import TUNING_SEED, base_config, best, corpus_of, markdown_table
 
 from scaling.config.schema import Branch, CosineConfig, TrainConfig
 from scaling.shape.params import count_params
-from scaling.training.job import resolve_shape
 from scaling.training.recipe import peak_lr
+from scaling.training.resolve import resolve_shape
 
 LADDER = (1, 2, 4, 8)
 """Token budgets over the smallest."""

@@ -55,9 +55,10 @@ from scaling.model.cpu_backward import loss_and_backward
 from scaling.model.decoder import Decoder
 from scaling.shape.flops import train_flops_per_token
 from scaling.training.fit import fit
-from scaling.training.job import Job, plan_job, resolve_shape
+from scaling.training.job import Job, plan_job
 from scaling.training.meters import cpu_name
 from scaling.training.optim import build_optimizer, clip_gradients
+from scaling.training.resolve import resolve_shape
 from scaling.training.step_groups import METERED_STEPS, steps_in_group
 
 SHAPES = {"s1": (64, 2, 128, 16), "s2": (128, 4, 256, 8), "s3": (256, 6, 256, 8), "s4": (384, 8, 256, 8)}

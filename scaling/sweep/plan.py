@@ -11,9 +11,10 @@ from scaling.accounting.hardware import get_device
 from scaling.config.schema import Branch, SweepConfig
 from scaling.corpus import TokenCorpus, prepare
 from scaling.sweep import design
-from scaling.training.job import Job, plan_job, resolve_shape
+from scaling.training.job import Job, plan_job
 from scaling.training.machine import Machine, cores, described_by, probe
 from scaling.training.precision import decided
+from scaling.training.resolve import resolve_shape
 
 FLOPS_BESIDE_A_TOKEN = 2e5
 """FLOPs that would take about as long as what a step spends beside its products, for each token: from a line through

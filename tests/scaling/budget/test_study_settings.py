@@ -14,7 +14,7 @@ from scaling.budget.solve import solve
 from scaling.budget.study_settings import read_settings
 from scaling.config.schema import SweepConfig, load, register
 from scaling.errors import UserError
-from scaling.training.job import resolve_recipe, resolve_shape
+from scaling.training.resolve import resolve_recipe, resolve_shape
 
 STUDY = Path(__file__).resolve().parents[3] / "runs/reference/quickstart"
 
