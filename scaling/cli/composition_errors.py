@@ -13,7 +13,7 @@ from hydra.errors import (
 from omegaconf.errors import OmegaConfBaseException
 
 from analysis.refusals import Refusal
-from scaling.config.nearest import nearest_key
+from scaling.config.nearest import nearest_key, nearest_with_all
 from scaling.config.schema import documented_keys
 from scaling.sweep.placement import missing_extra
 
@@ -99,7 +99,9 @@ def _explain_missing_option(error: MissingConfigException) -> str:
     if option.startswith(LAUNCHERS) and (extra := missing_extra(option.removeprefix(LAUNCHERS))):
         return f"{option.replace('/launcher/', '/launcher=')}: its package is not installed; {extra}"
     choices = [choice for choice in error.options or () if not choice.startswith("schema_")]
-    return f"{option}: no such option" + (f"; choose one of {', '.join(choices)}" if choices else "")
+    group, _, name = option.rpartition("/")
+    word = f"{group}={name}" if group else name
+    return f"{word}: no such option" + (f"; {nearest_with_all(name, choices)}" if choices else "")
 
 
 def _explain_option(option: str, lines: list[str]) -> str:

@@ -17,6 +17,13 @@ def nearest(word: str, choices: Iterable[str], otherwise: str | None = None) -> 
     return _question(near) if near else otherwise or f"choose one of {', '.join(known)}"
 
 
+def nearest_with_all(word: str, choices: Iterable[str]) -> str:
+    """The choices that are spelled most like a word, as a question, then all of them: for a short list."""
+    known = list(choices)
+    near = get_close_matches(word, known, n=1, cutoff=CLOSE)
+    return f"{_question(near)} There are: {', '.join(known)}" if near else f"choose one of {', '.join(known)}"
+
+
 def nearest_key(key: str, keys: Iterable[str]) -> str:
     """The dotted keys that are spelled most like `key` or end in the same word, as a question; else its siblings."""
     known = list(keys)

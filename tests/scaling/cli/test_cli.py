@@ -55,7 +55,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         (["train", "model.widht=3"], "model.widht=3: no such key; did you mean model.width"),
         (["train", "model.width=abc"], "model.width=abc"),
         (["train", "experiment=smoke"], "plans a study of many runs; use `scaling sweep experiment=smoke`"),
-        (["train", "optim=adam"], "no such option; choose one of adamw, muon"),
+        (["train", "optim=adam"], "no such option; did you mean adamw? There are: adamw, muon"),
         (["train", "model.width=64", "model.heads=5"], "does not divide model.width=64"),
         (["train", "trainer.precision=fp8"], "trainer.precision=fp8: choose one of"),
         (["train", "++foo=3"], "+foo=3: no such key"),

@@ -18,9 +18,10 @@ from scaling.errors import UserError
         ("train", "model.width=abc", "model.width=abc: Value 'abc' of type 'str' could not be converted"),
         ("train", "branches=[3]", "branches=[3]: Invalid type assigned: int is not a subclass of Branch"),
         ("train", "tokens=${nope}", "tokens=${nope}: Interpolation key 'nope' not found (tokens: Tokens to "),
-        ("train", "optim=adam", "optim/adam: no such option; choose one of adamw, muon"),
-        ("train", "experiment=nope", "experiment/nope: no such option; choose one of gpu, known_truth, "),
-        ("sweep", "experiment=nope", "experiment/nope: no such option; choose one of gpu, known_truth, "),
+        ("train", "optim=adam", "optim=adam: no such option; did you mean adamw? There are: adamw, muon"),
+        ("train", "experiment=nope", "experiment=nope: no such option; choose one of gpu, known_truth, "),
+        ("sweep", "experiment=quikstart", "experiment=quikstart: no such option; did you mean quickstart? There are: "),
+        ("sweep", "experiment=nope", "experiment=nope: no such option; choose one of gpu, known_truth, "),
         ("train", "experiment=smoke", "experiment=smoke: plans a study of many runs; use `scaling sweep experiment="),
         ("train", "design.sizes=3", "design.sizes=3: plans a study of many runs; use `scaling sweep design.sizes=3`"),
         ("train", "model.width=[1", "model.width=[1: cannot be read (no viable alternative at input '[1')"),
@@ -55,7 +56,10 @@ def test_an_option_that_a_missing_package_would_bring_says_which(monkeypatch: py
             f"hydra/launcher={option}: its package is not installed; pip install 'scaling-simulator[{extra}]'"
         )
     typed = MissingConfigException("Could not find", "hydra/launcher/lcal", ["local", "schema_x"])
-    assert explain_composition(typed, []) == "hydra/launcher/lcal: no such option; choose one of local"
+    assert (
+        explain_composition(typed, [])
+        == "hydra/launcher=lcal: no such option; did you mean local? There are: local"
+    )
 
 
 def test_a_refusal_of_a_class_that_hydra_makes_is_shown_as_it_is() -> None:
