@@ -5,11 +5,11 @@ import math
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
-from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -29,6 +29,16 @@ from analysis.verdict import verdict_on_plan
 Json = dict[str, Any]
 """An object of JSON; its values have many types."""
 
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("analysis", "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+)
+"""The pages that are made here, in `analysis/templates/`; what is put into them is escaped."""
+
 CAPTIONS = {
     "valleys": "Loss against size on each compute budget, with the fitted minima and their intervals.",
     "optimal_params": "Compute-optimal size by each approach, extrapolated to the planned budget (dotted).",
@@ -39,17 +49,6 @@ CAPTIONS = {
     "correlations": "Which estimates the runs cannot tell apart.",
     "training_curves": "The envelope of training curves, from which approach 1 reads its optima.",
 }
-
-CSS = """
-body{font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;max-width:62rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #eee;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{border-bottom:2px solid #999}
-figure{margin:1.5rem 0}figure img{max-width:100%}figcaption{font-size:.85rem;color:#555}
-p.flag{background:#fff3e0;border-left:4px solid #d55e00;padding:.4rem .8rem}
-@media print{body{max-width:none}figure{break-inside:avoid}}
-"""
 
 
 def to_dict(study: Study, approach: str = "all") -> Json:
@@ -173,41 +172,20 @@ def html(study: Study, title: str = "Scaling study", drawn: Mapping[str, Figure]
         title: heading of the page.
         drawn: its figures, where they are drawn already.
     """
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-        f"<title>{escape(title)}</title><style>{CSS}</style><h1>{escape(title)}</h1>",
+    figures = [
+        (CAPTIONS[name], b64encode(_svg(figure)).decode())
+        for name, figure in (draw_all(study) if drawn is None else drawn).items()
     ]
-    for section in sections(study):
-        parts.append(f"<h2>{escape(section.title)}</h2>")
-        if section.lead:
-            parts.append(paragraph(section.lead))
-        if section.rows:
-            head = "".join(f"<th>{escape(cell)}</th>" for cell in section.header)
-            body = "".join(
-                "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in section.rows
-            )
-            parts.append(
-                f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-            )
-        parts += [paragraph(words) for words in section.words]
-    parts.append("<h2>Figures</h2>")
-    for name, figure in (draw_all(study) if drawn is None else drawn).items():
-        image = BytesIO()
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(image, format="svg", metadata={"Date": None})
-        data = b64encode(image.getvalue()).decode()
-        caption = escape(CAPTIONS[name])
-        parts.append(
-            f"<figure><img alt='{caption}' src='data:image/svg+xml;base64,{data}'>"
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
-    return "\n".join(parts) + "\n"
+    return TEMPLATES.get_template("report.html").render(
+        title=title, sections=sections(study), figures=figures, flags=FLAGS
+    )
 
 
-def paragraph(words: str) -> str:
-    """A sentence as HTML, marked where a reader must not miss it."""
-    flag = " class=flag" if words.startswith(FLAGS) else ""
-    return f"<p{flag}>{escape(words)}</p>"
+def _svg(figure: Figure) -> bytes:
+    image = BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(image, format="svg", metadata={"Date": None})
+    return image.getvalue()
 
 
 def write(study: Study, folder: Path, title: str = "Scaling study", approach: str = "all") -> list[Path]:
