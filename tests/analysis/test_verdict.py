@@ -74,7 +74,7 @@ def test_the_verdict_comes_before_the_plan_everywhere(study: Study) -> None:
     for shown in (text, page):
         plan = shown[shown.index("What to train next") :]
         assert plan.index(words) < plan.index("compute FLOPs")
-    assert "<p class=flag>Treat the plan as a guess" in page
+    assert '<p class="flag">Treat the plan as a guess' in page
     (section,) = [section for section in sections(doubtful) if section.title == "What to train next"]
     assert section.lead.startswith(words)
     stored = json.loads(to_json(doubtful))["plan_verdict"]
