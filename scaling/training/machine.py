@@ -17,7 +17,7 @@ SHARED_PASS_FLOPS = 3e11
 """FLOPs of a forward and backward pass from which on a job of open `trainer.threads` shares it among the cores.
 
 `benchmarks/threads.py`, decoders of 4 layers in float32, tokens a second with one and with two threads, in turn, on two
-cores that other work kept busy (2 to 5 runnable processes a core), median of 3 rounds (of 2 from 8.5e10 on):
+cores that other work kept busy (2 to 5 runnable processes a core), median of 3 rounds (of 2 from 8.5e10 on)::
 
     width  batch  FLOPs    1 thread  2 threads
        32    512  2.8e8      11,045      1,596
