@@ -204,7 +204,9 @@ def read_plan(folder: Path) -> TrainConfig:
     try:
         return from_json(read_json(path))
     except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; the sweep that plans the job writes it") from error
+        raise UserError(
+            f"{path}: missing; scaling sweep writes it when it plans the job, with hydra/sweeper=scaling"
+        ) from error
     except Damaged as error:
         raise UserError(f"{error}; start the sweep again, which plans its jobs anew") from error
     except UserError as error:

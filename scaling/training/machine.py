@@ -109,9 +109,8 @@ def threads_for(trainer: TrainerConfig, pass_flops: float, jobs_at_once: int = 1
         return trainer.threads
     if pass_flops < SHARED_PASS_FLOPS:
         return 1
-    allowed = os.environ.get(
-        "OMP_NUM_THREADS", ""
-    )  # set by queues and launchers that divide a machine themselves
+    # Queues and launchers that divide a machine themselves set this variable.
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
     most = min(cores(), int(allowed)) if allowed.isdecimal() and int(allowed) else cores()
     return max(1, most // (trainer.devices * jobs_at_once))
 

@@ -52,6 +52,10 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["trian"], "did you mean train?"),
+        (
+            ["sweep", "experiment=smoke", "hydra/sweeper=basic", "--dry-run", "name=bare"],
+            "with hydra/sweeper=scaling",
+        ),
         (["train", "model.widht=3"], "model.widht=3: no such key; did you mean model.width"),
         (["train", "model.width=abc"], "model.width=abc"),
         (["train", "experiment=smoke"], "plans a study of many runs; use `scaling sweep experiment=smoke`"),

@@ -140,7 +140,7 @@ def test_seventeen_swept_overrides_have_a_folder(launcher: str, tmp_path: Path, 
 
 @pytest.mark.slow
 def test_a_tuning_goes_on_and_prunes_a_diverged_trial(tmp_path: Path, cache: Path) -> None:
-    optuna = pytest.importorskip("optuna")
+    optuna = pytest.importorskip("optuna", reason="the extra [optuna] is not installed")
     words = ["hydra/sweeper=tune", "name=tuned", "optim.batch_tokens=128", "optim.lr=choice(1e-3,1e30)"]
     first = multirun(tmp_path, cache, *words, "hydra.sweeper.trials=4")
     assert first.returncode == 0, first.stdout + first.stderr

@@ -10,7 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from scaling.errors import UserError
 from scaling.sweep.tune import open_study, search_space, tune
 
-optuna = pytest.importorskip("optuna")
+optuna = pytest.importorskip("optuna", reason="the extra [optuna] is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Optuna 2, of its own storage's library
 
 PARAMS = {"optim.lr": "tag(log, interval(1e-4, 1e-1))", "optim.batch_tokens": "choice(512, 1024)"}

@@ -180,7 +180,7 @@ def test_the_jobs_of_a_study_share_one_mlflow_store(tiny_job: Make) -> None:
 
 
 def test_mlflow_holds_a_run_for_each_job(tiny_job: Make) -> None:
-    mlflow = pytest.importorskip("mlflow")
+    mlflow = pytest.importorskip("mlflow", reason="the extra [mlflow] is not installed")
     losses = {}
     for name in ("study/a", "study/b"):
         (record,) = pretrain(tiny_job([2048], name=name, logger=LoggerConfig(kind="mlflow")))
@@ -195,7 +195,7 @@ def test_mlflow_holds_a_run_for_each_job(tiny_job: Make) -> None:
 
 
 def test_wandb_holds_a_run_for_each_job(tiny_job: Make) -> None:
-    wandb = pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb", reason="the extra [wandb] is not installed")
     for name in ("study/a", "study/b"):
         config = tiny_job([2048], name=name, logger=LoggerConfig(kind="wandb"))
         pretrain(config)
