@@ -18,14 +18,9 @@ from scaling.budget.setup import TrainingSetup
 from scaling.shape.flops import Recompute
 from scaling.shape.shape import ModelShape
 
-NEARLY_BEST = 1.03
-"""Layouts whose step takes at most this much longer than the fastest count as equally fast; of these the one with the
-least memory is best, since it leaves room."""
 WORTH_DOUBLING = 1.01
 """A larger micro-batch is tried while doubling it gains at least this much speed."""
 MAX_MICRO_BATCH = 64
-WAITING = 0.3
-"""Splitting a model further is not tried once it fits and at most this share of its step waits for replicas."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,52 +49,33 @@ class Candidate:
         return self.step.seconds / self.step.tokens
 
 
-def candidates(
-    shape: ModelShape,
-    setup: TrainingSetup,
-    devices: int,
-    batch_tokens: float,
-    *,
-    only_promising: bool = False,
-) -> list[Candidate]:
+def candidates(shape: ModelShape, setup: TrainingSetup, devices: int, batch_tokens: float) -> list[Candidate]:
     """Layouts of `devices` devices, each with the recomputation and micro-batch that serve it best; best first.
 
     Those that fit come before those that do not, the fast before the slow; what does not fit is ordered by memory.
     Empty where the devices cannot be used at all.
-
-    Args:
-        only_promising: leave out layouts that are hardly ever best, and stop at the least model parallelism that fits
-            without recomputation, and hardly waits for other replicas or gains nothing by less waiting.
     """
     modes = setup.recomputes or _useful_recomputes(shape, setup.recipe)
-    found: list[Candidate] = []
-    enough: int | None = None
-    fastest = float("inf")
-    for layout in layouts(shape, setup.device, devices, batch_tokens, only_promising=only_promising):
-        split = layout.tensor * layout.pipeline * layout.context
-        if enough is not None and split > enough:
-            break
-        best = _best_of_layout(shape, layout, setup, batch_tokens, modes)
-        found.append(best)
-        if only_promising and best.fits and best.recipe.recompute == modes[0]:
-            if best.seconds_per_token > fastest or not _waits_for_replicas(best.step):
-                enough = split
-            fastest = min(fastest, best.seconds_per_token)
+    found = [
+        _best_of_layout(shape, layout, setup, batch_tokens, modes)
+        for layout in layouts(shape, setup.device, devices, batch_tokens)
+    ]
     fitting = [candidate for candidate in found if candidate.fits]
     rest = [candidate for candidate in found if not candidate.fits]
-    return _best_first(fitting) + sorted(rest, key=_peak_memory)
+    return sorted(fitting, key=_slowness) + sorted(rest, key=_peak_memory)
 
 
 def best_candidate(
     shape: ModelShape, setup: TrainingSetup, devices: int, batch_tokens: float
 ) -> Candidate | None:
     """The best layout of a number of devices, fitting or not; None where the devices cannot be used at all."""
-    found = candidates(shape, setup, devices, batch_tokens, only_promising=True)
+    found = candidates(shape, setup, devices, batch_tokens)
     return found[0] if found else None
 
 
-def _waits_for_replicas(step: StepTime) -> bool:
-    return step.parts["data parallel"] > WAITING * step.seconds
+def _slowness(candidate: Candidate) -> tuple[float, float]:
+    """Sorts the fastest first; of two that are equally fast, the one with more memory left."""
+    return candidate.seconds_per_token, candidate.memory.peak_memory_bytes
 
 
 def _peak_memory(candidate: Candidate) -> float:
@@ -158,18 +134,7 @@ def _best_of_layout(
         if gain < WORTH_DOUBLING:
             break
         micro_batch *= 2
-    return _best_first(fitting)[0]
-
-
-def _best_first(fitting: list[Candidate]) -> list[Candidate]:
-    """By speed; among the nearly fastest, the one with most memory left comes first."""
-    if not fitting:
-        return []
-    ordered = sorted(fitting, key=lambda c: c.seconds_per_token)
-    limit = NEARLY_BEST * ordered[0].seconds_per_token
-    nearly = [c for c in ordered if c.seconds_per_token <= limit]
-    best = min(nearly, key=_peak_memory)
-    return [best, *(c for c in ordered if c is not best)]
+    return min(fitting, key=_slowness)
 
 
 def _useful_recomputes(shape: ModelShape, recipe: TrainingRecipe) -> tuple[Recompute, ...]:

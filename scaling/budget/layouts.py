@@ -12,37 +12,26 @@ from scaling.errors import UserError
 from scaling.shape.shape import ModelShape
 
 MAX_PIPELINE = 64
-WIDE_GROUP = 256
-"""Replicas from which gathering weights block by block may cost more than holding them whole."""
-LONG_PIPELINE = 8
-"""Micro-batches a stage beyond which a pipeline's bubble, at most an eighth of its work, is not worth interleaving."""
 LONG_CONTEXT = 32_768
 """Context parallelism is considered for sequences longer than this."""
 MOST_OF_BATCH = 1.25
 """A layout may exceed the batch asked for by this factor, where one sequence a replica is more than the batch."""
 
 
-def layouts(
-    shape: ModelShape, device: Device, devices: int, batch_tokens: float, *, only_promising: bool = False
-) -> Iterator[Layout]:
+def layouts(shape: ModelShape, device: Device, devices: int, batch_tokens: float) -> Iterator[Layout]:
     """Every sensible layout of `devices` devices, those that split the model least first, with micro-batch 1.
 
     Tensor parallelism stays inside a node; context parallelism is tried for long sequences only; experts are spread as
-    widely as data parallelism allows. The promising ones shard model states as far as they go, and cut the model into
-    stages only where tensor parallelism has used up the node.
+    widely as data parallelism allows.
     """
-    splits = _model_splits(shape, device, devices)
-    most_tensor = max((split.tensor for split in splits), default=1)
-    for split in splits:
-        if only_promising and split.pipeline > 1 and split.tensor < most_tensor:
-            continue
+    for split in _model_splits(shape, device, devices):
         data = devices // split.devices
         if data > 1 and data * shape.context > MOST_OF_BATCH * batch_tokens:
             continue  # the batch has fewer sequences than there are replicas
         replicated = replace(split, data=data, sequence=split.tensor > 1)
         for (zero_stage, zero_group), interleave, expert in product(
-            _shardings(shape, device, replicated, only_promising),
-            _interleaves(shape, replicated, batch_tokens, only_promising),
+            _shardings(shape, device, replicated),
+            _interleaves(shape, replicated),
             _expert_degrees(shape, device, replicated),
         ):
             layout = replace(
@@ -73,17 +62,11 @@ def _model_splits(shape: ModelShape, device: Device, devices: int) -> list[Layou
     return sorted(splits, key=lambda split: (split.devices, split.pipeline, split.context))
 
 
-def _shardings(
-    shape: ModelShape, device: Device, layout: Layout, only_promising: bool
-) -> list[tuple[int, int | None]]:
+def _shardings(shape: ModelShape, device: Device, layout: Layout) -> list[tuple[int, int | None]]:
     """(ZeRO stage, devices that share one copy of the weights) to try."""
     replicas = layout.data * layout.context
     if replicas == 1:
         return [(0, None)]
-    if only_promising:
-        if layout.pipeline > 1:
-            return [(1, None)]
-        return [(2, None), (3, None)] if replicas >= WIDE_GROUP else [(3, None)]
     if layout.pipeline > 1:
         return [(0, None), (1, None)]
     shardings: list[tuple[int, int | None]] = [(0, None), (1, None), (2, None), (3, None)]
@@ -93,18 +76,12 @@ def _shardings(
     return shardings
 
 
-def _interleaves(
-    shape: ModelShape, layout: Layout, batch_tokens: float, only_promising: bool
-) -> tuple[int, ...]:
+def _interleaves(shape: ModelShape, layout: Layout) -> tuple[int, ...]:
     """Chunks of the model that each stage of a pipeline holds."""
     if layout.pipeline == 1 or shape.depth < 2 * layout.pipeline:
         return (1,)
     # One block a chunk shortens the bubble most, and keeps most in flight.
-    one_block_a_chunk = shape.depth // layout.pipeline
-    if not only_promising:
-        return (1, one_block_a_chunk)
-    long = accumulation_for(shape, layout.data, 1, batch_tokens) >= LONG_PIPELINE * layout.pipeline
-    return (1,) if long else (one_block_a_chunk,)
+    return (1, shape.depth // layout.pipeline)
 
 
 def _expert_degrees(shape: ModelShape, device: Device, layout: Layout) -> list[int]:
