@@ -39,19 +39,6 @@ class ActivationSizes:
         """Sequence parallelism gathers tokens before a tensor-parallel product and scatters them after it."""
         return self.layout.sequence and self.layout.tensor > 1
 
-    @property
-    def heads(self) -> float:
-        return self.shape.heads / self.layout.tensor
-
-    @property
-    def query_width(self) -> float:
-        return self.shape.attention_width / self.layout.tensor
-
-    @property
-    def kv_width(self) -> float:
-        """Features of keys (or of values); where there are fewer heads of them than devices, each is repeated."""
-        return max(self.shape.kv_heads / self.layout.tensor, 1.0) * self.shape.head_width
-
     # --- kernels ---
 
     @property

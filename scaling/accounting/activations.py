@@ -10,28 +10,41 @@ a and f what attention and feed-forward add.
 """
 
 from scaling.accounting.activation_sizes import STATISTIC_BYTES, TOKEN_BYTES, ActivationSizes
-from scaling.accounting.attention_ops import attention_ops
+from scaling.accounting.attention_ops import mixer_ops
 from scaling.accounting.basic_ops import gather, linear, residual_add, residual_norm
 from scaling.accounting.ffn_ops import dense_ffn_ops, mixture_ops
 from scaling.accounting.tape import Op
+from scaling.shape.block import Block
+from scaling.shape.feed_forward import Mixture
 
 
-def block_ops(sizes: ActivationSizes, *, mixture: bool) -> list[Op]:
-    """One block from "x" to "y"; a `mixture` has experts in place of a dense feed-forward."""
+def block_ops(sizes: ActivationSizes, block: Block) -> list[Op]:
+    """One block from "x" to "y"."""
     norms = sizes.shape.norms_per_block
     attended, transformed = ("a_normed", "f_normed") if norms == 4 else ("a", "f")
-    ffn_input = "n1" if norms == 1 else "n2"
-
-    ops = [residual_norm(sizes, "attention_norm", "x", "n1"), *attention_ops(sizes)]
-    if norms == 4:
-        ops.append(residual_norm(sizes, "a_post_norm", "a", attended))
-    ops.append(residual_add(sizes, "attention_add", ("x", attended), "x1"))
-    if norms != 1:
-        ops.append(residual_norm(sizes, "ffn_norm", "x1", "n2"))
-    ops += mixture_ops(sizes, ffn_input) if mixture else dense_ffn_ops(sizes, ffn_input)
+    parallel = norms == 1 and bool(block.mixers) and block.ffn is not None
+    ops: list[Op] = []
+    stream = "x"
+    holds: tuple[str, ...] = ()
+    if block.mixers:
+        ops += [residual_norm(sizes, "attention_norm", "x", "n1"), *mixer_ops(sizes, block.mixers)]
+        if norms == 4:
+            ops.append(residual_norm(sizes, "a_post_norm", "a", attended))
+        stream = "y" if block.ffn is None else "x1"
+        ops.append(residual_add(sizes, "attention_add", ("x", attended), stream))
+        holds = ("x",)
+    if block.ffn is None:
+        return ops
+    ffn_input = "n1" if parallel else "n2"
+    if not parallel:
+        ops.append(residual_norm(sizes, "ffn_norm", stream, "n2"))
+    if isinstance(block.ffn, Mixture):
+        ops += mixture_ops(sizes, block.ffn, ffn_input)
+    else:
+        ops += dense_ffn_ops(sizes, block.ffn, ffn_input)
     if norms == 4:
         ops.append(residual_norm(sizes, "f_post_norm", "f", transformed))
-    ops.append(residual_add(sizes, "ffn_add", ("x1", transformed), "y", holds=("x", ffn_input)))
+    ops.append(residual_add(sizes, "ffn_add", (stream, transformed), "y", holds=(*holds, ffn_input)))
     return ops
 
 

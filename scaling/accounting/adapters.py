@@ -4,12 +4,15 @@ from dataclasses import dataclass, replace
 
 from scaling.accounting.activation_sizes import ActivationSizes
 from scaling.accounting.inference import WEIGHT_BITS, WeightFormat, weight_bytes
-from scaling.accounting.kept_activations import part_passes, usual_block
+from scaling.accounting.kept_activations import part_passes
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.memory import ALLOCATOR_SLACK
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.states import DeviceParams, optimizer_bytes
 from scaling.errors import UserError
+from scaling.shape.attention import Attention
+from scaling.shape.block import Mixer
+from scaling.shape.feed_forward import FeedForward, Mixture
 from scaling.shape.shape import ModelShape
 
 
@@ -40,16 +43,35 @@ def lora_params(shape: ModelShape, rank: int, *, attention_only: bool = False) -
     """Parameters of rank-`rank` adapters on every projection, or on queries and values only (Hu et al. 2021, 7.1)."""
     if rank < 1:
         raise UserError(f"rank={rank} must be a positive whole number")
-    width = shape.width
-    query = rank * (width + shape.attention_width)
-    value = rank * (width + shape.kv_width)
-    if attention_only:
-        return shape.depth * (query + value)
-    hidden = shape.expert_width or shape.ffn_width
-    matrices = 3 if shape.ffn == "swiglu" else 2
-    experts = (shape.experts + shape.shared_experts) if shape.experts else 1
-    ffn = matrices * rank * (width + hidden) * experts
-    return shape.depth * (2 * query + 2 * value + ffn)
+    width, total = shape.width, 0
+    for block, count in shape.kinds.items():
+        sides = sum(mixer_adapter_sides(mixer, width, attention_only) for mixer in block.mixers)
+        if not attention_only and block.ffn is not None:
+            sides += ffn_adapter_sides(block.ffn, width)
+        total += count * rank * sides
+    return total
+
+
+def mixer_adapter_sides(mixer: Mixer, width: int, attention_only: bool) -> int:
+    """Features in and out of a mixer's projections that get adapters."""
+    if isinstance(mixer, Attention):
+        value = mixer.kv_heads * (mixer.value_width or mixer.head_width)
+        key = mixer.keys_and_values - value
+        kept = not mixer.shares_cache
+        query_and_value = width + mixer.query_width + kept * (width + value)
+        if attention_only:
+            return query_and_value
+        return query_and_value + kept * (width + key) + width + mixer.output_width
+    return 2 * width + mixer.matrix_sides
+
+
+def ffn_adapter_sides(ffn: FeedForward | Mixture, width: int) -> int:
+    """Features in and out of the projections of a feed-forward, or of all experts."""
+    matrices = 3 if ffn.gated else 2
+    if isinstance(ffn, FeedForward):
+        return matrices * (width + ffn.hidden)
+    shared = 0 if ffn.shared is None else matrices * (width + ffn.shared.hidden)
+    return matrices * ffn.experts * ((ffn.latent or width) + ffn.hidden) + shared
 
 
 def lora_memory(
@@ -101,6 +123,8 @@ def _activation_bytes(shape: ModelShape, recipe: TrainingRecipe, layout: Layout)
     """What all blocks of a device keep, and the peak of one block or of head and loss."""
     # Under ZeRO-3 the gradients of the frozen weights take no bytes, as here, where there are none.
     sizes = ActivationSizes(shape=shape, recipe=recipe, layout=replace(layout, zero_stage=3))
-    block, head = part_passes(sizes, usual_block(shape)), part_passes(sizes, "head_and_loss")
-    kept = shape.depth / layout.pipeline * block.kept_bytes
-    return kept + max(block.backward_peak - block.kept_bytes, head.forward_peak, head.backward_peak)
+    head = part_passes(sizes, "head_and_loss")
+    blocks = [(count, part_passes(sizes, block)) for block, count in shape.kinds.items()]
+    kept = sum(count * passes.kept_bytes for count, passes in blocks) / layout.pipeline
+    newest = max(passes.backward_peak - passes.kept_bytes for _, passes in blocks)
+    return kept + max(newest, head.forward_peak, head.backward_peak)

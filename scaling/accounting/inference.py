@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from scaling.accounting.activation_sizes import ActivationSizes
-from scaling.accounting.kept_activations import part_passes, usual_block
+from scaling.accounting.kept_activations import part_passes
 from scaling.accounting.layout import Layout, check_layout
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.states import device_params
@@ -28,6 +28,8 @@ WEIGHT_BITS: dict[WeightFormat, float] = {
 
 WIDE_BYTES = 2
 """Bytes of a weight that quantisation leaves alone: those of bfloat16."""
+STATE_BYTES = 4
+"""States of recurrences stay in float32, as their errors add up over a text (Qwen3-Next's `mamba_ssm_dtype`)."""
 LOGIT_BYTES = 4
 """Sampling reads the float32 logits of the last position."""
 
@@ -57,17 +59,24 @@ def weight_bytes(
     return (params.hidden + params.experts) * bits / 8 + (params.ends + params.replicated) * outside
 
 
-def kv_cache_bytes_per_token(shape: ModelShape, cache_format: WeightFormat = "bf16") -> float:
-    """Bytes that one token leaves in the cache: keys and values of every block, or latent attention's latents."""
+def kv_cache_bytes(
+    shape: ModelShape, tokens: float, cache_format: WeightFormat = "bf16", *, tensor: int = 1
+) -> float:
+    """Bytes on one device that a sequence of `tokens` tokens takes in the cache.
+
+    Keys and values of the tokens that can still be seen (all, or a window's), latents, inputs that a convolution waits
+    with, and the states of recurrences, which do not grow. Heads that are fewer than the tensor-parallel devices, and
+    latents, are repeated.
+    """
     check_format("cache", cache_format)
-    latent = shape.latent
-    numbers = 2 * shape.kv_width if latent is None else latent.kv_rank + latent.rope_width
-    return shape.depth * numbers * WEIGHT_BITS[cache_format] / 8
-
-
-def cache_split(shape: ModelShape, tensor: int) -> int:
-    """Tensor-parallel devices over which the cache is divided: latents and the heads that are too few are repeated."""
-    return 1 if shape.latent is not None else min(tensor, shape.kv_heads)
+    number_bytes = WEIGHT_BITS[cache_format] / 8
+    return sum(
+        count
+        * (mixer.cached_numbers(tokens) * number_bytes + mixer.state_numbers * STATE_BYTES)
+        / mixer.cache_split(tensor)
+        for block, count in shape.kinds.items()
+        for mixer in block.mixers
+    )
 
 
 def inference_memory(
@@ -93,8 +102,8 @@ def inference_memory(
     sizes = ActivationSizes(shape=replace(shape, context=tokens), recipe=recipe, layout=layout)
     return InferenceMemory(
         weights=weight_bytes(shape, weights, layout),
-        kv_cache=kv_cache_bytes_per_token(shape, cache) * sequences * tokens / cache_split(shape, tensor),
-        activations=part_passes(sizes, usual_block(shape)).forward_peak,
+        kv_cache=sequences * kv_cache_bytes(shape, tokens, cache, tensor=tensor),
+        activations=max(part_passes(sizes, block).forward_peak for block in shape.kinds),
         logits=LOGIT_BYTES * sequences * shape.vocab_size / tensor,
     )
 

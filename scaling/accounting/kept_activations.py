@@ -7,12 +7,14 @@ from scaling.accounting import activations, cpu_activations
 from scaling.accounting.activation_sizes import ActivationSizes
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import TrainingRecipe
-from scaling.accounting.states import blocks_on_stage, mixture_blocks_on_stage
+from scaling.accounting.states import runs_on_stage
 from scaling.accounting.tape import Passes, simulate_passes
+from scaling.shape.block import Block
+from scaling.shape.params import last_block
 from scaling.shape.shape import ModelShape
 
-Part = Literal["dense", "mixture", "head_and_loss"]
-"""A dense block, a block with a mixture of experts, or what follows the last block."""
+Part = Block | Literal["head_and_loss"]
+"""A block, or what follows the last one."""
 
 
 def sizes_under(shape: ModelShape, recipe: TrainingRecipe, layout: Layout) -> ActivationSizes:
@@ -42,26 +44,18 @@ def part_passes(sizes: ActivationSizes, part: Part) -> Passes:
         source = cpu_activations if sizes.compiled_cpu_ops else activations
         ops = source.head_and_loss_ops(sizes)
         return simulate_passes(ops, inputs, output="loss", fresh_gradients=fresh_gradients)
-    if sizes.compiled_cpu_ops:
-        ops = cpu_activations.block_ops(sizes)
-    else:
-        ops = activations.block_ops(sizes, mixture=part == "mixture")
+    ops = cpu_activations.block_ops(sizes) if sizes.compiled_cpu_ops else activations.block_ops(sizes, part)
     return simulate_passes(
         ops, inputs, output="y", recompute=sizes.recipe.recompute, fresh_gradients=fresh_gradients
     )
 
 
-def blocks_by_part(shape: ModelShape, layout: Layout, stage: int) -> dict[Part, int]:
-    """Blocks of a pipeline stage by kind, in the order of the model; a kind that the stage lacks is left out."""
-    blocks = blocks_on_stage(shape.depth, layout.pipeline, stage)
-    mixtures = mixture_blocks_on_stage(shape, layout.pipeline, stage)
-    by_part: dict[Part, int] = {"dense": blocks - mixtures, "mixture": mixtures}
-    return {part: count for part, count in by_part.items() if count}
-
-
-def usual_block(shape: ModelShape) -> Part:
-    """The kind of most of a model's blocks."""
-    return "mixture" if shape.moe_depth else "dense"
+def blocks_by_part(shape: ModelShape, layout: Layout, stage: int) -> dict[Block, int]:
+    """Blocks of a pipeline stage by kind, in their order, and on the last stage those that predict further tokens."""
+    kinds = runs_on_stage(shape, layout.pipeline, stage)
+    if shape.mtp_depth and stage == layout.pipeline - 1:
+        kinds = {**kinds, last_block(shape): kinds.get(last_block(shape), 0) + shape.mtp_depth}
+    return kinds
 
 
 def activation_bytes(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, stage: int = 0) -> float:

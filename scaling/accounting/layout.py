@@ -116,6 +116,12 @@ def check_layout(shape: ModelShape, layout: Layout) -> None:
             f"layout.tensor={layout.tensor} does not divide heads={shape.heads}: "
             f"choose a degree that divides the heads ({divisors(shape.heads, most=MOST_DEVICES)})"
         )
+    for mixer in {mixer for block in shape.kinds for mixer in block.mixers} if shape.layers else ():
+        if mixer.heads % layout.tensor:
+            raise UserError(
+                f"layout.tensor={layout.tensor} does not divide the {mixer.heads} heads of this model's other mixers: "
+                f"choose a degree that divides them ({divisors(mixer.heads, most=MOST_DEVICES)})"
+            )
     if shape.ffn_width % layout.tensor:
         raise UserError(
             f"layout.tensor={layout.tensor} does not divide ffn_width={shape.ffn_width}: "

@@ -5,15 +5,16 @@ bytes at memory bandwidth; element-wise kernels take their bytes (Williams et al
 constant here is a property of devices or of an implementation, none of a model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from scaling.accounting.collectives import COMMUNICATION_SHARE, all_to_all_seconds, gather_seconds
 from scaling.accounting.device import Device
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import Attention, Precision, TrainingRecipe
-from scaling.shape.flops import score_width
-from scaling.shape.params import attention_matrices
+from scaling.shape.block import Block
+from scaling.shape.feed_forward import FeedForward, Mixture
+from scaling.shape.recurrence import Recurrence
 from scaling.shape.shape import ModelShape
 
 Kernels = Literal["fused", "eager"]
@@ -136,26 +137,44 @@ class HeadSeconds:
 def block_seconds(
     shape: ModelShape, layout: Layout, device: Device, recipe: TrainingRecipe, kernels: Kernels
 ) -> BlockSeconds:
-    """An average block (of a mixture with dense blocks: the average of both)."""
+    """An average block: of each kind that the model has, weighted by how many there are."""
+    kinds = [
+        (count / shape.depth, _kind_seconds(shape, block, layout, device, recipe, kernels))
+        for block, count in shape.kinds.items()
+    ]
+    if len(kinds) == 1:
+        return kinds[0][1]
+    parts = [item.name for item in fields(BlockSeconds)]
+    return BlockSeconds(
+        **{part: sum(share * getattr(seconds, part) for share, seconds in kinds) for part in parts}
+    )
+
+
+def _kind_seconds(
+    shape: ModelShape, block: Block, layout: Layout, device: Device, recipe: TrainingRecipe, kernels: Kernels
+) -> BlockSeconds:
+    """One block."""
     rates = sustained_rates(device, recipe)
     tokens = _micro_batch_tokens(shape, layout)
-    matmul = _linear_seconds(shape, layout, rates, tokens)
-    attention, attention_backward = _attention_seconds(shape, layout, rates, tokens, recipe.attention)
-    elementwise = _elementwise_seconds(shape, layout, rates, tokens, kernels)
-    expert = _expert_seconds(shape, layout, device, rates, tokens)
+    matmul = _linear_seconds(shape, block, layout, rates, tokens)
+    attention, attention_backward = _mixing_seconds(shape, block, layout, rates, tokens, recipe.attention)
+    elementwise = _elementwise_seconds(shape, block, layout, rates, tokens, kernels)
+    expert = _expert_seconds(shape, block, layout, device, rates, tokens)
     if layout.pipeline > 1 and layout.accumulation > 1:
         # One micro-batch's tokens travel while another one's are computed (DeepSeek-V3, arXiv:2412.19437, 3.2.1).
         expert = max(expert - (matmul + attention + elementwise), COMMUNICATION_SHARE * expert)
     message = tokens * shape.width * rates.number_bytes
-    cached = 2 * shape.kv_width if shape.latent is None else shape.latent.kv_rank + shape.latent.rope_width
-    keys_and_values = layout.micro_batch * shape.context * cached * rates.number_bytes
+    # Of a window, only so many tokens of the neighbours; of a recurrence, its state.
+    travels = sum(mixer.cached_numbers(shape.context) + mixer.state_numbers for mixer in block.mixers)
+    keys_and_values = layout.micro_batch * travels * rates.number_bytes
+    reduces = bool(block.mixers) + (block.ffn is not None)
     return BlockSeconds(
         matmul=matmul,
         attention=attention,
         attention_backward=attention_backward,
         elementwise=elementwise,
         # An all-reduce after attention and one after the feed-forward, or as many bytes gathered and scattered.
-        tensor=4 * gather_seconds(device, layout.tensor, 1, message),
+        tensor=2 * reduces * gather_seconds(device, layout.tensor, 1, message),
         context=gather_seconds(device, layout.context, layout.tensor, keys_and_values / layout.tensor),
         expert=expert,
     )
@@ -186,80 +205,113 @@ def _micro_batch_tokens(shape: ModelShape, layout: Layout) -> float:
     return layout.micro_batch * shape.context / layout.context
 
 
-def _linear_seconds(shape: ModelShape, layout: Layout, rates: Rates, tokens: float) -> float:
+def _linear_seconds(shape: ModelShape, block: Block, layout: Layout, rates: Rates, tokens: float) -> float:
     """All linear layers of a block, forward."""
     width, tensor = shape.width, layout.tensor
 
     def product(rows: float, inner: float, columns: float) -> float:
         return product_seconds(rows, inner, columns, rates.linear_flops_per_second, rates)
 
-    def feed_forward(rows: float, hidden: float) -> float:
-        gates = 2 if shape.ffn == "swiglu" else 1
-        return product(rows, width, gates * hidden / tensor) + product(rows, hidden / tensor, width)
+    def feed_forward(rows: float, hidden: float, gated: bool, outer: int = width) -> float:
+        gates = 2 if gated else 1
+        return product(rows, outer, gates * hidden / tensor) + product(rows, hidden / tensor, outer)
 
-    output_width = shape.attention_width if shape.latent is None else shape.heads * shape.latent.value_width
-    input_columns = (attention_matrices(shape) - output_width * width) / width  # of all input projections
-    attention = product(tokens, width, input_columns / tensor) + product(tokens, output_width / tensor, width)
-    attention *= 2 if shape.encoder_depth else 1  # cross-attention; an overestimate for the encoder's blocks
-    if not shape.experts:
-        return attention + feed_forward(tokens, shape.ffn_width)
-    hidden = shape.expert_width or shape.ffn_width
-    local_experts = shape.experts / layout.expert
-    rows = tokens * shape.experts_active / local_experts
-    mixture = local_experts * feed_forward(rows, hidden)
-    if shape.shared_experts:
-        mixture += feed_forward(tokens, shape.shared_experts * hidden)
-    share = shape.moe_depth / shape.depth
-    return attention + share * mixture + (1 - share) * feed_forward(tokens, shape.ffn_width)
+    seconds = 0.0
+    for mixer in block.mixers:
+        output = mixer.output_width
+        input_columns = (mixer.matrices(width) - output * width) / width  # of all input projections
+        mixing = product(tokens, width, input_columns / tensor) + product(tokens, output / tensor, width)
+        seconds += mixing * (
+            2 if shape.encoder_depth else 1
+        )  # cross-attention; an overestimate for the encoder's
+    ffn = block.ffn
+    if isinstance(ffn, FeedForward):
+        return seconds + feed_forward(tokens, ffn.hidden, ffn.gated)
+    if isinstance(ffn, Mixture):
+        local_experts = ffn.experts / layout.expert
+        rows = tokens * ffn.active / local_experts
+        seconds += local_experts * feed_forward(rows, ffn.hidden, ffn.gated, ffn.latent or width)
+        if ffn.shared is not None:
+            seconds += feed_forward(tokens, ffn.shared.hidden, ffn.shared.gated)
+        if ffn.latent:
+            seconds += product(tokens, width, ffn.latent) + product(tokens, ffn.latent, width)
+    return seconds
 
 
-def _expert_seconds(shape: ModelShape, layout: Layout, device: Device, rates: Rates, tokens: float) -> float:
+def _expert_seconds(
+    shape: ModelShape, block: Block, layout: Layout, device: Device, rates: Rates, tokens: float
+) -> float:
     """The all-to-all to a mixture's experts and back, forward."""
-    if not shape.experts:
+    mixture = block.mixture
+    if mixture is None:
         return 0.0
-    held_bytes = tokens * (shape.width * rates.number_bytes / layout.tensor)
+    held_bytes = tokens * ((mixture.latent or shape.width) * rates.number_bytes / layout.tensor)
     stride = layout.tensor * layout.context
-    one_way = all_to_all_seconds(device, layout.expert, stride, held_bytes, shape.experts_active)
-    return shape.moe_depth / shape.depth * (2 * one_way)
+    return 2 * all_to_all_seconds(device, layout.expert, stride, held_bytes, mixture.active)
 
 
-def _attention_seconds(
-    shape: ModelShape, layout: Layout, rates: Rates, tokens: float, attention: Attention
+def _mixing_seconds(
+    shape: ModelShape, block: Block, layout: Layout, rates: Rates, tokens: float, attention: Attention
 ) -> tuple[float, float]:
-    """Scores, softmax and weighted values: (forward, backward)."""
-    flops = 2 * tokens * shape.context * score_width(shape) / layout.tensor
-    if attention == "flash":
-        seen = 0.5 if shape.causal else 1.0  # a fused kernel skips what the mask discards
-        forward = flops * seen / rates.attention_flops_per_second + KERNEL_SECONDS
-    else:
-        scores = tokens * shape.context * shape.heads / layout.tensor
-        # Queries times keys writes the scores, weights times values reads them.
-        score_bytes = (SCORE_BYTES + 4) * scores
-        forward = (
-            flops / rates.wide_flops_per_second
-            + score_bytes / rates.memory_bytes_per_second
-            + 4 * KERNEL_SECONDS
-        )
-    return forward, BACKWARD_OVER_FORWARD[attention] * forward
+    """Scores, softmax and weighted values, or a recurrence: (forward, backward)."""
+    forward = backward = 0.0
+    for mixer in block.mixers:
+        if isinstance(mixer, Recurrence):
+            seconds = _recurrence_seconds(mixer, layout, rates, tokens)
+            forward, backward = forward + seconds, backward + 2 * seconds
+            continue
+        if attention == "flash":
+            # A fused kernel skips what mask and window discard.
+            seen = mixer.core_flops(shape.context, causal_half=shape.causal)
+            seconds = tokens * seen / layout.tensor / rates.attention_flops_per_second + KERNEL_SECONDS
+        else:
+            # The scores of all pairs are made, whatever the window.
+            pairs = tokens * shape.context / layout.tensor
+            flops = 2 * pairs * (mixer.query_width + mixer.output_width)
+            # Queries times keys writes the scores, weights times values reads them.
+            score_bytes = (SCORE_BYTES + 4) * pairs * mixer.heads
+            seconds = (
+                flops / rates.wide_flops_per_second
+                + score_bytes / rates.memory_bytes_per_second
+                + 4 * KERNEL_SECONDS
+            )
+        forward += seconds
+        backward += BACKWARD_OVER_FORWARD[attention] * seconds
+    return forward, backward
+
+
+def _recurrence_seconds(mixer: Recurrence, layout: Layout, rates: Rates, tokens: float) -> float:
+    """Convolution and recurrence, forward: bound by bytes read and written or by FLOPs.
+
+    There is no published step time that isolates it; its FLOPs are taken to run as fast as attention's.
+    """
+    flops = tokens * mixer.core_flops(1) / layout.tensor
+    numbers = tokens * (3 * mixer.input_width + mixer.output_width) / layout.tensor
+    moved = numbers * rates.number_bytes / rates.memory_bytes_per_second
+    return max(flops / rates.attention_flops_per_second, moved) + 2 * KERNEL_SECONDS
 
 
 def _elementwise_seconds(
-    shape: ModelShape, layout: Layout, rates: Rates, tokens: float, kernels: Kernels
+    shape: ModelShape, block: Block, layout: Layout, rates: Rates, tokens: float, kernels: Kernels
 ) -> float:
     """Norms, residual additions, rotary positions and the activation function, forward."""
     residual = shape.width / (layout.tensor if layout.sequence else 1)
     norm = NORM_BYTES[kernels if shape.norm == "rmsnorm" else "fused"]
-    activation = SWIGLU_BYTES if shape.ffn == "swiglu" else GELU_BYTES
-    hidden = shape.ffn_width
-    if shape.experts:
-        hidden = (shape.expert_width or shape.ffn_width) * (shape.experts_active + shape.shared_experts)
-    heads = (shape.attention_width + shape.kv_width) / layout.tensor
-    rotary = ROTARY_BYTES[kernels] if shape.positions == "rotary" else 0
-    bytes_per_token = (
-        (shape.norms_per_block * norm + 2 * RESIDUAL_BYTES[kernels]) * residual
-        + activation[kernels] * hidden / layout.tensor
-        + (rotary + (norm if shape.qk_norm else 0)) * heads
-    )
+    parts = bool(block.mixers) + (block.ffn is not None)
+    bytes_per_token = (block.norms(shape.norms_per_block) * norm + parts * RESIDUAL_BYTES[kernels]) * residual
+    for mixer in block.mixers:
+        if isinstance(mixer, Recurrence):
+            continue
+        heads = (mixer.query_width + mixer.keys_and_values / 2) / layout.tensor
+        rotary = ROTARY_BYTES[kernels] if shape.positions == "rotary" else 0
+        bytes_per_token += (rotary + (norm if mixer.norm_weights else 0)) * heads
+    ffn = block.ffn
+    if ffn is not None:
+        activation = (SWIGLU_BYTES if ffn.gated else GELU_BYTES)[kernels]
+        hidden = ffn.hidden
+        if isinstance(ffn, Mixture):
+            hidden = ffn.hidden * ffn.active + (0 if ffn.shared is None else ffn.shared.hidden)
+        bytes_per_token += activation * hidden / layout.tensor
     bytes_per_token *= rates.number_bytes / 2
     least = KERNELS_PER_BLOCK[kernels] * KERNEL_SECONDS
     return max(tokens * bytes_per_token / rates.memory_bytes_per_second, least)

@@ -8,15 +8,14 @@ from scaling.accounting.inference import (
     WEIGHT_BITS,
     WIDE_BYTES,
     WeightFormat,
-    cache_split,
-    kv_cache_bytes_per_token,
+    kv_cache_bytes,
     weight_bytes,
 )
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import Precision, TrainingRecipe
 from scaling.accounting.roofline import sustained_rates
 from scaling.accounting.states import device_params
-from scaling.shape.flops import forward_flops_per_token
+from scaling.shape.flops import core_flops_per_token, forward_flops_per_token
 from scaling.shape.shape import ModelShape
 
 
@@ -55,7 +54,7 @@ def serving_time(
     precision: Precision = "32-true" if weights == "fp32" or "bf16" not in device.peak_flops else "bf16-true"
     rates = sustained_rates(device, TrainingRecipe(precision=precision))
     read_bytes = _weight_bytes_read(shape, weights, tensor, sequences)
-    cache_bytes = sequences * tokens * kv_cache_bytes_per_token(shape, cache) / cache_split(shape, tensor)
+    cache_bytes = sequences * kv_cache_bytes(shape, tokens, cache, tensor=tensor)
     flops = forward_flops_per_token(shape, tokens)
 
     def collectives(rows: int) -> float:
@@ -63,7 +62,7 @@ def serving_time(
 
     # The head runs for the last position only; a causal kernel skips half of the scores.
     projections = flops.total - flops.head - flops.attention_scores
-    scores = flops.attention_scores * (0.5 if shape.causal else 1.0)
+    scores = core_flops_per_token(shape, tokens, causal_half=True)
     prompt = tokens * projections / rates.linear_flops_per_second
     prompt += tokens * scores / rates.attention_flops_per_second
     one_token = sequences * flops.total / tensor / rates.wide_flops_per_second
@@ -84,7 +83,10 @@ def _weight_bytes_read(shape: ModelShape, weights: WeightFormat, tensor: int, se
         not shape.tied_head
     ):  # only the rows of a few tokens are read of an embedding that is not the head as well
         read -= shape.vocab_size / tensor * shape.width * max(number_bytes, WIDE_BYTES)
-    if shape.experts:
-        untouched = (1 - shape.experts_active / shape.experts) ** sequences
-        read -= untouched * device_params(shape, layout).experts * number_bytes
+    mixtures = [(block.mixture, count) for block, count in shape.kinds.items() if block.mixture is not None]
+    routed = sum(count * mixture.experts * mixture.expert(shape.width) for mixture, count in mixtures)
+    for mixture, count in mixtures:
+        share = count * mixture.experts * mixture.expert(shape.width) / routed
+        untouched = (1 - mixture.active / mixture.experts) ** sequences
+        read -= untouched * share * device_params(shape, layout).experts * number_bytes
     return read

@@ -80,7 +80,7 @@ class Stage:
 
     @cached_property
     def blocks(self) -> list[tuple[int, Passes]]:
-        """(how many blocks, bytes of one) for dense blocks and mixtures, in the order of the model."""
+        """(how many blocks, bytes of one) for each kind of block, in the order of the model."""
         by_part = blocks_by_part(self.shape, self.layout, self.index)
         return [(count, part_passes(self.sizes, part)) for part, count in by_part.items()]
 

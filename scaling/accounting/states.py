@@ -1,18 +1,14 @@
 """Model states on one device: weights, gradients, master weights and optimizer states, under every kind of sharding."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import Optimizer, PrecisionBytes, TrainingRecipe
-from scaling.shape.params import (
-    attention_matrices,
-    attention_weights,
-    count_params,
-    ffn_matrices,
-    ffn_weights,
-    router_weights,
-)
+from scaling.shape.block import Block
+from scaling.shape.feed_forward import FeedForward
+from scaling.shape.params import block_norm_weights, count_params, last_block, norm_weights
 from scaling.shape.shape import ModelShape
 
 QUANTISATION_BLOCK = 256
@@ -61,13 +57,20 @@ def blocks_on_stage(depth: int, pipeline: int, stage: int) -> int:
     return depth // pipeline + (stage < depth % pipeline)
 
 
-def mixture_blocks_on_stage(shape: ModelShape, pipeline: int, stage: int) -> int:
-    """Blocks of a pipeline stage whose feed-forward is a mixture; the dense blocks of a model come first."""
-    if not shape.experts:
-        return 0
-    first = sum(blocks_on_stage(shape.depth, pipeline, s) for s in range(stage))
-    blocks = blocks_on_stage(shape.depth, pipeline, stage)
-    return blocks - min(blocks, max(0, shape.dense_depth - first))
+def runs_on_stage(shape: ModelShape, pipeline: int, stage: int) -> dict[Block, int]:
+    """Blocks of each kind on a pipeline stage, in the order in which the kinds appear there."""
+    if pipeline == 1:
+        return shape.kinds
+    skip = sum(blocks_on_stage(shape.depth, pipeline, s) for s in range(stage))
+    left = blocks_on_stage(shape.depth, pipeline, stage)
+    here: Counter[Block] = Counter()
+    for count, block in shape.runs:
+        taken = min(max(count - skip, 0), left)
+        if taken:
+            here[block] += taken
+        left -= taken
+        skip = max(skip - count, 0)
+    return here
 
 
 def device_params(shape: ModelShape, layout: Layout, stage: int = 0) -> DeviceParams:
@@ -78,54 +81,69 @@ def device_params(shape: ModelShape, layout: Layout, stage: int = 0) -> DevicePa
 @lru_cache(maxsize=4096)
 def _split_params(shape: ModelShape, tensor: int, pipeline: int, expert: int, stage: int) -> DeviceParams:
     is_first, is_last = stage == 0, stage == pipeline - 1
-    blocks = blocks_on_stage(shape.depth, pipeline, stage)
-    mixtures = mixture_blocks_on_stage(shape, pipeline, stage)
-    encoder_blocks = shape.encoder_depth if is_first else 0
-    cross_attentions = shape.depth if encoder_blocks else 0
-    attentions = blocks + encoder_blocks + cross_attentions
-    dense_ffns = blocks - mixtures + encoder_blocks
+    width = shape.width
+    kinds = Counter(runs_on_stage(shape, pipeline, stage))
+    if is_last:
+        kinds[last_block(shape)] += shape.mtp_depth
+    parts = [(count, _block_parts(shape, block, tensor, expert)) for block, count in kinds.items() if count]
+    hidden = sum(count * part.hidden for count, part in parts)
+    experts = sum(count * part.experts for count, part in parts)
+    replicated = _outside_blocks(shape, is_first=is_first, is_last=is_last)
+    replicated += sum(count * part.replicated for count, part in parts)
+    sides = sum(count * part.factors for count, part in parts)
+    if is_last and shape.mtp_depth:
+        hidden += shape.mtp_depth * 2 * width * width / tensor
+        replicated += shape.mtp_depth * 3 * norm_weights(shape)
+    if is_first and shape.encoder_depth:
+        dense = _block_parts(shape, Block(mixers=(shape.full_attention,), ffn=shape.dense_ffn), tensor, 1)
+        cross = _block_parts(shape, Block(mixers=(shape.full_attention,), ffn=None), tensor, 1)
+        hidden += shape.encoder_depth * dense.hidden + shape.depth * cross.hidden
+        replicated += shape.encoder_depth * dense.replicated + shape.depth * cross.replicated
+        sides += shape.encoder_depth * dense.factors + shape.depth * cross.factors
     head_is_a_matrix = is_last and not (shape.tied_head and is_first)
     vocabulary_matrices = int(is_first) + int(head_is_a_matrix)
-
-    # One layer of each kind on this device.
-    expert_width = shape.expert_width or shape.ffn_width
-    attention = _split_attention_matrices(shape, tensor)
-    attention_bias = attention_weights(shape) - attention_matrices(shape)
-    dense_ffn = ffn_matrices(shape, shape.ffn_width) / tensor
-    ffn_bias = ffn_weights(shape, shape.ffn_width) - ffn_matrices(shape, shape.ffn_width)
-    shared_experts = shape.shared_experts * ffn_weights(shape, expert_width) / tensor
-    experts = shape.experts * ffn_weights(shape, expert_width) / tensor / expert
-    router = router_weights(shape)
-    norms = count_params(shape).norms / max(shape.depth + shape.encoder_depth, 1)  # of an average block
-
-    largest_ffn = max(
-        dense_ffn if blocks > mixtures else 0, shared_experts + experts + router if mixtures else 0
-    )
-    replicated = _outside_blocks(shape, is_first=is_first, is_last=is_last)
-    replicated += attentions * attention_bias + dense_ffns * ffn_bias + mixtures * router
-    replicated += norms * (blocks + encoder_blocks)
-
-    # Rows plus columns of every matrix.
-    width = shape.width
-    sides = attentions * (4 * width + 2 * shape.attention_width + 2 * shape.kv_width)
-    sides += dense_ffns * (3 if shape.ffn == "swiglu" else 2) * (width + shape.ffn_width)
-    sides += mixtures * (shape.experts + shape.shared_experts) * 3 * (width + expert_width)
-    sides += (shape.vocab_size + width) * vocabulary_matrices
+    sides += (shape.vocab_size + width) * vocabulary_matrices / tensor
     return DeviceParams(
-        hidden=attentions * attention + dense_ffns * dense_ffn + mixtures * shared_experts,
-        experts=mixtures * experts,
+        hidden=hidden,
+        experts=experts,
         ends=shape.vocab_size * width / tensor * vocabulary_matrices,
         replicated=replicated,
-        block=attention + largest_ffn + norms + attention_bias + ffn_bias,
-        factors=sides / tensor,
+        block=max(part.block for _, part in parts),
+        factors=sides,
     )
 
 
-def _split_attention_matrices(shape: ModelShape, tensor: int) -> float:
-    """Matrix entries of one attention layer on a device; heads of keys fewer than the devices are repeated."""
-    keys_and_values = 0 if shape.latent else 2 * shape.width * shape.kv_width
-    rest = attention_matrices(shape) - keys_and_values
-    return rest / tensor + keys_and_values / min(tensor, shape.kv_heads)
+@lru_cache(maxsize=4096)
+def _block_parts(shape: ModelShape, block: Block, tensor: int, expert: int) -> DeviceParams:
+    """Parameters of one block on a device; heads of keys fewer than the devices are repeated."""
+    width, mixture = shape.width, block.mixture
+    hidden = replicated = sides = experts = 0.0
+    for mixer in block.mixers:
+        repeated = mixer.kv_matrices(width)
+        hidden += (mixer.matrices(width) - repeated) / tensor + repeated / mixer.cache_split(tensor)
+        replicated += mixer.vectors(width)
+        sides += 4 * width + mixer.matrix_sides
+    replicated += block_norm_weights(shape, block) + block.vectors_beside
+    if mixture is not None:
+        hidden += mixture.matrices_beside(width) / tensor
+        experts = mixture.experts * mixture.expert(width) / tensor / expert
+        replicated += mixture.router(width) + mixture.vectors(width)
+        shared = 0 if mixture.shared is None else mixture.shared.hidden
+        matrices = 3 if mixture.gated else 2
+        sides += matrices * mixture.experts * ((mixture.latent or width) + mixture.hidden)
+        sides += matrices * (width + shared) * bool(shared)
+    elif isinstance(block.ffn, FeedForward):
+        hidden += block.ffn.matrices(width) / tensor
+        replicated += block.ffn.vectors(width)
+        sides += (3 if block.ffn.gated else 2) * (width + block.ffn.hidden)
+    return DeviceParams(
+        hidden=hidden,
+        experts=experts,
+        ends=0,
+        replicated=replicated,
+        block=hidden + experts + replicated,
+        factors=sides / tensor,
+    )
 
 
 def _outside_blocks(shape: ModelShape, *, is_first: bool, is_last: bool) -> float:
@@ -133,9 +151,12 @@ def _outside_blocks(shape: ModelShape, *, is_first: bool, is_last: bool) -> floa
     params = 0.0
     if is_first:
         params += count_params(shape).positions + shape.segment_types * shape.width
+        params += norm_weights(shape) * (
+            shape.embedding_norm + (shape.final_norm if shape.encoder_depth else 0)
+        )
         params += shape.width * (shape.width + 1) if shape.pooler else 0
     if is_last:
-        params += shape.vocab_size * shape.head_bias
+        params += shape.vocab_size * shape.head_bias + norm_weights(shape) * shape.final_norm
     return params
 
 

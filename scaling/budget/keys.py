@@ -50,6 +50,12 @@ class ModelKeys:
     """Whether the head shares the embedding's matrix; by default yes."""
     qk_norm: bool | None = None
     """Whether queries and keys are normalised a head; by default yes."""
+    window: Annotated[int | None, Range(at_least=1, at_most=10**9)] = None
+    """Tokens that attention sees at most (sliding window); by default all before."""
+    full_every: Annotated[int | None, Range(at_least=1, at_most=10**6)] = None
+    """With a window: each so-many-th block sees the whole text all the same."""
+    mtp_depth: Annotated[int | None, Range(at_least=0, at_most=100)] = None
+    """Modules that are trained to predict one more token each (multi-token prediction); by default none."""
     experts: Annotated[int | None, Range(at_least=0, at_most=10**6)] = None
     """Routed experts a block (mixture of experts)."""
     experts_active: Annotated[int | None, Range(at_least=0, at_most=10**6)] = None

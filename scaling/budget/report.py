@@ -55,6 +55,7 @@ def params_table(params: ParamCounts, tied_head: bool) -> Group:
         "attention": params.attention,
         "feed-forward": params.ffn,
         "norms": params.norms,
+        "multi-token prediction": params.multi_token,
         "head" + (" (tied)" if tied_head else ""): params.head,
     }
     rows = [

@@ -11,7 +11,7 @@ from scaling.accounting.inference import (
     InferenceMemory,
     WeightFormat,
     inference_memory,
-    kv_cache_bytes_per_token,
+    kv_cache_bytes,
 )
 from scaling.accounting.serving import ServingTime, serving_time
 from scaling.budget.keys import ServeKeys
@@ -38,8 +38,8 @@ class Serving:
 
     @property
     def cache_bytes_per_token(self) -> float:
-        """Of one sequence, on all devices together."""
-        return kv_cache_bytes_per_token(self.shape, cast(WeightFormat, self.keys.cache))
+        """Of one sequence of this length, windows and states included, a token, on all devices together."""
+        return kv_cache_bytes(self.shape, self.tokens, cast(WeightFormat, self.keys.cache)) / self.tokens
 
     @property
     def most_sequences(self) -> int:

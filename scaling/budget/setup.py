@@ -71,6 +71,11 @@ def build_shape(keys: ModelKeys) -> ModelShape:
 
 def _changed(shape: ModelShape, given: Fields) -> ModelShape:
     """A published shape with the fields that are given; those that follow from them follow."""
+    sizes = sorted(given.keys() - {"vocab_size", "context", "tied_head", "mtp_depth"})
+    if shape.layers and sizes:
+        raise UserError(
+            f"model.{sizes[0]} cannot be changed in a hybrid, whose blocks are of several kinds: change its config.json"
+        )
     if ("width" in given or "heads" in given) and "head_width" not in given:
         width, heads = given.get("width", shape.width), given.get("heads", shape.heads)
         if heads < 1 or width % heads:
@@ -95,7 +100,15 @@ def _described(given: Fields, common: Fields) -> ModelShape:
     if width < 1:
         raise UserError(f"model.width={width} must be a positive whole number")
     given.setdefault("heads", max(1, width // given.get("head_width", head_width(width))))
-    mixture = ("experts", "experts_active", "shared_experts", "expert_width")
+    mixture = (
+        "experts",
+        "experts_active",
+        "shared_experts",
+        "expert_width",
+        "window",
+        "full_every",
+        "mtp_depth",
+    )
     experts = {name: given.pop(name) for name in mixture if name in given}
     return replace(decoder_shape(**given, **common), **experts)
 

@@ -38,6 +38,10 @@ def number(value: float) -> str:
 def sketch(shape: ModelShape) -> str:
     """A model's shape in one line."""
     heads = f"{shape.heads} heads" + (f" ({shape.kv_heads} kv)" if shape.kv_heads != shape.heads else "")
+    if shape.window is not None:
+        heads += f", window {shape.window:,}" + (
+            f" but each {shape.full_every}th" if shape.full_every else ""
+        )
     experts = f", {shape.experts} experts ({shape.experts_active} active)" if shape.experts else ""
     return (
         f"width {shape.width:,}, depth {shape.depth}, {heads}, ffn {shape.ffn_width:,} {shape.ffn}{experts}, "

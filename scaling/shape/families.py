@@ -29,10 +29,10 @@ def gpt(
 
 
 def gpt_oss(depth: int, *, experts: int) -> ModelShape:
-    """Llama's block with biases, attention sinks and a mixture of experts, of which a token visits four."""
+    """Llama's block with biases and sinks, every second in a window, and experts of which a token visits four."""
     return llama(
         depth, 2880, 64, 2880, vocab_size=201_088, context=4096, kv_heads=8, head_width=64, biases="all",
-        experts=experts, experts_active=4, attention_sinks=True,
+        experts=experts, experts_active=4, attention_sinks=True, window=128, full_every=2,
     )  # fmt: skip
 
 
@@ -157,12 +157,20 @@ def gemma(
 
 
 def gemma3(
-    depth: int, width: int, heads: int, kv_heads: int, head_width: int, ffn_width: int, *, vocab_size: int
+    depth: int,
+    width: int,
+    heads: int,
+    kv_heads: int,
+    head_width: int,
+    ffn_width: int,
+    *,
+    vocab_size: int,
+    window: int = 1024,
 ) -> ModelShape:
-    """Gemma's block with norms on both sides of attention and feed-forward, and on each query and key head."""
+    """Gemma's block with norms around attention and feed-forward and on each head; each sixth sees the whole text."""
     return gemma(
         depth, width, heads, kv_heads, head_width, ffn_width,
-        vocab_size=vocab_size, context=32_768, norms_per_block=4, qk_norm=True,
+        vocab_size=vocab_size, context=32_768, norms_per_block=4, qk_norm=True, window=window, full_every=6,
     )  # fmt: skip
 
 

@@ -1,15 +1,19 @@
 """FLOPs of a model, component by component, by every counting convention in use.
 
 A multiply-add is two FLOPs. "Exact" counts every matrix product as `torch.utils.flop_counter.FlopCounterMode`
-does: the head counts, attention counts all T×T scores although a causal mask discards half, element-wise work
-does not count, and backward is twice forward.
+does: the head counts, attention counts all T×T scores although a causal mask discards half (of a window, T×window),
+element-wise work does not count, and backward is twice forward.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from scaling.errors import UserError
-from scaling.shape.params import attention_matrices, count_params, ffn_matrices
+from scaling.shape.attention import Attention
+from scaling.shape.block import Block
+from scaling.shape.feed_forward import FeedForward
+from scaling.shape.params import count_params, last_block
 from scaling.shape.shape import ModelShape
 
 PF_DAY_FLOPS = 1e15 * 86_400
@@ -24,12 +28,14 @@ class ForwardFlops:
     """Forward FLOPs of one token, by component."""
 
     attention_projections: int
-    """Queries, keys, values and output."""
+    """Queries, keys, values and output, and the projections of recurrences."""
     attention_scores: int
-    """Queries times keys and weights times values, over all `context` positions."""
+    """Queries times keys and weights times values, over all positions of the window or of `context`; the recurrences
+    of linear attention."""
     ffn: int
     """Feed-forward, active experts and routers."""
     head: int
+    """The output head, as often as it is used: once, and once for each further token that is predicted."""
 
     @property
     def total(self) -> int:
@@ -46,17 +52,38 @@ def forward_flops_per_token(shape: ModelShape, context: int | None = None) -> Fo
             f"encoder_depth={shape.encoder_depth}: exact FLOPs of an encoder-decoder depend on two "
             "sequence lengths; use convention=6nd, which counts half of its parameters a token"
         )
-    context = _whole_context(shape, context)
-    hidden = shape.expert_width or shape.ffn_width
-    active_experts = shape.experts_active + shape.shared_experts
-    mixture = active_experts * ffn_matrices(shape, hidden) + shape.width * shape.experts
-    dense_depth = shape.depth - shape.moe_depth
+    width = shape.width
+    blocks = trained_blocks(shape)
+    joins = shape.mtp_depth * 2 * width * width
     return ForwardFlops(
-        attention_projections=2 * shape.depth * attention_matrices(shape),
-        attention_scores=2 * shape.depth * context * score_width(shape),
-        ffn=2 * (dense_depth * ffn_matrices(shape, shape.ffn_width) + shape.moe_depth * mixture),
-        head=2 * shape.width * shape.vocab_size,
+        attention_projections=2 * sum(n * m.matrices(width) for b, n in blocks for m in b.mixers) + 2 * joins,
+        attention_scores=round(core_flops_per_token(shape, context)),
+        ffn=2 * sum(n * b.ffn.active_matrices(width) for b, n in blocks if b.ffn),
+        head=2 * width * shape.vocab_size * (1 + shape.mtp_depth),
     )
+
+
+def core_flops_per_token(
+    shape: ModelShape, context: int | None = None, *, causal_half: bool = False
+) -> float:
+    """Forward FLOPs of one token in scores and weighted values, or in the recurrences, of all blocks.
+
+    With `causal_half` a token is compared only with those up to itself; otherwise with its whole window.
+    """
+    context = _whole_context(shape, context)
+    halved = causal_half and shape.causal
+    return sum(
+        count * mixer.core_flops(context, causal_half=halved)
+        for block, count in trained_blocks(shape)
+        for mixer in block.mixers
+    )
+
+
+def trained_blocks(shape: ModelShape) -> list[tuple[Block, int]]:
+    """(block, how many) of all kinds, with those of multi-token prediction."""
+    kinds = Counter(shape.kinds)
+    kinds[last_block(shape)] += shape.mtp_depth
+    return list(kinds.items())
 
 
 def train_flops_per_token(
@@ -71,8 +98,9 @@ def train_flops_per_token(
     - `6nd`: 6 × parameters (active ones in a mixture; half of an encoder-decoder's, as in the GPT-3 paper's
       Table D.1).
     - `6nd_non_embedding`: 6 × non-embedding parameters (Kaplan et al. 2020).
-    - `exact`: every matrix product, head and full T×T attention included, backward = 2 × forward.
-    - `exact_causal`: as `exact`, but a token attends to (T + 1)/2 positions on average.
+    - `exact`: every matrix product, head and full T×T attention (T×window where there is one) included, and the
+      recurrences of linear attention; backward = 2 × forward.
+    - `exact_causal`: as `exact`, but a token attends to those up to itself, (T + 1)/2 on average without a window.
     - `hardware`: as `exact`, and what `recompute` runs a second time: `selective` the attention scores
       (Korthikanti et al. 2022, arXiv:2205.05198), `selective_ops` every second matrix product of a block
       (torchtitan's policy, arXiv:2410.06511), `full` every block, but never the head.
@@ -91,8 +119,8 @@ def train_flops_per_token(
     if convention == "exact":
         return 3 * forward.total
     if convention == "exact_causal":
-        seen = (context + 1) / (2 * context) if shape.causal else 1.0
-        return 3 * (forward.total - forward.attention_scores * (1 - seen))
+        seen = core_flops_per_token(shape, context, causal_half=True)
+        return 3 * (forward.total - forward.attention_scores + seen)
     if convention == "hardware":
         return 3 * forward.total + recomputed_flops_per_token(shape, recompute, context)
     if convention == "palm":
@@ -123,24 +151,19 @@ def _stored_by_policy_flops(shape: ModelShape, forward: ForwardFlops) -> int:
 
     Raises `UserError` for latent attention and mixtures, whose products the policy was not written for.
     """
-    if shape.latent is not None or shape.experts:
-        raise UserError(
-            "recompute=selective_ops is defined for dense blocks with query, key, value and output projections: "
-            "use recompute=full or none"
-        )
-    matrix = shape.width * shape.ffn_width
-    # In their order: query, key, value, output; then gate, up, down (or up, down).
-    stored = shape.width * (shape.attention_width + shape.kv_width) + (
-        2 * matrix if shape.ffn == "swiglu" else matrix
-    )
-    return forward.attention_scores + 2 * shape.depth * stored
-
-
-def score_width(shape: ModelShape) -> int:
-    """Products of one query-key pair in one block: a head, head_width for the score and for the value."""
-    if shape.latent is not None:
-        return shape.heads * (shape.latent.nope_width + shape.latent.rope_width + shape.latent.value_width)
-    return 2 * shape.attention_width
+    stored = 0
+    for block, count in shape.kinds.items():
+        mixer, ffn = (block.mixers or (None,))[0], block.ffn
+        if not isinstance(mixer, Attention) or not isinstance(ffn, FeedForward) or len(block.mixers) > 1:
+            raise UserError(
+                "recompute=selective_ops is defined for dense blocks with query, key, value and output projections: "
+                "use recompute=full or none"
+            )
+        # In their order: query, key, value, output; then gate, up, down (or up, down).
+        matrix = shape.width * ffn.hidden
+        key = mixer.kv_heads * mixer.head_width
+        stored += count * (shape.width * (mixer.query_width + key) + (2 if ffn.gated else 1) * matrix)
+    return forward.attention_scores + 2 * stored
 
 
 def pf_days(flops: float) -> float:

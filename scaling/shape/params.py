@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from scaling.shape.block import Block
 from scaling.shape.shape import RELATIVE_BUCKETS, ModelShape
 
 
@@ -15,23 +16,26 @@ class ParamCounts:
     positions: int
     """Learned positions or relative-position biases."""
     attention: int
+    """What mixes tokens: attention, or the recurrences that stand in its place."""
     ffn: int
     """Feed-forwards: every expert and router."""
     norms: int
     head: int
     """Output head when it is not tied (and BERT's pooler)."""
+    multi_token: int = 0
+    """Modules of multi-token prediction, experts and norms included."""
     ffn_inactive: int = 0
-    """Part of `ffn` in routed experts that a token does not visit."""
+    """Part of `ffn` and `multi_token` in routed experts that a token does not visit."""
 
     @property
     def total(self) -> int:
         """Every weight once."""
-        return self.embedding + self.positions + self.attention + self.ffn + self.norms + self.head
+        return self.embedding + self.positions + self.non_embedding + self.head
 
     @property
     def non_embedding(self) -> int:
         """Without token and position embeddings and without an untied head (Kaplan et al. 2020, 2.1)."""
-        return self.attention + self.ffn + self.norms
+        return self.attention + self.ffn + self.norms + self.multi_token
 
     @property
     def active(self) -> int:
@@ -47,79 +51,48 @@ class ParamCounts:
 @lru_cache(maxsize=4096)
 def count_params(shape: ModelShape) -> ParamCounts:
     """Count every weight of a model, component by component."""
-    blocks = shape.depth + shape.encoder_depth
-    cross_attention = shape.depth if shape.encoder_depth else 0
+    width, blocks = shape.width, list(shape.kinds.items())
+    encoder_attentions = shape.encoder_depth + (
+        shape.depth if shape.encoder_depth else 0
+    )  # and cross-attention
+    encoder_ffn = shape.encoder_depth * shape.dense_ffn.weights(width)
     stacks = 2 if shape.encoder_depth else 1
-    expert = ffn_weights(shape, shape.expert_width or shape.ffn_width)
-    mixture = (shape.experts + shape.shared_experts) * expert + router_weights(shape)
-    dense_blocks = blocks - shape.moe_depth
     norm = norm_weights(shape)
-    position_rows = {"learned": shape.position_rows or shape.context, "relative_buckets": 0}.get(
-        shape.positions, 0
-    )
+    position_rows = (shape.position_rows or shape.context) if shape.positions == "learned" else 0
     return ParamCounts(
-        embedding=(shape.vocab_size + shape.segment_types) * shape.width,
-        positions=position_rows * shape.width
+        embedding=(shape.vocab_size + shape.segment_types) * width,
+        positions=position_rows * width
         + (stacks * RELATIVE_BUCKETS * shape.heads if shape.positions == "relative_buckets" else 0),
-        attention=(blocks + cross_attention) * attention_weights(shape),
-        ffn=dense_blocks * ffn_weights(shape, shape.ffn_width) + shape.moe_depth * mixture,
-        norms=norm * (blocks * shape.norms_per_block + cross_attention)
+        attention=sum(count * mixer_weights(block, width) for block, count in blocks)
+        + encoder_attentions * (shape.full_attention.matrices(width) + shape.full_attention.vectors(width)),
+        ffn=sum(count * block.ffn.weights(width) for block, count in blocks if block.ffn) + encoder_ffn,
+        norms=sum(count * block_norm_weights(shape, block) for block, count in blocks)
+        + shape.encoder_depth * (norm * shape.norms_per_block)
+        + encoder_attentions * shape.full_attention.norm_weights
+        + (shape.depth * norm if shape.encoder_depth else 0)
         + norm * stacks * shape.final_norm
-        + norm * shape.embedding_norm
-        + (blocks + cross_attention) * head_norm_weights(shape),
-        head=(0 if shape.tied_head else shape.vocab_size * shape.width)
+        + norm * shape.embedding_norm,
+        head=(0 if shape.tied_head else shape.vocab_size * width)
         + shape.vocab_size * shape.head_bias
-        + (shape.width * (shape.width + 1) if shape.pooler else 0),
-        ffn_inactive=shape.moe_depth * (shape.experts - shape.experts_active) * expert,
+        + (width * (width + 1) if shape.pooler else 0),
+        multi_token=shape.mtp_depth * mtp_weights(shape),
+        ffn_inactive=sum(
+            count * block.ffn.inactive(width)
+            for block, count in [*blocks, (last_block(shape), shape.mtp_depth)]
+            if block.ffn
+        ),
     )
 
 
-def attention_weights(shape: ModelShape) -> int:
-    """Weights and biases of the projections of one attention layer, and its sinks."""
-    if shape.latent is not None:
-        return latent_attention_matrices(shape)
-    qkv_bias = shape.attention_width + 2 * shape.kv_width if shape.biases in ("qkv", "all") else 0
-    output_bias = shape.width if shape.biases in ("all", "all_but_qkv") else 0
-    return attention_matrices(shape) + qkv_bias + output_bias + shape.heads * shape.attention_sinks
+def mixer_weights(block: Block, width: int) -> int:
+    """Weights of what mixes tokens in a block, without its norms; and those beside both parts of the block."""
+    return sum(m.matrices(width) + m.vectors(width) for m in block.mixers) + block.vectors_beside
 
 
-def attention_matrices(shape: ModelShape) -> int:
-    """Entries of the matrices of one attention layer that a token is multiplied with."""
-    if shape.latent is not None:
-        return latent_attention_matrices(shape)
-    projections = 2 * shape.width * shape.attention_width + 2 * shape.width * shape.kv_width
-    return projections + (
-        shape.width * shape.attention_width if shape.positions == "relative_projection" else 0
-    )
-
-
-def latent_attention_matrices(shape: ModelShape) -> int:
-    """Matrices of latent attention: down and up for queries, down and up for keys and values, output."""
-    latent = shape.latent
-    assert latent is not None
-    query_key_width = latent.nope_width + latent.rope_width
-    query = latent.query_rank * (shape.width + shape.heads * query_key_width)
-    kv_down = shape.width * (latent.kv_rank + latent.rope_width)
-    kv_up = latent.kv_rank * shape.heads * (latent.nope_width + latent.value_width)
-    return query + kv_down + kv_up + shape.heads * latent.value_width * shape.width
-
-
-def ffn_weights(shape: ModelShape, hidden: int) -> int:
-    """Weights and biases of one feed-forward (or one expert) of `hidden` features."""
-    matrices = ffn_matrices(shape, hidden)
-    if shape.biases not in ("ffn", "all", "all_but_qkv"):
-        return matrices
-    return matrices + shape.width + hidden * (2 if shape.ffn == "swiglu" else 1)
-
-
-def ffn_matrices(shape: ModelShape, hidden: int) -> int:
-    """Entries of the matrices of one feed-forward (or one expert) of `hidden` features."""
-    return shape.width * hidden * (3 if shape.ffn == "swiglu" else 2)
-
-
-def router_weights(shape: ModelShape) -> int:
-    """Weights and biases of the router of one mixture."""
-    return (shape.width + (shape.biases == "all")) * shape.experts
+def block_norm_weights(shape: ModelShape, block: Block) -> int:
+    """Weights of a block's norms: of the residual stream, and inside its mixers."""
+    inside = sum(mixer.norm_weights for mixer in block.mixers)
+    return block.norms(shape.norms_per_block) * norm_weights(shape) + inside
 
 
 def norm_weights(shape: ModelShape) -> int:
@@ -127,8 +100,14 @@ def norm_weights(shape: ModelShape) -> int:
     return shape.width * {"layernorm": 2, "layernorm_no_weights": 0}.get(shape.norm, 1)
 
 
-def head_norm_weights(shape: ModelShape) -> int:
-    """Weights of the norms inside one attention layer: on queries and keys, or on latents."""
-    latent = 0 if shape.latent is None else shape.latent.query_rank + shape.latent.kv_rank
-    features = shape.attention_width + shape.kv_width if shape.qk_norm_whole else 2 * shape.head_width
-    return latent + (features if shape.qk_norm else 0)
+def last_block(shape: ModelShape) -> Block:
+    """The block of which multi-token prediction has one more."""
+    return shape.runs[-1][1]
+
+
+def mtp_weights(shape: ModelShape) -> int:
+    """Weights of one module of multi-token prediction: a block, a matrix that joins two streams, and three norms."""
+    block = last_block(shape)
+    ffn = block.ffn.weights(shape.width) if block.ffn else 0
+    own = mixer_weights(block, shape.width) + ffn + block_norm_weights(shape, block)
+    return own + 2 * shape.width**2 + 3 * norm_weights(shape)

@@ -8,6 +8,7 @@ stretched it to. `scaling.shape.published` finds a model by name.
 from dataclasses import replace
 from typing import Any
 
+from scaling.shape.attention import LatentAttention
 from scaling.shape.families import (
     bert,
     bloom,
@@ -30,8 +31,11 @@ from scaling.shape.families import (
     starcoder2,
     t5,
 )
-from scaling.shape.shape import LatentAttention, ModelShape
+from scaling.shape.shape import ModelShape
 
+_GEMMA_2: dict[str, Any] = {"norms_per_block": 4, "window": 4096, "full_every": 2}
+_LLAMA_4: dict[str, Any] = {"vocab_size": 202_048, "context": 8192, "kv_heads": 8, "head_width": 128, "window": 8192,
+    "full_every": 4, "chunked": True}  # fmt: skip
 _LLAMA_3: dict[str, Any] = {"vocab_size": 128_256, "kv_heads": 8, "context": 8192}
 
 # Hoffmann et al. 2022 (arXiv:2203.15556), Table A9: millions of parameters as printed, width, ffn_width, head_width,
@@ -110,9 +114,9 @@ PUBLISHED: dict[str, ModelShape] = {
     # Smith et al. 2022 (arXiv:2201.11990), section 3.2: Megatron-Turing NLG
     "mt-nlg-530b": gpt(105, 20_480, 128, vocab_size=50_304, context=2048),
     # Black et al. 2021, Wang and Komatsuzaki 2021: released configurations
-    "gpt-neo-125m": gpt(12, 768, 12, context=2048, biases="all_but_qkv"),
-    "gpt-neo-1.3b": gpt(24, 2048, 16, context=2048, biases="all_but_qkv"),
-    "gpt-neo-2.7b": gpt(32, 2560, 20, context=2048, biases="all_but_qkv"),
+    "gpt-neo-125m": gpt(12, 768, 12, context=2048, biases="all_but_qkv", window=256, full_every=2),
+    "gpt-neo-1.3b": gpt(24, 2048, 16, context=2048, biases="all_but_qkv", window=256, full_every=2),
+    "gpt-neo-2.7b": gpt(32, 2560, 20, context=2048, biases="all_but_qkv", window=256, full_every=2),
     "gpt-j-6b": gpt(28, 4096, 16, vocab_size=50_400, context=2048, positions="rotary", norms_per_block=1,
         tied_head=False, biases="ffn", head_bias=True),
     # Dey et al. 2023 (arXiv:2304.03208), table 1: models of 20 tokens a parameter
@@ -161,14 +165,14 @@ PUBLISHED: dict[str, ModelShape] = {
     "llama-3.2-3b": llama(28, 3072, 24, 8192, tied_head=True, **_LLAMA_3),
     # Meta 2025, released configurations of Llama 4, the language model alone. Maverick alternates dense blocks and
     # mixtures; for counts and costs it does not matter which come first.
-    "llama-4-scout": llama(48, 5120, 40, 8192, vocab_size=202_048, context=8192, kv_heads=8, head_width=128,
-        experts=16, experts_active=1, shared_experts=1),
-    "llama-4-maverick": llama(48, 5120, 40, 16_384, vocab_size=202_048, context=8192, kv_heads=8,
-        head_width=128, experts=128, experts_active=1, shared_experts=1, expert_width=8192, dense_depth=24),
+    "llama-4-scout": llama(48, 5120, 40, 8192, **_LLAMA_4, experts=16, experts_active=1, shared_experts=1),
+    "llama-4-maverick": llama(48, 5120, 40, 16_384, **_LLAMA_4, experts=128, experts_active=1,
+        shared_experts=1, expert_width=8192, dense_depth=24),
     # Zhang et al. 2024 (arXiv:2401.02385)
     "tinyllama-1.1b": llama(22, 2048, 32, 5632, vocab_size=32_000, context=2048, kv_heads=4),
-    # Jiang et al. 2023 (arXiv:2310.06825), Table 1; the sliding window does not enter
-    "mistral-7b": llama(32, 4096, 32, 14_336, vocab_size=32_000, context=8192, kv_heads=8),
+    # Jiang et al. 2023 (arXiv:2310.06825), Table 1; later releases have no window
+    "mistral-7b": llama(32, 4096, 32, 14_336, vocab_size=32_000, context=8192, kv_heads=8, window=4096),
+    "mistral-7b-v0.2": llama(32, 4096, 32, 14_336, vocab_size=32_000, context=32_768, kv_heads=8),
     "mistral-7b-v0.3": llama(32, 4096, 32, 14_336, vocab_size=32_768, context=8192, kv_heads=8),
     # Jiang et al. 2024 (arXiv:2401.04088), Table 1
     "mixtral-8x7b": llama(32, 4096, 32, 14_336, vocab_size=32_000, context=32_768, kv_heads=8, experts=8,
@@ -204,7 +208,7 @@ PUBLISHED: dict[str, ModelShape] = {
     "qwen3-coder-480b-a35b": qwen3(62, 6144, 96, 2560, experts=160, experts_active=8),
     # Mistral AI, released configurations
     "ministral-8b": llama(36, 4096, 32, 12_288, vocab_size=131_072, context=32_768, kv_heads=8,
-        head_width=128),
+        head_width=128, window=32_768, full_every=4),
     "codestral-22b": llama(56, 6144, 48, 16_384, vocab_size=32_768, context=32_768, kv_heads=8),
     "mistral-nemo-12b": llama(40, 5120, 32, 14_336, vocab_size=131_072, context=131_072, kv_heads=8,
         head_width=128),
@@ -215,8 +219,8 @@ PUBLISHED: dict[str, ModelShape] = {
     "yi-6b": llama(32, 4096, 32, 11_008, vocab_size=64_000, context=4096, kv_heads=4),
     "yi-34b": llama(60, 7168, 56, 20_480, vocab_size=64_000, context=4096, kv_heads=8),
     # Abdin et al. 2024 (arXiv:2404.14219), section 2
-    "phi-3-mini": llama(32, 3072, 32, 8192, vocab_size=32_064, context=4096),
-    "phi-3-medium": llama(40, 5120, 40, 17_920, vocab_size=32_064, context=4096, kv_heads=10),
+    "phi-3-mini": llama(32, 3072, 32, 8192, vocab_size=32_064, context=4096, window=2047),
+    "phi-3-medium": llama(40, 5120, 40, 17_920, vocab_size=32_064, context=4096, kv_heads=10, window=2047),
     # Gunasekar et al. 2023 (arXiv:2306.11644), Javaheripi et al. 2023: released configurations
     "phi-1.5": phi(24, 2048, 32),
     "phi-2": phi(32, 2560, 32),
@@ -248,17 +252,17 @@ PUBLISHED: dict[str, ModelShape] = {
     "falcon-180b": falcon(80, 14_848, 232, 8, tied_head=False),
     "falcon3-7b": llama(28, 3072, 12, 23_040, vocab_size=131_072, context=8192, kv_heads=4, head_width=256),
     # Gemma Team 2025 (arXiv:2503.19786), table 1, and the released configurations, the language model alone
-    "gemma-3-270m": gemma3(18, 640, 4, 1, 256, 2048, vocab_size=262_144),
-    "gemma-3-1b": gemma3(26, 1152, 4, 1, 256, 6912, vocab_size=262_144),
+    "gemma-3-270m": gemma3(18, 640, 4, 1, 256, 2048, vocab_size=262_144, window=512),
+    "gemma-3-1b": gemma3(26, 1152, 4, 1, 256, 6912, vocab_size=262_144, window=512),
     "gemma-3-4b": gemma3(34, 2560, 8, 4, 256, 10_240, vocab_size=262_208),
     "gemma-3-12b": gemma3(48, 3840, 16, 8, 256, 15_360, vocab_size=262_208),
     "gemma-3-27b": gemma3(62, 5376, 32, 16, 128, 21_504, vocab_size=262_208),
     # Gemma Team 2024 (arXiv:2403.08295, arXiv:2408.00118), Table 1
     "gemma-2b": gemma(18, 2048, 8, 1, 256, 16_384),
     "gemma-7b": gemma(28, 3072, 16, 16, 256, 24_576),
-    "gemma-2-2b": gemma(26, 2304, 8, 4, 256, 9216, norms_per_block=4),
-    "gemma-2-9b": gemma(42, 3584, 16, 8, 256, 14_336, norms_per_block=4),
-    "gemma-2-27b": gemma(46, 4608, 32, 16, 128, 36_864, norms_per_block=4),
+    "gemma-2-2b": gemma(26, 2304, 8, 4, 256, 9216, **_GEMMA_2),
+    "gemma-2-9b": gemma(42, 3584, 16, 8, 256, 14_336, **_GEMMA_2),
+    "gemma-2-27b": gemma(46, 4608, 32, 16, 128, 36_864, **_GEMMA_2),
     # MosaicML 2023, released configuration: no biases, ALiBi
     "mpt-7b": gpt(32, 4096, 32, vocab_size=50_432, context=2048, biases="none", positions="alibi",
         norm="layernorm_no_bias"),
@@ -334,17 +338,17 @@ PUBLISHED: dict[str, ModelShape] = {
     # DeepSeek-AI 2024 (arXiv:2405.04434), section 3.1.2
     "deepseek-v2": ModelShape(width=5120, depth=60, heads=128, kv_heads=128, head_width=128, ffn_width=12_288,
         vocab_size=102_400, context=4096, experts=160, experts_active=6, shared_experts=2, expert_width=1536,
-        dense_depth=1, latent=LatentAttention(query_rank=1536, kv_rank=512, rope_width=64, nope_width=128,
+        dense_depth=1, latent=LatentAttention(heads=128, query_rank=1536, kv_rank=512, rope_width=64, nope_width=128,
         value_width=128)),
     # DeepSeek-AI 2024 (arXiv:2412.19437), section 4.2; without the multi-token-prediction module
     "deepseek-v3": ModelShape(width=7168, depth=61, heads=128, kv_heads=128, head_width=128, ffn_width=18_432,
         vocab_size=129_280, context=4096, experts=256, experts_active=8, shared_experts=1, expert_width=2048,
-        dense_depth=3, latent=LatentAttention(query_rank=1536, kv_rank=512, rope_width=64, nope_width=128,
+        dense_depth=3, latent=LatentAttention(heads=128, query_rank=1536, kv_rank=512, rope_width=64, nope_width=128,
         value_width=128)),
     # Moonshot AI 2025 (arXiv:2507.20534), table 2
     "kimi-k2": ModelShape(width=7168, depth=61, heads=64, kv_heads=64, head_width=128, ffn_width=18_432,
         vocab_size=163_840, context=4096, experts=384, experts_active=8, shared_experts=1, expert_width=2048,
-        dense_depth=1, latent=LatentAttention(query_rank=1536, kv_rank=512, rope_width=64, nope_width=128,
+        dense_depth=1, latent=LatentAttention(heads=64, query_rank=1536, kv_rank=512, rope_width=64, nope_width=128,
         value_width=128)),
 }  # fmt: skip
 """Every model known by name."""

@@ -1,13 +1,20 @@
-"""The shape of a transformer: the few integers from which parameters, FLOPs and bytes follow.
+"""The shape of a model: the few integers from which parameters, FLOPs and bytes follow.
 
 The defaults of `ModelShape` describe this project's decoder: pre-norm RMSNorm, rotary positions, no biases. The
-remaining fields exist because published models differ in them (`scaling.shape.published_models`).
+remaining fields exist because published models differ in them (`scaling.shape.published_models`). Everything that
+counts reads the blocks (`ModelShape.runs`), which follow from these fields, or are given one by one where a model's
+blocks are of several kinds.
 """
 
-from dataclasses import dataclass, fields
+from collections import Counter
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Literal, get_args
 
 from scaling.errors import UserError
+from scaling.shape.attention import Attention, HeadNorms, LatentAttention
+from scaling.shape.block import Block, Run, merged
+from scaling.shape.feed_forward import FeedForward, Mixture
 
 Ffn = Literal["swiglu", "gelu"]
 Norm = Literal["rmsnorm", "layernorm", "layernorm_no_bias", "layernorm_no_weights"]
@@ -22,22 +29,6 @@ FFN_MULTIPLE = 8
 Background)."""
 RELATIVE_BUCKETS = 32
 """Rows of the bias table that T5 shares among the blocks of a stack (Raffel et al. 2020, section 2.1)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatentAttention:
-    """Multi-head latent attention: low-rank queries, keys and values (DeepSeek-V2, arXiv:2405.04434, 2.1)."""
-
-    query_rank: int
-    """Width of the compressed query."""
-    kv_rank: int
-    """Width of the compressed key and value; what the cache holds, beside the rotary key."""
-    rope_width: int
-    """Rotary features of a query or key; the rotary key is shared by all heads."""
-    nope_width: int
-    """Features of a query or key that carry no position."""
-    value_width: int
-    """Features of a value head."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +101,18 @@ class ModelShape:
     """Blocks with a dense feed-forward of `ffn_width` before the mixture begins (DeepSeek)."""
     latent: LatentAttention | None = None
     """Multi-head latent attention in place of grouped-query attention."""
+    window: int | None = None
+    """Tokens that attention sees at most, itself included; None: the whole text."""
+    full_every: int | None = None
+    """Each so-many-th block sees the whole text all the same (Gemma 3: 6); None: all blocks have the window."""
+    chunked: bool = False
+    """The window does not slide: a token sees its own chunk of `window` tokens (Llama 4)."""
+    mtp_depth: int = 0
+    """Modules that predict one more token each: a block, two norms and a 2·width × width matrix, on the same embedding
+    and head (DeepSeek-V3, arXiv:2412.19437, section 2.2). They are trained with the model and left out of serving."""
+    layers: tuple[Run, ...] = ()
+    """The blocks in the order of the model, as (how many, block), where the fields above cannot say them: hybrids of
+    attention and recurrences. Heads, ffn_width and experts are then those of its attention and feed-forwards."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -117,10 +120,10 @@ class ModelShape:
         ):  # fmt: skip
             _require_whole(name, getattr(self, name), least=1)
         for name in (
-            "encoder_depth", "experts", "experts_active", "shared_experts", "dense_depth", "segment_types"
+            "encoder_depth", "experts", "experts_active", "shared_experts", "dense_depth", "segment_types", "mtp_depth"
         ):  # fmt: skip
             _require_whole(name, getattr(self, name), least=0)
-        for name in ("position_rows", "expert_width"):
+        for name in ("position_rows", "expert_width", "window", "full_every"):
             if getattr(self, name) is not None:
                 _require_whole(name, getattr(self, name), least=1)
         for name, allowed in (("ffn", Ffn), ("norm", Norm), ("biases", Biases), ("positions", Positions)):
@@ -158,6 +161,93 @@ class ModelShape:
                 f"dense_depth={self.dense_depth} exceeds depth={self.depth}: "
                 f"at most {self.depth} blocks can be dense"
             )
+        if (self.full_every or self.chunked) and self.window is None:
+            raise UserError("full_every and chunked say which blocks have the window: set window")
+        if self.window is not None and self.latent is not None:
+            raise UserError("a window of latent attention is not modelled: leave out window")
+        if self.latent is not None and self.latent.heads != self.heads:
+            raise UserError(
+                f"heads={self.heads}, but latent attention has {self.latent.heads}: give the same"
+            )
+        if self.layers and sum(count for count, _ in self.layers) != self.depth:
+            raise UserError(
+                f"depth={self.depth}, but its blocks are given one by one and are "
+                f"{sum(count for count, _ in self.layers)}: a hybrid's depth follows from its blocks"
+            )
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The decoder's blocks in their order, as (how many, block)."""
+        if self.layers:
+            return self.layers
+        dense, mixture = self.dense_ffn, self._mixture
+        full, windowed = self.full_attention, self._windowed_attention
+        if self.full_every is None and not self.dense_depth:  # all alike
+            return ((self.depth, Block(mixers=(windowed or full,), ffn=mixture or dense)),)
+        return merged(
+            (1, Block(
+                mixers=(full if windowed is None or (i + 1) % (self.full_every or i + 2) == 0 else windowed,),
+                ffn=dense if mixture is None or i < self.dense_depth else mixture,
+            ))
+            for i in range(self.depth)
+        )  # fmt: skip
+
+    @cached_property
+    def kinds(self) -> dict[Block, int]:
+        """Blocks of each kind, in the order in which the kinds first appear."""
+        kinds: Counter[Block] = Counter()
+        for count, block in self.runs:
+            kinds[block] += count
+        return kinds
+
+    @property
+    def full_attention(self) -> Attention | LatentAttention:
+        """Attention as the fields say it, over the whole text."""
+        if self.latent is not None:
+            return self.latent
+        whole: HeadNorms = "whole" if self.qk_norm_whole else "head"
+        return Attention(
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            head_width=self.head_width,
+            qkv_bias=self.biases in ("qkv", "all"),
+            output_bias=self.biases in ("all", "all_but_qkv"),
+            head_norms=whole if self.qk_norm else "none",
+            sinks=self.attention_sinks,
+            relative_projection=self.positions == "relative_projection",
+        )
+
+    @property
+    def dense_ffn(self) -> FeedForward:
+        """The feed-forward of a block without experts."""
+        return FeedForward(hidden=self.ffn_width, gated=self.ffn == "swiglu", bias=self._ffn_bias)
+
+    @property
+    def _ffn_bias(self) -> bool:
+        return self.biases in ("ffn", "all", "all_but_qkv")
+
+    @property
+    def _mixture(self) -> Mixture | None:
+        if not self.experts:
+            return None
+        hidden, gated = self.expert_width or self.ffn_width, self.ffn == "swiglu"
+        shared = FeedForward(hidden=self.shared_experts * hidden, gated=gated, bias=self._ffn_bias)
+        return Mixture(
+            experts=self.experts,
+            active=self.experts_active,
+            hidden=hidden,
+            gated=gated,
+            bias=self._ffn_bias,
+            router_bias=self.biases == "all",
+            shared=shared if self.shared_experts else None,
+        )
+
+    @property
+    def _windowed_attention(self) -> Attention | None:
+        full = self.full_attention
+        if self.window is None or isinstance(full, LatentAttention):
+            return None
+        return replace(full, window=self.window, chunked=self.chunked)
 
     @property
     def attention_width(self) -> int:
@@ -172,7 +262,7 @@ class ModelShape:
     @property
     def moe_depth(self) -> int:
         """Blocks whose feed-forward is a mixture of experts."""
-        return self.depth - self.dense_depth if self.experts else 0
+        return sum(count for block, count in self.kinds.items() if block.mixture is not None)
 
 
 def usual_ffn_width(width: int, ffn: str) -> int:

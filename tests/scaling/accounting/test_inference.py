@@ -7,7 +7,7 @@ import pytest
 from scaling.accounting.inference import (
     WeightFormat,
     inference_memory,
-    kv_cache_bytes_per_token,
+    kv_cache_bytes,
     weight_bytes,
 )
 from scaling.shape.params import count_params
@@ -29,10 +29,10 @@ def test_weights_by_format() -> None:
 
 def test_cache_a_token() -> None:
     # Llama 3 8B: 2 · 8 heads · 128 · 32 blocks · 2 bytes
-    assert kv_cache_bytes_per_token(PUBLISHED["llama-3-8b"]) == 131_072
+    assert kv_cache_bytes(PUBLISHED["llama-3-8b"], 1) == 131_072
     # 70.272 KB a token in bfloat16 (DeepSeek-AI 2025, arXiv:2505.09343, table 1); 516.096 KB for Llama 3.1 405B
-    assert kv_cache_bytes_per_token(PUBLISHED["deepseek-v3"]) == 70_272
-    assert kv_cache_bytes_per_token(PUBLISHED["llama-3.1-405b"]) == 516_096
+    assert kv_cache_bytes(PUBLISHED["deepseek-v3"], 1) == 70_272
+    assert kv_cache_bytes(PUBLISHED["llama-3.1-405b"], 1) == 516_096
 
 
 def test_serving_grows_with_sequences_and_shrinks_with_tensor_parallelism() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from scaling.accounting.hardware import get_device
-from scaling.accounting.inference import kv_cache_bytes_per_token, weight_bytes
+from scaling.accounting.inference import kv_cache_bytes, weight_bytes
 from scaling.accounting.roofline import MEMORY_FRACTION
 from scaling.accounting.serving import ServingTime, serving_time
 from scaling.errors import UserError
@@ -21,7 +21,7 @@ def served(sequences: int = 1, tokens: int = 1024, tensor: int = 1) -> ServingTi
 
 def test_one_token_takes_as_long_as_reading_weights_and_cache() -> None:
     embedding = 2 * LLAMA.vocab_size * LLAMA.width  # untied: of its rows only one is read
-    read = weight_bytes(LLAMA, "bf16") - embedding + 1024 * kv_cache_bytes_per_token(LLAMA)
+    read = weight_bytes(LLAMA, "bf16") - embedding + kv_cache_bytes(LLAMA, 1024)
     assert served().decode_seconds == pytest.approx(read / (H100.memory_bytes_per_second * MEMORY_FRACTION))
 
 
