@@ -83,7 +83,7 @@ def test_a_window_as_long_as_the_text_changes_nothing() -> None:
 
 def test_windows_alternate_from_the_first_block_on() -> None:
     shape = replace(DECODER, window=16, full_every=3)
-    spans = [mixer.window for count, block in shape.runs for mixer in block.mixers for _ in range(count)]  # type: ignore[union-attr]
+    spans = [mixer.window for count, block in shape.runs for mixer in block.mixers for _ in range(count)]
     assert spans == [16, 16, None, 16, 16, None]
     seen = forward_flops_per_token(shape).attention_scores / (4 * DECODER.attention_width)
     assert seen == 4 * 16 + 2 * 64
