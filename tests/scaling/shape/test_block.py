@@ -77,13 +77,13 @@ def test_flops_of_a_recurrence_do_not_grow_with_the_text() -> None:
 def test_a_window_as_long_as_the_text_changes_nothing() -> None:
     windowed = replace(DECODER, window=DECODER.context)
     for convention in ("exact", "exact_causal"):
-        assert train_flops_per_token(windowed, convention) == train_flops_per_token(DECODER, convention)  # type: ignore[arg-type]
+        assert train_flops_per_token(windowed, convention) == train_flops_per_token(DECODER, convention)
     assert count_params(windowed) == count_params(DECODER)
 
 
 def test_windows_alternate_from_the_first_block_on() -> None:
     shape = replace(DECODER, window=16, full_every=3)
-    spans = [mixer.window for count, block in shape.runs for mixer in block.mixers for _ in range(count)]
+    spans = [mixer.window for count, block in shape.runs for mixer in block.mixers for _ in range(count)]  # type: ignore[union-attr]
     assert spans == [16, 16, None, 16, 16, None]
     seen = forward_flops_per_token(shape).attention_scores / (4 * DECODER.attention_width)
     assert seen == 4 * 16 + 2 * 64
