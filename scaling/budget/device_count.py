@@ -7,7 +7,7 @@ from math import ceil
 from scaling.accounting.cost import SECONDS_PER_DAY
 from scaling.accounting.layout import Layout
 from scaling.accounting.states import model_states
-from scaling.budget.layout_search import Candidate, best_candidate
+from scaling.budget.layout_search import Candidate, best_candidate, fastest_that_fits
 from scaling.budget.setup import TrainingSetup
 from scaling.errors import UserError
 from scaling.shape.flops import train_flops_per_token
@@ -29,9 +29,9 @@ def fewest_devices(
     while devices < max(at_least, least):
         devices *= 2
     while devices <= MAX_DEVICES:
-        best = best_candidate(shape, setup, devices, batch_tokens)
-        if best is not None and best.fits:
-            return best
+        fastest = fastest_that_fits(shape, setup, devices, batch_tokens)
+        if fastest is not None:
+            return fastest
         devices *= 2
     return None
 

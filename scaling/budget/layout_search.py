@@ -69,8 +69,21 @@ def best_candidate(
     shape: ModelShape, setup: TrainingSetup, devices: int, batch_tokens: float
 ) -> Candidate | None:
     """The best layout of a number of devices, fitting or not; None where the devices cannot be used at all."""
-    found = candidates(shape, setup, devices, batch_tokens)
-    return found[0] if found else None
+    fastest = fastest_that_fits(shape, setup, devices, batch_tokens)
+    return fastest or next(iter(candidates(shape, setup, devices, batch_tokens)), None)
+
+
+def fastest_that_fits(
+    shape: ModelShape, setup: TrainingSetup, devices: int, batch_tokens: float
+) -> Candidate | None:
+    """The first of `candidates` if it fits, else None; a layout that cannot hold the model states is not looked at."""
+    modes = setup.recomputes or _useful_recomputes(shape, setup.recipe)
+    found = (
+        _best_of_layout(shape, layout, setup, batch_tokens, modes)
+        for layout in layouts(shape, setup.device, devices, batch_tokens)
+        if model_states(shape, setup.recipe_for(layout), layout).total <= setup.device.memory_bytes
+    )
+    return min((candidate for candidate in found if candidate.fits), key=_slowness, default=None)
 
 
 def _slowness(candidate: Candidate) -> tuple[float, float]:
