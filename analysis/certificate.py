@@ -112,7 +112,7 @@ def doubts(problem: Problem, theta: np.ndarray) -> list[str]:
                 )
         elif float(np.abs(gradient[:, k]).max()) < 1e-8:
             warnings.append(f"{name} is not identified: no run in the table depends on it")
-        elif law.target == "loss" and name not in law.logged and values[name] <= 0:
+        elif law.target == "loss" and name not in (*law.logged, *law.signed) and values[name] <= 0:
             warnings.append(
                 f"{name} = {values[name]:.3g} is not positive: the loss does not fall with the variable it governs"
             )

@@ -61,6 +61,15 @@ class Problem:
                     pairs.append((k, m, used, np.ascontiguousarray(flat[:, used])))
         return cls(law, x, log_loss, objective, scale, design, tuple(pairs))
 
+    def under(self, law: Law) -> "Problem":
+        """The same table and objective under another law of the same variables."""
+        return Problem.build(law, self.x, self.log_loss, self.objective, self.scale)
+
+    def at(self, runs: np.ndarray) -> "Problem":
+        """The problem of some of the runs, by their numbers."""
+        x = {name: column[runs] for name, column in self.x.items()}
+        return Problem.build(self.law, x, self.log_loss[runs], self.objective, self.scale[runs])
+
     def residuals(self, theta: np.ndarray) -> np.ndarray:
         """Observed minus predicted (log) loss times `scale`, shape (S, n)."""
         log_ratio = self.log_ratio(theta)
@@ -112,7 +121,7 @@ class Problem:
         """
         raw = self.objective.residual == "raw"
         if self.design is None:
-            log_prediction, jacobian = self.law.predict(theta, self.x)
+            log_prediction, jacobian, bend = self.law.expand(theta, self.x)
             log_total = log_prediction - self.log_loss
             total = np.exp(np.clip(log_total, -600.0, 600.0))
         else:
@@ -137,8 +146,8 @@ class Problem:
         secant = squared * (delta / np.maximum(size, delta))
         stiff = np.where(inside, squared, 0.0)
         if self.design is None:
-            return value, *self._general_curvature(
-                theta, jacobian, slope, stiff - slope if raw else stiff, secant
+            return value, *_general_curvature(
+                jacobian, slope, stiff - slope if raw else stiff, secant, bend(slope)
             )
         p = theta.shape[1]
         gradient = np.zeros((len(theta), p))
@@ -158,22 +167,12 @@ class Problem:
             hessian[:, used] += joint @ products
         return value, gradient, hessian.reshape(-1, p, p), metric.reshape(-1, p, p)
 
-    def _general_curvature(
-        self,
-        theta: np.ndarray,
-        jacobian: np.ndarray,
-        slope: np.ndarray,
-        stiff: np.ndarray,
-        secant: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Gradient, Hessian and metric of a law known by its gradient; second derivatives by complex steps."""
-        gradient = -np.einsum("sn,snp->sp", slope, jacobian)
-        hessian = np.einsum("snp,sn,snq->spq", jacobian, stiff, jacobian, optimize=True)
-        metric = np.einsum("snp,sn,snq->spq", jacobian, secant, jacobian, optimize=True)
-        step = 1e-30
-        for j in range(theta.shape[1]):
-            shifted = theta.astype(complex)
-            shifted[:, j] += 1j * step
-            bend = self.law.predict(shifted, self.x)[1].imag / step
-            hessian[:, j] -= np.einsum("sn,snp->sp", slope, bend)
-        return gradient, 0.5 * (hessian + hessian.transpose(0, 2, 1)), metric
+
+def _general_curvature(
+    jacobian: np.ndarray, slope: np.ndarray, stiff: np.ndarray, secant: np.ndarray, bend: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradient, Hessian and metric from the law's own gradient (S, n, p) and Σ slope · second derivative (S, p, p)."""
+    gradient = -np.einsum("sn,snp->sp", slope, jacobian)
+    hessian = np.einsum("snp,sn,snq->spq", jacobian, stiff, jacobian, optimize=True) - bend
+    metric = np.einsum("snp,sn,snq->spq", jacobian, secant, jacobian, optimize=True)
+    return gradient, hessian, metric

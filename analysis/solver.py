@@ -18,10 +18,12 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import qmc
 
+from analysis.laws.law import Law
 from analysis.problem import SHARP, WIDE, Problem
 
 BLOCK = 256  # problems solved together: their (S, n) arrays should stay in cache
 MAX_STEP = 3.0  # longest change of any coordinate in one step; more is extrapolation
+SEARCH_RUNS = 512  # starting values are searched on no more runs than this; the descent then sees all
 
 
 @dataclass(frozen=True)
@@ -126,24 +128,61 @@ def project(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> np.ndar
             best = np.where(better[:, None], full, best)
             lowest = np.where(better, cost, lowest)
     projected = theta.copy()
-    projected[:, terms] = np.log(best) - unit[..., 0]
+    with np.errstate(invalid="ignore"):  # a law that is no number at these exponents stays none
+        projected[:, terms] = np.log(best) - unit[..., 0]
     return projected
 
 
 def spread_starts(problem: Problem, weights: np.ndarray, count: int = 8, seed: int = 0) -> np.ndarray:
-    """The best `count` of a low-discrepancy set of starts in the law's box, amplitudes projected, best first."""
+    """Starting values for `count` descents, the nearest to the runs first.
+
+    They are the best of a low-discrepancy set in the law's box, amplitudes projected; where the law extends a simpler
+    one, the first half comes from that law's fit instead. A large table is searched on some of its runs.
+    """
+    few, weights = _some_runs(problem, weights)
     law = problem.law
+    chosen = np.empty((0, len(law.parameters)))
+    if law.simpler is not None:
+        parent, lift = law.simpler
+        inner = few.under(parent)
+        fitted = minimise(inner, spread_starts(inner, weights, 4, seed), weights[None]).theta
+        lifted = project(few, lift(fitted, few.x), weights)
+        chosen = _nearest(few, lifted, weights)[: max(1, count // 2) if law.box else count]
+    if not law.box:
+        return chosen
+    sampled = project(few, _sample(law, seed), weights)
+    return np.concatenate([chosen, _nearest(few, sampled, weights)[: count - len(chosen)]])
+
+
+def _some_runs(problem: Problem, weights: np.ndarray) -> tuple[Problem, np.ndarray]:
+    """At most SEARCH_RUNS of the runs, evenly by their loss, and their weights."""
+    n = len(problem.log_loss)
+    if n <= SEARCH_RUNS:
+        return problem, weights
+    by_loss = np.argsort(problem.log_loss, kind="stable")
+    some = np.sort(by_loss[np.linspace(0, n - 1, SEARCH_RUNS).astype(int)])
+    return problem.at(some), weights[some]
+
+
+def _sample(law: Law, seed: int) -> np.ndarray:
+    """θ of a low-discrepancy set in the law's box, amplitudes at 1, shape (S, p)."""
     free = [law.parameters.index(name) for name in law.box]
     lows, highs = np.array(list(law.box.values())).T
-    tries = 2 ** (4 + len(free) if law.amplitudes else 11)
+    tries = 2 ** min(4 + len(free) if law.amplitudes else 11, 11)
     sample = qmc.Sobol(len(free), seed=seed).random(tries)
     theta = np.zeros((tries, len(law.parameters)))
     theta[:, free] = lows + sample * (highs - lows)
-    theta = project(problem, theta, weights)
+    return theta
+
+
+def _nearest(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Those of θ (S, p) at which the law is a number, the nearest to the runs first."""
     # In parts: a law of whole curves holds an array of (starts, runs, drops) at once.
-    parts = np.array_split(theta, max(1, tries // 64))
-    fit = np.concatenate([np.abs(problem.residuals(part)) @ weights for part in parts])
-    return theta[np.argsort(np.where(np.isfinite(fit), fit, np.inf), kind="stable")[:count]]
+    parts = np.array_split(theta, max(1, len(theta) // 64))
+    with np.errstate(all="ignore"):
+        fit = np.concatenate([np.abs(problem.residuals(part)) @ weights for part in parts])
+    order = np.argsort(np.where(np.isfinite(fit), fit, np.inf), kind="stable")
+    return theta[order[: np.isfinite(fit).sum()]]
 
 
 def _minimise_block(

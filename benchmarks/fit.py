@@ -283,21 +283,9 @@ def gadre_row(folder: Path | None) -> Row:
 
 def recovery_rows() -> list[Row]:
     """Noiseless runs of every registered law give its parameters back."""
-    truths = {
-        "gadre": {"E": 1.7, "A": 300.0, "B": 700.0, "eta": 0.14},
-        "multi_power": {
-            "L0": 2.6,
-            "A": 0.65,
-            "B": 400.0,
-            "C": 2.0,
-            "alpha": 0.42,
-            "beta": 0.6,
-            "gamma": 0.65,
-        },
-    }
     rows = []
     for name, law in sorted(laws.LAWS.items()):
-        truth = dict(truths.get(name) or next(iter(law.published.values())))
+        truth = law.known_values
         table = curves_of(truth) if name == "multi_power" else runs_of(law, truth)
         found = fit(table, law=name, bootstrap=0, starts=4 if name == "multi_power" else 8)
         off = max(abs(found.parameters[k] / v - 1) for k, v in truth.items())

@@ -37,4 +37,5 @@ GADRE = Law(
     box={"eta": (0.03, 0.6)},
     design=gadre_design,
     log_optimum=gadre_log_optimum,
+    typical={"E": 1.7, "A": 300.0, "B": 700.0, "eta": 0.14},
 )

@@ -1,8 +1,12 @@
 """A scaling law: its formula, parameters, gradient, published coefficients and compute-optimal size.
 
-Two shapes of law cover the field. A *sum of power laws* is linear inside each exponential,
-L = Σ_k exp(G_k(x)·θ), so its one function returns the design matrices G_k, from which value, gradient and curvature
-follow in closed form. Any other law gives `log_loss(θ, x)` and its gradient.
+A law is written in one of three ways, the first that fits:
+
+- `expression(x, **parameters)`: the formula in plain arithmetic, as the paper writes it. Its derivatives follow by the
+  chain rule (`analysis.laws.jet`), so this is all that a new law needs.
+- `design(x)`: for a *sum of power laws*, linear inside each exponential, L = Σ_k exp(G_k(x)·θ). It returns the matrices
+  G_k, from which value, gradient and curvature follow as matrix products, which is faster.
+- `log_loss(θ, x)`: log L and its gradient by hand, where rounding or speed needs care.
 
 θ are the solver's coordinates: positive quantities named in `logged` enter as natural logarithms, so that E, A, B > 0
 without a bound; exponents enter as they are. Shapes below: S settings of θ, n runs, p parameters, K terms.
@@ -13,10 +17,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from analysis.laws.jet import Jet, Quantity
 from analysis.refusals import BadValue
 
 Variables = Mapping[str, np.ndarray]
 """Column name → its values, one for each run."""
+
+Expansion = tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]
+"""log L (S, n), its gradient (S, n, p), and slope (S, n) → Σ over runs of slope · second derivative (S, p, p)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +40,19 @@ class Law:
         logged: the parameters that θ holds as natural logarithms.
         amplitudes: the parameters in which the loss is linear when the others are fixed; variable projection solves
             for them.
-        box: for each other parameter, the range in θ from which starting values are drawn.
+        signed: the parameters whose sign the formula leaves open; any other that comes out negative is doubted.
+        box: for each other parameter, the range in θ from which starting values are drawn; it may be empty where
+            `simpler` gives them.
+        expression: (x, **parameters) → loss, in arithmetic and numpy's elementary functions.
         design: x → G of shape (K, n, p), for a sum of power laws.
-        log_loss: (θ of shape (S, p), x) → (log L of shape (S, n), gradient of shape (S, n, p)), for any other law.
+        log_loss: (θ of shape (S, p), x) → (log L of shape (S, n), gradient of shape (S, n, p)).
             It must accept complex θ (no absolute values), since its curvature is taken by complex steps.
+        simpler: a law that this one extends, and (θ of that law of shape (S, q), x) → θ of this one, shape (S', p),
+            that say the same or nearly so: starting values from the fit of the simpler law.
         log_optimum: (θ of shape (S, p), log(C/k) of shape (m,)) → log N of shape (S, m) that minimises the loss on
             C = k·N·D; None where only a numerical search can find it.
         published: name of a study → the parameter values that it printed.
+        typical: parameter values such as real studies give, for a law whose paper prints none.
         target: the column that it predicts.
     """
 
@@ -49,16 +63,21 @@ class Law:
     parameters: tuple[str, ...]
     logged: tuple[str, ...]
     amplitudes: tuple[str, ...] = ()
+    signed: tuple[str, ...] = ()
     box: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    expression: Callable[..., Quantity] | None = None
     design: Callable[[Variables], np.ndarray] | None = None
     log_loss: Callable[[np.ndarray, Variables], tuple[np.ndarray, np.ndarray]] | None = None
+    simpler: "tuple[Law, Callable[[np.ndarray, Variables], np.ndarray]] | None" = None
     log_optimum: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    typical: Mapping[str, float] = field(default_factory=dict)
     target: str = "loss"
 
     def __post_init__(self) -> None:
-        assert (self.design is None) != (self.log_loss is None), "a law is either a design or a log_loss"
-        assert set(self.box) == set(self.parameters) - set(self.amplitudes), (
+        written = [way for way in (self.expression, self.design, self.log_loss) if way is not None]
+        assert len(written) == 1, "a law is written in one way: an expression, a design or a log_loss"
+        assert set(self.box) == set(self.parameters) - set(self.amplitudes) or self.simpler is not None, (
             "starts need a range for every other parameter"
         )
 
@@ -66,6 +85,11 @@ class Law:
     def has_split(self) -> bool:
         """Whether it predicts a loss from both parameters and tokens, so that some split of a budget is the best."""
         return self.target == "loss" and {"params", "tokens"} <= set(self.variables)
+
+    @property
+    def known_values(self) -> dict[str, float]:
+        """Parameter values to try the law with: those of the first study that printed them, or typical ones."""
+        return dict(next(iter(self.published.values()), self.typical))
 
     def coordinates(self, values: Mapping[str, float]) -> np.ndarray:
         """θ of shape (p,) for parameter values given by name.
@@ -93,14 +117,65 @@ class Law:
         """log L, shape (S, n), and its gradient in θ, shape (S, n, p), for θ of shape (S, p)."""
         if self.log_loss is not None:
             return self.log_loss(theta, x)
-        assert self.design is not None
-        return log_sum_of_powers(theta, self.design(x))
+        if self.design is not None:
+            return log_sum_of_powers(theta, self.design(x))
+        with np.errstate(all="ignore"):  # a wild trial step may overflow; what is not finite is turned down
+            jet = self._jet(theta, x, second=False)
+            return np.log(jet.value), _dense(jet, theta.shape[1]) / jet.value[..., None]
+
+    def expand(self, theta: np.ndarray, x: Variables) -> Expansion:
+        """log L and its first two derivatives at θ of shape (S, p)."""
+        if self.expression is None:
+            log_loss, gradient = self.predict(theta, x)
+            return log_loss, gradient, lambda slope: self._bend_by_complex_steps(theta, x, slope)
+        with np.errstate(all="ignore"):
+            jet = self._jet(theta, x, second=True)
+            gradient = _dense(jet, theta.shape[1]) / jet.value[..., None]
+            log_loss = np.log(jet.value)
+
+        def bend(slope: np.ndarray) -> np.ndarray:
+            # ∂² log L = ∂²L / L - (∂ log L)(∂ log L)'
+            total: np.ndarray = -np.einsum("snp,sn,snq->spq", gradient, slope, gradient, optimize=True)
+            scaled = slope / jet.value
+            assert jet.second is not None
+            for (i, j), second in jet.second.items():
+                part = (scaled * second).sum(axis=1)
+                total[:, i, j] += part
+                if i != j:
+                    total[:, j, i] += part
+            return total
+
+        return log_loss, gradient, bend
+
+    def _jet(self, theta: np.ndarray, x: Variables, *, second: bool) -> Jet:
+        """The loss of shape (S, n) at θ of shape (S, p), with its derivatives in θ."""
+        assert self.expression is not None
+        coordinates = Jet.coordinates(theta, second=second)
+        named = {
+            name: np.exp(jet) if name in self.logged else jet
+            for name, jet in zip(self.parameters, coordinates, strict=True)
+        }
+        found = self.expression(x, **named)
+        shape = (len(theta), len(next(iter(x.values()))))
+        if not isinstance(found, Jet):  # a law that reads none of its parameters
+            found = Jet(np.asarray(found), {}, {} if second else None)
+        return Jet(np.broadcast_to(found.value, shape), found.first, found.second)
+
+    def _bend_by_complex_steps(self, theta: np.ndarray, x: Variables, slope: np.ndarray) -> np.ndarray:
+        step = 1e-30
+        total = np.empty((*theta.shape, theta.shape[1]))
+        for j in range(theta.shape[1]):
+            shifted = theta.astype(complex)
+            shifted[:, j] += 1j * step
+            bend = self.predict(shifted, x)[1].imag / step
+            total[:, j] = np.einsum("sn,snp->sp", slope, bend)
+        return 0.5 * (total + total.transpose(0, 2, 1))
 
     def loss_each(self, theta: np.ndarray, x: Variables) -> np.ndarray:
         """The loss under row i of θ at run i, shape (P,), for θ of shape (P, p) and variables of shape (P,)."""
-        if self.log_loss is not None:
+        if self.design is None:
             single_runs = {name: column[:, None] for name, column in x.items()}
-            return np.asarray(np.exp(self.log_loss(theta, single_runs)[0][:, 0]))
+            return np.asarray(np.exp(self.predict(theta, single_runs)[0][:, 0]))
         assert self.design is not None
         return np.asarray(np.exp(np.einsum("np,knp->kn", theta, self.design(x))).sum(axis=0))
 
@@ -108,6 +183,14 @@ class Law:
         """The loss at named parameter values, as `laws.get("chinchilla").loss(values, params=7e9, tokens=1.4e11)`."""
         columns = {name: np.atleast_1d(np.asarray(column, dtype=float)) for name, column in x.items()}
         return np.asarray(np.exp(self.predict(self.coordinates(values)[None], columns)[0][0]))
+
+
+def _dense(jet: Jet, count: int) -> np.ndarray:
+    """The first derivatives of a jet in all p coordinates, shape (S, n, p)."""
+    gradient = np.zeros((*jet.value.shape, count), dtype=jet.value.dtype)
+    for i, part in jet.first.items():
+        gradient[..., i] = part
+    return gradient
 
 
 def log_sum_of_powers(theta: np.ndarray, design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -65,4 +65,5 @@ MULTI_POWER = Law(
         "gamma": (0.2, 0.9),
     },
     log_loss=multi_power_log_loss,
+    typical={"L0": 2.6, "A": 0.65, "B": 400.0, "C": 2.0, "alpha": 0.42, "beta": 0.6, "gamma": 0.65},
 )

@@ -16,8 +16,9 @@ class FitKeys:
     """What `scaling fit FILE` can be told."""
 
     law: str = "chinchilla"
-    """chinchilla, kaplan, gadre, muennighoff, kaplan_n, kaplan_d or kaplan_c; for whole curves multi_power; for the
-    best hyperparameters learning_rate_nd, learning_rate_c, batch_tokens_d or batch_tokens_c"""
+    """chinchilla, kappa, farseer, kaplan, gadre, muennighoff, compute_floor, kaplan_n, kaplan_d or kaplan_c; for whole
+    curves multi_power; for the best hyperparameters learning_rate_nd, learning_rate_c, batch_tokens_d or
+    batch_tokens_c"""
     approach: str = "all"
     """all, parametric (approach 3), isoflop (approach 2, valleys) or envelope (approach 1, training curves)"""
     objective: str = "huber_log"

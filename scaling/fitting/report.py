@@ -54,7 +54,7 @@ def one_law_fit(source: Path, keys: FitKeys) -> OneLawFit | None:
         return fit_curves
     if keys.law.startswith(("learning_rate_", "batch_tokens_")):
         return fit_hyperparameters
-    if keys.law in ("kaplan_n", "kaplan_d", "kaplan_c") and has_one_variable(source, keys):
+    if keys.law in ("compute_floor", "kaplan_n", "kaplan_d", "kaplan_c") and has_one_variable(source, keys):
         return fit_one_variable
     return None
 
