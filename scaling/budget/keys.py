@@ -25,7 +25,8 @@ class ModelKeys:
     """A published model by name, a size for the ladder, or a shape; a shape's keys also change a named model."""
 
     name: str | None = None
-    """A published model: gpt2, llama-2-7b, gpt3-175b, mixtral-8x7b … (model=NAME is short for model.name=NAME)."""
+    """A published model: gpt2, llama-2-7b, gpt3-175b, mixtral-8x7b … (model=NAME is short for model.name=NAME); or a
+    Hugging Face config: a path to config.json or its folder, or hf:OWNER/NAME in the local cache."""
     params: Annotated[float | None, PARAMS] = None
     """Total parameters to aim at; the ladder then chooses the shape."""
     width: Annotated[int | None, Range(at_least=1, at_most=10**7)] = None

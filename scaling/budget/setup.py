@@ -17,6 +17,7 @@ from scaling.budget.keys import BudgetKeys, ModelKeys, TrainingKeys
 from scaling.budget.measured_speed import measured_speed
 from scaling.errors import UserError
 from scaling.shape.flops import Recompute, train_flops_per_token
+from scaling.shape.hf_config import load_config, names_a_config
 from scaling.shape.ladder import head_width
 from scaling.shape.params import count_params
 from scaling.shape.published import published_shape
@@ -48,6 +49,8 @@ def build_shape(keys: ModelKeys) -> ModelShape:
             raise UserError(
                 f"model={keys.name} and model.params={keys.params:g} exclude each other: give one"
             )
+        if names_a_config(keys.name):
+            return _changed(load_config(keys.name).shape, given)
         return _changed(published_shape(keys.name), given)
     defaults = {
         "vocab_size": VOCAB_SIZE,
@@ -67,6 +70,11 @@ def build_shape(keys: ModelKeys) -> ModelShape:
         )
     template = ModelShape(width=64, depth=2, heads=1, kv_heads=1, head_width=64, ffn_width=64, **common)
     return shape_of_size(keys.params, template)
+
+
+def model_notes(keys: ModelKeys) -> tuple[str, ...]:
+    """What is to be said about how a model's config was read; nothing for other models."""
+    return load_config(keys.name).notes if keys.name is not None and names_a_config(keys.name) else ()
 
 
 def _changed(shape: ModelShape, given: Fields) -> ModelShape:
@@ -94,7 +102,7 @@ def _described(given: Fields, common: Fields) -> ModelShape:
     if missing:
         raise UserError(
             f"which model? missing {' and '.join(f'model.{k}' for k in missing)}; give model=NAME "
-            "(as model=llama-2-7b), model.params=…, or model.width=… model.depth=…"
+            "(as model=llama-2-7b), model=…/config.json, model.params=…, or model.width=… model.depth=…"
         )
     width = given["width"]
     if width < 1:

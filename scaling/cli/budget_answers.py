@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from scaling.accounting.catalogue import CATALOGUE
 from scaling.budget.encoder_decoder import encoder_decoder_budget
@@ -26,7 +27,7 @@ from scaling.budget.keys import (
 from scaling.budget.lists_report import comparison_table, hardware_table, history_table, layouts_table
 from scaling.budget.report import budget_report, encoder_decoder_report
 from scaling.budget.serve import serving
-from scaling.budget.setup import build_shape
+from scaling.budget.setup import build_shape, model_notes
 from scaling.budget.tables import console
 from scaling.budget.usage_report import fine_tuning_report, serving_report
 
@@ -40,6 +41,19 @@ class Answer:
     tables: Callable[[], RenderableType]
 
 
+def with_notes(answer: Answer, keys: ModelKeys) -> Answer:
+    """The answer, headed by how a model's config.json was read where there is something to say about it."""
+    notes = model_notes(keys)
+    if not notes:
+        return answer
+
+    def figures() -> object:
+        made = answer.figures()
+        return {**made, "model_notes": list(notes)} if isinstance(made, dict) else made
+
+    return Answer(figures, lambda: Group(Text("\n".join(notes), style="yellow"), answer.tables()))
+
+
 def answer_forward(words: list[str]) -> Answer:
     """Parameters, FLOPs, memory, time and cost of a model."""
     keys = parse_keys(words, BudgetKeys)
@@ -48,15 +62,17 @@ def answer_forward(words: list[str]) -> Answer:
         partial_budget = encoder_decoder_budget(keys)
         return Answer(partial_budget.to_json, partial(encoder_decoder_report, partial_budget, name))
     budget = training_budget(keys)
-    return Answer(
+    answer = Answer(
         budget.to_json, lambda: budget_report(budget, name, remedies_of(budget, keys), console().width)
     )
+    return with_notes(answer, keys.model)
 
 
 def answer_fits(words: list[str]) -> Answer:
     """Layouts of a number of devices, best first."""
-    ranked = ranked_layouts(parse_keys(words, BudgetKeys))
-    return Answer(ranked.to_json, partial(layouts_table, ranked))
+    keys = parse_keys(words, BudgetKeys)
+    ranked = ranked_layouts(keys)
+    return with_notes(Answer(ranked.to_json, partial(layouts_table, ranked)), keys.model)
 
 
 def answer_solve(words: list[str]) -> Answer:
@@ -70,21 +86,24 @@ def answer_solve(words: list[str]) -> Answer:
     solution = solve(keys)
     if keys.write is not None:
         write_experiment(solution, keys.write)
-    return Answer(solution.to_json, partial(solution_report, solution, keys.write))
+    answer = Answer(solution.to_json, partial(solution_report, solution, keys.write))
+    return with_notes(answer, keys.model)
 
 
 def answer_serve(words: list[str]) -> Answer:
     """Memory and speed of a model that answers."""
     keys = parse_keys(words, ServeKeys)
     served = serving(keys)
-    return Answer(served.to_json, partial(serving_report, served, _name(keys.model)))
+    answer = Answer(served.to_json, partial(serving_report, served, _name(keys.model)))
+    return with_notes(answer, keys.model)
 
 
 def answer_finetune(words: list[str]) -> Answer:
     """Memory of fine-tuning, whole or by adapters."""
     keys = parse_keys(words, FineTuneKeys)
     run = fine_tuning(keys)
-    return Answer(run.to_json, partial(fine_tuning_report, run, _name(keys.model)))
+    answer = Answer(run.to_json, partial(fine_tuning_report, run, _name(keys.model)))
+    return with_notes(answer, keys.model)
 
 
 def answer_verify(words: list[str]) -> Answer:

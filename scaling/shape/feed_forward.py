@@ -55,6 +55,9 @@ class Mixture:
     """What every token visits beside the routed experts (DeepSeekMoE, arXiv:2401.06066)."""
     shared_gate: bool = False
     """A sigmoid of the input multiplies what the shared experts add (Qwen 1.5 MoE)."""
+    idle: int = 0
+    """Choices of the router that do nothing, so that some tokens visit fewer experts (LongCat): counted as if all of
+    `active` were visited."""
     latent: int | None = None
     """Routed experts work on so many features, to which tokens are projected and back (Nemotron 3 Super); None: on the
     residual stream's."""
@@ -74,7 +77,7 @@ class Mixture:
 
     def router(self, width: int) -> int:
         """Entries of the router's matrix, and of the shared experts' gate."""
-        return width * (self.experts + self.shared_gate)
+        return width * (self.experts + self.idle + self.shared_gate)
 
     def active_matrices(self, width: int) -> int:
         """Entries that a token is multiplied with."""

@@ -107,4 +107,4 @@ def _by_squeezed_name() -> dict[str, str]:
 def _hint(key: str) -> str:
     known = [name for name in PUBLISHED if not re.fullmatch(r"chinchilla-[0-9]+m", name)]
     hint = nearest(key, [*PUBLISHED, *ALIASES], f"known: {', '.join(known)}.")
-    return f"{hint} Or describe it: model.width=… model.depth=…"
+    return f"{hint} Or describe it: model.width=… model.depth=…, or give its config.json"
