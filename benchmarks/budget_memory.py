@@ -19,17 +19,18 @@ from statistics import median
 
 from budget_rows import Row
 
+from scaling.accounting.hardware import get_device
 from scaling.accounting.kept_activations import activation_bytes
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import TrainingRecipe
+from scaling.accounting.room import room_for
 from scaling.accounting.states import device_params, model_states
 from scaling.shape.published import published_shape
 from scaling.shape.shape import ModelShape, decoder_shape
 
 PUBLISHED = Path(__file__).parents[1] / "tests" / "published"
 UNITS = {"GiB": 2**30, "GB": 1e9}
-A100_80GB_BYTES = 80 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,10 @@ def fits_agreement() -> tuple[int, int]:
         shape = replace(published_shape(row["model"]), context=int(row["context"]))
         recipe = TrainingRecipe(precision="bf16-mixed", recompute=row["recompute"])  # type: ignore[arg-type]
         layout = Layout(data=64, zero_stage=3, micro_batch=int(row["micro_batch"]))
-        fits = training_memory(shape, recipe, layout).peak_memory_bytes <= A100_80GB_BYTES
+        fits = (
+            room_for(training_memory(shape, recipe, layout).peak_memory_bytes, get_device("a100-80gb"))
+            != "no"
+        )
         agree += fits == (row["fits"] == "1")
     return agree, len(table)
 

@@ -17,6 +17,7 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.memory import MemoryEstimate, training_memory
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
+from scaling.accounting.room import Room, room_for, usable_bytes
 from scaling.accounting.timing import StepTime, step_time
 from scaling.errors import UserError
 from scaling.shape.flops import Convention, pf_days, train_flops_per_token
@@ -90,8 +91,13 @@ class Budget:
 
     @property
     def fits(self) -> bool:
-        """Whether the peak stays within a device's memory."""
-        return self.memory.peak_memory_bytes <= self.device.memory_bytes
+        """Whether the peak leaves the reserve free in what a program can use of a device (`accounting.room`)."""
+        return self.room == "fits"
+
+    @property
+    def room(self) -> Room:
+        """Whether the peak fits, or only just, or not."""
+        return room_for(self.memory.peak_memory_bytes, self.device)
 
     def to_json(self) -> dict[str, Any]:  # JSON: numbers, texts and dictionaries of them
         """Every figure under a name with its unit, for programs."""
@@ -119,7 +125,9 @@ class Budget:
             "peak_component": self.memory.binding_component,
             "memory_bytes_by_instant": {i.name: dict(i.components) for i in self.memory.instants},
             "device_memory_bytes": self.device.memory_bytes,
+            "usable_memory_bytes": usable_bytes(self.device),
             "fits": self.fits,
+            "tight": self.room == "tight",
             "hardware": self.device.name,
             "devices": self.layout.devices,
             "layout": {name: getattr(self.layout, name) for name in self.layout.__dataclass_fields__},

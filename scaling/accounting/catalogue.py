@@ -53,7 +53,7 @@ _DEVICES = (
     Device(
         name="t4", title="NVIDIA T4",
         peak_flops=_tera(fp32=8.1, fp16=65, int8=130),
-        memory_bytes=15360 * MIB, memory_bytes_per_second=320 * GIGA,
+        memory_bytes=15360 * MIB, visible_memory_bytes=14.75 * GIB, memory_bytes_per_second=320 * GIGA,
         link_bytes_per_second=15.75 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=1,
         power_watts=70,
         source="NVIDIA T4 data sheet (2019); PCIe 3.0 x16; network assumed 10 Gb/s",
@@ -62,7 +62,7 @@ _DEVICES = (
     Device(
         name="a100-40gb", title="NVIDIA A100 SXM 40GB",
         peak_flops=_tera(fp32=19.5, tf32=156, fp16=312, bf16=312, int8=624),
-        memory_bytes=40 * GIB, memory_bytes_per_second=1555 * GIGA,
+        memory_bytes=40 * GIB, visible_memory_bytes=39.5 * GIB, memory_bytes_per_second=1555 * GIGA,
         link_bytes_per_second=300 * GIGA, network_bytes_per_second=25 * GIGA, node_devices=8,
         power_watts=400,
         source="NVIDIA A100 data sheet (2021); network of a DGX A100: 8 x 200 Gb/s",
@@ -136,7 +136,7 @@ _DEVICES = (
     Device(
         name="h100-sxm", title="NVIDIA H100 SXM 80GB",
         peak_flops=_tera(fp32=66.9, tf32=494.7, fp16=989.4, bf16=989.4, fp8=1978.9, int8=1978.9),
-        memory_bytes=81559 * MIB, memory_bytes_per_second=3350 * GIGA,
+        memory_bytes=81559 * MIB, visible_memory_bytes=79.11 * GIB, memory_bytes_per_second=3350 * GIGA,
         link_bytes_per_second=450 * GIGA, network_bytes_per_second=50 * GIGA, node_devices=8,
         power_watts=700,
         source="NVIDIA H100 data sheet (2023), sparse figures halved; network of a DGX H100: 8 x 400 Gb/s",
@@ -293,7 +293,7 @@ _DEVICES = (
     Device(
         name="rtx3090", title="NVIDIA GeForce RTX 3090 24GB",
         peak_flops=_tera(fp32=35.6, tf32=35.6, fp16=71, bf16=71, int8=284),
-        memory_bytes=24 * GIB, memory_bytes_per_second=936 * GIGA,
+        memory_bytes=24 * GIB, visible_memory_bytes=23.58 * GIB, memory_bytes_per_second=936 * GIGA,
         link_bytes_per_second=31.5 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=8,
         power_watts=350,
         source="NVIDIA GA102 whitepaper (2020), float32 accumulation; PCIe 4.0 x16; network assumed 10 Gb/s",
@@ -302,7 +302,7 @@ _DEVICES = (
     Device(
         name="rtx4090", title="NVIDIA GeForce RTX 4090 24GB",
         peak_flops=_tera(fp32=82.6, tf32=82.6, fp16=165.2, bf16=165.2, fp8=330.3, int8=660.6),
-        memory_bytes=24564 * MIB, memory_bytes_per_second=1008 * GIGA,
+        memory_bytes=24564 * MIB, visible_memory_bytes=23.64 * GIB, memory_bytes_per_second=1008 * GIGA,
         link_bytes_per_second=31.5 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=8,
         power_watts=450,
         source="NVIDIA Ada whitepaper (2022), float32 accumulation; PCIe 4.0 x16; network assumed 10 Gb/s",
@@ -318,6 +318,7 @@ _DEVICES = (
     ),
     Device(
         name="apple-m1", title="Apple M1 (8-core GPU)",
+        shares_host_memory=True,
         peak_flops=_tera(fp32=2.6, fp16=2.6),
         memory_bytes=16 * GIB, memory_bytes_per_second=68.25 * GIGA,
         link_bytes_per_second=1.25 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=1,
@@ -326,6 +327,7 @@ _DEVICES = (
     ),
     Device(
         name="apple-m1-max", title="Apple M1 Max (32-core GPU)",
+        shares_host_memory=True,
         peak_flops=_tera(fp32=10.4, fp16=10.4),
         memory_bytes=64 * GIB, memory_bytes_per_second=400 * GIGA,
         link_bytes_per_second=1.25 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=1,
@@ -334,6 +336,7 @@ _DEVICES = (
     ),
     Device(
         name="apple-m2", title="Apple M2 (10-core GPU)",
+        shares_host_memory=True,
         peak_flops=_tera(fp32=3.6, fp16=3.6),
         memory_bytes=24 * GIB, memory_bytes_per_second=100 * GIGA,
         link_bytes_per_second=1.25 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=1,
@@ -342,6 +345,7 @@ _DEVICES = (
     ),
     Device(
         name="cpu", title="generic CPU: 8 cores, AVX2 at 3 GHz",
+        shares_host_memory=True,
         peak_flops=_tera(fp32=0.768),
         memory_bytes=32 * GIB, memory_bytes_per_second=51.2 * GIGA,
         link_bytes_per_second=1.25 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=1,

@@ -59,6 +59,10 @@ class Device:
     attention_fraction: float = UNMEASURED_ATTENTION_FRACTION
     """Rate of a fused (flash) attention kernel, forward and backward together, over the dense peak."""
     attention_source: str = "assumed as on the A100 (Dao 2023, arXiv:2307.08691)"
+    visible_memory_bytes: float | None = None
+    """Memory that PyTorch sees (`torch.cuda.get_device_properties(0).total_memory`), where it has been reported."""
+    shares_host_memory: bool = False
+    """Whether its memory is the machine's own, as on a CPU."""
     price: Price | None = None
     speed_calibration: float = 1.0
     """Measured speed over estimated speed: set it from a run of your own (`timing.calibration`)."""

@@ -6,6 +6,7 @@ from math import ceil
 
 from scaling.accounting.cost import SECONDS_PER_DAY
 from scaling.accounting.layout import Layout
+from scaling.accounting.room import usable_bytes
 from scaling.accounting.states import model_states
 from scaling.budget.layout_search import Candidate, best_candidate, fastest_that_fits
 from scaling.budget.setup import TrainingSetup
@@ -24,7 +25,7 @@ def fewest_devices(
 ) -> Candidate | None:
     """The best layout of the smallest power of two of devices on which the model fits; None where none does."""
     # Even sharded over all of them, weights, gradients and optimizer states have to fit.
-    least = ceil(model_states(shape, setup.recipe, Layout()).total / setup.device.memory_bytes)
+    least = ceil(model_states(shape, setup.recipe, Layout()).total / usable_bytes(setup.device))
     devices = 1
     while devices < max(at_least, least):
         devices *= 2

@@ -9,6 +9,7 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.timing import calibration
 from scaling.budget.device_count import choose_layout
 from scaling.budget.keys import BudgetKeys, LayoutKeys
+from scaling.budget.layout_search import recipe_that_fits
 from scaling.budget.layouts import accumulation_for
 from scaling.budget.setup import (
     batch_tokens_of,
@@ -37,7 +38,7 @@ def training_budget(keys: BudgetKeys) -> Budget:
                 f"days={keys.days:g} chooses the number of devices: leave out layout.*, or give devices instead"
             )
         layout = build_layout(keys.layout, shape, keys.devices, batch_tokens)
-        recipe = setup.recipe_for(layout)
+        recipe = setup.recipe_for(layout) if shape.encoder_depth else recipe_that_fits(shape, setup, layout)
     else:
         chosen = choose_layout(shape, setup, tokens, batch_tokens, devices=keys.devices, days=keys.days)
         layout, recipe = chosen.layout, chosen.recipe

@@ -12,6 +12,7 @@ from scaling.accounting.inference import WeightFormat
 from scaling.accounting.layout import Layout
 from scaling.accounting.memory import training_memory
 from scaling.accounting.recipe import Optimizer, Precision, TrainingRecipe
+from scaling.accounting.room import Room, room_for, usable_bytes
 from scaling.budget.keys import FineTuneKeys
 from scaling.budget.setup import build_shape
 from scaling.errors import UserError
@@ -40,7 +41,12 @@ class FineTuning:
 
     @property
     def fits(self) -> bool:
-        return self.peak_memory_bytes <= self.device.memory_bytes
+        return self.room == "fits"
+
+    @property
+    def room(self) -> Room:
+        """Whether the peak fits, or only just, or not."""
+        return room_for(self.peak_memory_bytes, self.device)
 
     def to_json(self) -> dict[str, object]:
         """Every figure under a name with its unit, for programs."""
@@ -55,7 +61,9 @@ class FineTuning:
             "peak_memory_bytes": self.peak_memory_bytes,
             "memory_bytes_by_component": self.components,
             "device_memory_bytes": self.device.memory_bytes,
+            "usable_memory_bytes": usable_bytes(self.device),
             "fits": self.fits,
+            "tight": self.room == "tight",
         }
 
 

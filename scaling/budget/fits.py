@@ -53,6 +53,7 @@ class RankedLayouts:
                     "recompute": candidate.recipe.recompute,
                     "peak_memory_bytes": candidate.memory.peak_memory_bytes,
                     "fits": candidate.fits,
+                    "tight": candidate.room == "tight",
                     "step_seconds": candidate.step.seconds,
                     "mfu": candidate.step.mfu,
                     "days": days,

@@ -11,6 +11,7 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.memory import MemoryEstimate, training_memory
 from scaling.accounting.recipe import TrainingRecipe
 from scaling.accounting.roofline import Kernels
+from scaling.accounting.room import Room, room_for, usable_bytes
 from scaling.accounting.states import model_states
 from scaling.accounting.timing import StepTime, step_time
 from scaling.budget.layouts import MOST_OF_BATCH, accumulation_for, layouts
@@ -36,7 +37,12 @@ class Candidate:
 
     @property
     def fits(self) -> bool:
-        return self.memory.peak_memory_bytes <= self.device.memory_bytes
+        return self.room == "fits"
+
+    @property
+    def room(self) -> Room:
+        """Whether the peak fits, or only just, or not."""
+        return room_for(self.memory.peak_memory_bytes, self.device)
 
     @cached_property
     def step(self) -> StepTime:
@@ -81,9 +87,20 @@ def fastest_that_fits(
     found = (
         _best_of_layout(shape, layout, setup, batch_tokens, modes)
         for layout in layouts(shape, setup.device, devices, batch_tokens)
-        if model_states(shape, setup.recipe_for(layout), layout).total <= setup.device.memory_bytes
+        if model_states(shape, setup.recipe_for(layout), layout).total <= usable_bytes(setup.device)
     )
     return min((candidate for candidate in found if candidate.fits), key=_slowness, default=None)
+
+
+def recipe_that_fits(shape: ModelShape, setup: TrainingSetup, layout: Layout) -> TrainingRecipe:
+    """The recipe of a given layout with the least recomputation that fits; where none does, as without any."""
+    recipe = setup.recipe_for(layout)
+    modes = setup.recomputes or _useful_recomputes(shape, recipe)
+    for mode in modes:
+        memory = training_memory(shape, _with_recompute(recipe, mode), layout)
+        if room_for(memory.peak_memory_bytes, setup.device) == "fits":
+            return _with_recompute(recipe, mode)
+    return _with_recompute(recipe, modes[0])
 
 
 def _slowness(candidate: Candidate) -> tuple[float, float]:
@@ -124,7 +141,7 @@ def _best_of_layout(
         )
 
     # Running less again is faster, so the least that fits is taken; where even the most does not, nothing does.
-    if model_states(shape, recipe, layout).total > device.memory_bytes:
+    if model_states(shape, recipe, layout).total > usable_bytes(device):
         return attempt(modes[-1], 1)  # no recomputation makes room for the states
     first = attempt(modes[0], 1)
     if not first.fits and len(modes) > 1:

@@ -10,6 +10,7 @@ from rich.text import Text
 from analysis.formats import duration_in_one_unit, short_count
 from scaling.accounting.catalogue import CATALOGUE, GIB
 from scaling.accounting.cost import SECONDS_PER_DAY
+from scaling.accounting.room import RESERVE, Room, usable_bytes
 from scaling.budget.fits import RankedLayouts
 from scaling.budget.history import HISTORY, TOKENS_PER_PARAM
 from scaling.budget.tables import Column, gib, sketch, table
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from scaling.budget.verify import Comparison  # which imports torch
 
 SHOWN_LAYOUTS = 15
+ROOM_WORDS: dict[Room, str] = {"fits": "[green]yes[/]", "tight": "[yellow]tight[/]", "no": "[yellow]no[/]"}
 
 
 def layouts_table(ranked: RankedLayouts) -> RenderableType:
@@ -29,7 +31,7 @@ def layouts_table(ranked: RankedLayouts) -> RenderableType:
             f"{candidate.layout.micro_batch} x {candidate.layout.accumulation}",
             candidate.recipe.recompute,
             f"{candidate.memory.peak_memory_bytes / GIB:,.1f}",
-            "[green]yes[/]" if candidate.fits else "[yellow]no[/]",
+            ROOM_WORDS[candidate.room],
             f"{candidate.step.mfu:.0%}",
             duration_in_one_unit(days * SECONDS_PER_DAY),
         ]
@@ -44,7 +46,8 @@ def layouts_table(ranked: RankedLayouts) -> RenderableType:
         f"batch {short_count(ranked.batch_tokens)}"
     )
     fitting = sum(candidate.fits for candidate in ranked.found)
-    summary = f"{fitting} of {len(ranked.found)} layouts fit in {gib(ranked.device.memory_bytes)} a device"
+    summary = f"{fitting} of {len(ranked.found)} layouts fit with {RESERVE:.0%} to spare in "
+    summary += f"the {gib(usable_bytes(ranked.device))} of a device that a program can use"
     summary += f"; the best {SHOWN_LAYOUTS} are shown." if len(ranked.found) > SHOWN_LAYOUTS else "."
     lines: list[RenderableType] = [
         Text(sketch(ranked.shape)), table(title, columns, rows), Text(summary, style="dim"),

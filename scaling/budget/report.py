@@ -8,6 +8,7 @@ from rich.text import Text
 
 from analysis.formats import compute, duration_in_one_unit, short_count
 from scaling.accounting.budget import CONVENTIONS, Budget
+from scaling.accounting.room import usable_bytes
 from scaling.budget.encoder_decoder import NOT_MODELLED, EncoderDecoderBudget
 from scaling.budget.rules_of_thumb import RULES
 from scaling.budget.tables import fits_or_not, gib, money, number, sketch, table
@@ -92,7 +93,7 @@ def memory_table(budget: Budget) -> Group:
     if memory.allocator_slack_bytes:
         rows.append(["allocator slack", gib(memory.allocator_slack_bytes)])
     rows.append(["[bold]peak[/]", f"[bold]{gib(memory.peak_memory_bytes)}[/]"])
-    rows.append([f"of {budget.device.name}", gib(budget.device.memory_bytes)])
+    rows.append([f"usable of {budget.device.name}", gib(usable_bytes(budget.device))])
     return table(
         f"Memory a device at the peak ({binding.name})", [("component", "left"), ("bytes", "right")], rows
     )
@@ -143,7 +144,7 @@ def verdict(budget: Budget, remedies: list[str]) -> Text:
     tried = [f"  - {remedy}" for remedy in remedies] or ["  - nothing tried here: hardware with more memory"]
     most = memory.binding_component.replace("_", " ")
     otherwise = "\n".join([f"; most of it is {most}. What would make it fit:", *tried])
-    return fits_or_not(memory.peak_memory_bytes, budget.device.memory_bytes, otherwise)
+    return fits_or_not(memory.peak_memory_bytes, budget.device, otherwise)
 
 
 def rules_of_thumb(budget: Budget) -> Text:

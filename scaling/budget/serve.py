@@ -13,6 +13,7 @@ from scaling.accounting.inference import (
     inference_memory,
     kv_cache_bytes,
 )
+from scaling.accounting.room import RESERVE, Room, room_for, usable_bytes
 from scaling.accounting.serving import ServingTime, serving_time
 from scaling.budget.keys import ServeKeys
 from scaling.budget.setup import build_shape
@@ -34,7 +35,12 @@ class Serving:
 
     @property
     def fits(self) -> bool:
-        return self.memory.peak_memory_bytes <= self.device.memory_bytes
+        return self.room == "fits"
+
+    @property
+    def room(self) -> Room:
+        """Whether the peak fits, or only just, or not."""
+        return room_for(self.memory.peak_memory_bytes, self.device)
 
     @property
     def cache_bytes_per_token(self) -> float:
@@ -45,7 +51,7 @@ class Serving:
     def most_sequences(self) -> int:
         """Sequences of this length that fit at once."""
         each = (self.memory.kv_cache + self.memory.logits) / self.keys.sequences
-        room = self.device.memory_bytes - self.memory.weights - self.memory.activations
+        room = usable_bytes(self.device) / (1 + RESERVE) - self.memory.weights - self.memory.activations
         return max(0, int(room / each))
 
     def to_json(self) -> dict[str, object]:
@@ -68,7 +74,9 @@ class Serving:
             "logit_bytes": self.memory.logits,
             "peak_memory_bytes": self.memory.peak_memory_bytes,
             "device_memory_bytes": self.device.memory_bytes,
+            "usable_memory_bytes": usable_bytes(self.device),
             "fits": self.fits,
+            "tight": self.room == "tight",
             "most_sequences": self.most_sequences,
             "prefill_seconds": self.time.prefill_seconds,
             "decode_seconds_per_token": self.time.decode_seconds,

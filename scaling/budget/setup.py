@@ -149,7 +149,7 @@ def build_setup(keys: TrainingKeys) -> TrainingSetup:
     """Device, recipe and prices that the keys describe. Raises UserError naming key, value and remedy."""
     device = get_device(keys.hardware)
     usual: Precision = USUAL_PRECISION.get(device.training_precision, "32-true")
-    if device.name.startswith(("apple", "cpu")):
+    if device.shares_host_memory:
         usual = "32-true"
     for name, choices in (("kernels", get_args(Kernels)), ("recompute", ("auto", *get_args(Recompute)))):
         if getattr(keys, name) not in choices:

@@ -13,6 +13,7 @@ from pathlib import Path
 from scaling.accounting.budget import Budget, estimate
 from scaling.accounting.catalogue import GIB
 from scaling.accounting.cost import SECONDS_PER_HOUR
+from scaling.accounting.room import usable_bytes
 from scaling.budget.device_count import choose_layout
 from scaling.budget.given_budget import GivenBudget, given_budget
 from scaling.budget.keys import DEFAULT_LAW, ModelKeys, SolveKeys
@@ -215,7 +216,8 @@ def _too_few_devices(devices: int, chosen: Candidate) -> UserError:
     device, needed = chosen.device, chosen.memory.peak_memory_bytes
     return UserError(
         f"devices={devices}: a model of {count_params(chosen.shape).total:,} parameters needs "
-        f"{needed / GIB:,.1f} GiB a device of {device.name}, which has {device.memory_bytes / GIB:,.1f}; "
+        f"{needed / GIB:,.1f} GiB a device of {device.name}, of which a program can use "
+        f"{usable_bytes(device) / GIB:,.1f}; "
         "give more devices, or leave devices out to have them chosen"
     )
 

@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from scaling.accounting.catalogue import GIB, MIB
+from scaling.accounting.device import Device
+from scaling.accounting.room import RESERVE, room_for, usable_bytes
 from scaling.shape.shape import ModelShape
 
 Column = tuple[str, Literal["left", "right"]]
@@ -61,13 +63,26 @@ def table(title: str, columns: Iterable[Column], rows: Iterable[Iterable[str]]) 
     return Group(Text(title, style="bold"), result, Text())
 
 
-def fits_or_not(peak_bytes: float, device_bytes: float, what_else: str) -> Text:
+def fits_or_not(peak_bytes: float, device: Device, what_else: str) -> Text:
     """Whether the peak fits in a device's memory; where it does not, `what_else` ends the sentence."""
-    if peak_bytes <= device_bytes:
-        share = f"{peak_bytes / device_bytes:.0%}"
-        return Text(f"Fits: the peak takes {share} of a device's memory.", style="green")
-    times = f"{peak_bytes / device_bytes:.2f}"
-    return Text(f"Does not fit: the peak is {times} times a device's memory{what_else}", style="yellow")
+    usable = usable_bytes(device)
+    room = room_for(peak_bytes, device)
+    if room == "fits":
+        return Text(
+            f"Fits: the peak takes {peak_bytes / usable:.0%} of the {gib(usable)} that a program can use.",
+            style="green",
+        )
+    if room == "tight":
+        return Text(
+            f"Tight: the peak takes {peak_bytes / usable:.0%} of the {gib(usable)} that a program can use, and an "
+            f"estimate wants {RESERVE:.0%} of itself to spare{what_else}",
+            style="yellow",
+        )
+    times = f"{peak_bytes / usable:.2f}"
+    return Text(
+        f"Does not fit: the peak is {times} times the {gib(usable)} that a program can use{what_else}",
+        style="yellow",
+    )
 
 
 def console() -> Console:

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from analysis.formats import duration_in_one_unit
+from scaling.accounting.room import usable_bytes
 from scaling.budget.finetune import FineTuning
 from scaling.budget.serve import Serving
 from scaling.budget.tables import fits_or_not, gib, number, sketch, table
@@ -21,7 +22,7 @@ def serving_report(serving: Serving, name: str) -> RenderableType:
         ["activations of a prompt", gib(memory.activations)],
         ["logits", gib(memory.logits)],
         ["[bold]peak[/]", f"[bold]{gib(memory.peak_memory_bytes)}[/]"],
-        [f"of {serving.device.name}", gib(serving.device.memory_bytes)],
+        [f"usable of {serving.device.name}", gib(usable_bytes(serving.device))],
     ]
     speed = [
         ["cache of one token", f"{serving.cache_bytes_per_token / 1024:,.5g} KiB"],
@@ -42,7 +43,7 @@ def serving_report(serving: Serving, name: str) -> RenderableType:
         table("Speed of tuned kernels", [("quantity", "left"), ("estimate", "right")], speed),
         fits_or_not(
             serving.memory.peak_memory_bytes,
-            serving.device.memory_bytes,
+            serving.device,
             ". What would help: fewer bits (weights=int4, cache=int8), fewer sequences or tokens, or more devices.",
         ),
     )
@@ -57,7 +58,7 @@ def fine_tuning_report(run: FineTuning, name: str) -> RenderableType:
     ]
     rows += [
         ["[bold]peak[/]", f"[bold]{gib(run.peak_memory_bytes)}[/]"],
-        [f"of {run.device.name}", gib(run.device.memory_bytes)],
+        [f"usable of {run.device.name}", gib(usable_bytes(run.device))],
     ]
     total = count_params(run.shape).total
     return Group(
@@ -72,7 +73,7 @@ def fine_tuning_report(run: FineTuning, name: str) -> RenderableType:
         table("Memory a device", [("component", "left"), ("bytes", "right")], rows),
         fits_or_not(
             run.peak_memory_bytes,
-            run.device.memory_bytes,
+            run.device,
             ". What would help: method=qlora, recompute=full, fewer tokens a sequence, or more devices.",
         ),
     )

@@ -39,7 +39,7 @@ def test_a_layout_that_training_does_not_run_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="needs tensor parallelism"):
+    with pytest.raises(UserError, match="needs tensor, pipeline parallelism"):
         write_experiment(solve(SolveKeys(flops=1e24)), "big")
     assert not list(tmp_path.iterdir())
 

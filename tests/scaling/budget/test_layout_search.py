@@ -55,6 +55,7 @@ def test_the_command_itself_is_never_slower_than_a_row_of_fits_given_back(
     assert rows
     for row in rows[:12]:
         again = training_budget(replace(keys, layout=LayoutKeys(**asdict(row.layout))))
+        assert again.fits
         assert unasked.step.seconds / unasked.step.tokens <= again.step.seconds / again.step.tokens * (
             1 + 1e-12
         )

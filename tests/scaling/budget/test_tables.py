@@ -1,7 +1,10 @@
 """Bytes and money as people read them."""
 
+from dataclasses import replace
+
 from rich.text import Text
 
+from scaling.accounting.hardware import get_device
 from scaling.budget.tables import fits_or_not, gib, money, number
 
 
@@ -12,5 +15,8 @@ def test_bytes_money_and_numbers() -> None:
 
 
 def test_what_does_not_fit_says_by_how_much() -> None:
-    assert fits_or_not(50, 100, ".") == Text("Fits: the peak takes 50% of a device's memory.", style="green")
-    assert "2.50 times a device's memory; help" in fits_or_not(250, 100, "; help").plain
+    cpu = replace(get_device("cpu"), memory_bytes=100 * 2**30)
+    fits, tight, neither = (fits_or_not(gibibytes * 2**30, cpu, "; help") for gibibytes in (50, 95, 250))
+    assert fits == Text("Fits: the peak takes 50% of the 100.0 GiB that a program can use.", style="green")
+    assert tight.plain.startswith("Tight: the peak takes 95% of the 100.0 GiB")
+    assert "2.50 times the 100.0 GiB that a program can use; help" in neither.plain
