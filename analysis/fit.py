@@ -31,6 +31,7 @@ class FitOptions(TypedDict, total=False):
     convention: Mapping[str, str] | None
     flops_per_param_token: float
     starts: int
+    fixed: Mapping[str, float] | None
 
 
 LEVEL = 0.9
@@ -50,6 +51,7 @@ def fit(
     convention: Mapping[str, str] | None = None,
     flops_per_param_token: float = TRAIN_FLOPS_PER_PARAM_TOKEN,
     starts: int = 8,
+    fixed: Mapping[str, float] | None = None,
 ) -> FitResult:
     """Fit a law to runs.
 
@@ -68,15 +70,17 @@ def fit(
         convention: how parameters, FLOPs and loss are counted; the table's own where None.
         flops_per_param_token: k in C = k·N·D.
         starts: number of descents, from different points of the law's box.
+        fixed: parameter → value at which it is held, as {"E": 1.6}; it then gets no interval.
 
     Raises:
         Refusal: a ValueError that says what the table lacks (see analysis.refusals).
     """
     law, objective = laws.get(law), objectives.get(objective)
-    if laws.LAWS.get(law.name) is not law:
+    if not laws.is_known(law):
         raise BadValue(
             f"law {law.name!r} is not registered: call laws.register(law), so that its results can be read back"
         )
+    law = laws.fix(law, fixed or {})
     if not 0 < level < 1:
         raise BadValue(f"level must lie between 0 and 1, such as 0.9; got {level}")
     frame = table.frame if isinstance(table, Table) else table

@@ -1,11 +1,13 @@
 """The runs of a fit: its columns taken from a table and checked, so that what cannot be fitted is refused up front."""
 
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 import pandas as pd
 
 from analysis.laws.law import Law
+from analysis.laws.variables import variable
 from analysis.objectives import Objective
 from analysis.problem import Problem
 from analysis.refusals import (
@@ -89,7 +91,7 @@ def _weight_columns(
             )
         errors = pd.to_numeric(frame[weights], errors="coerce").to_numpy(float)
         _refuse_nonpositive(errors, weights)
-        relative = errors / points[law.target].to_numpy()
+        relative = errors / points[law.target].to_numpy() if law.log_target else errors
         return {"scale": np.median(relative) / relative}
     values = np.asarray(weights, dtype=float)
     if values.shape != (len(points),):
@@ -114,19 +116,20 @@ def _cluster_column(frame: pd.DataFrame, cluster: str | None) -> dict[str, np.nd
 
 
 def _refuse_bad_number(frame: pd.DataFrame, points: pd.DataFrame, name: str, law: Law) -> None:
-    column = points[name].to_numpy()
-    bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+    known = variable(name)
+    bad = np.flatnonzero(~known.allows(points[name].to_numpy()))
     if len(bad):
         kind = BadLoss if name == law.target else BadValue
         raise kind(
-            f"{name} must be finite and positive; row {bad[0] + 1} has {frame[name].iloc[bad[0]]!r}"
+            f"{name} must be {known.bounds}; row {bad[0] + 1} has {frame[name].iloc[bad[0]]!r}"
             + (f" ({len(bad)} such rows)" if len(bad) > 1 else "")
             + ": leave such runs out of the table and say so"
         )
 
 
 def _refuse_no_spread(points: pd.DataFrame, name: str, law: Law) -> None:
-    ratio = float(points[name].max() / points[name].min())
+    least, most = float(points[name].min()), float(points[name].max())
+    ratio = most / least if least > 0 else inf if most > least else 1.0
     if ratio < MIN_SPREAD:
         raise NoSpread(
             f"{name} varies over the runs by a factor of only {ratio:.3g}; "
@@ -191,7 +194,7 @@ def problem_of(points: pd.DataFrame, law: Law, objective: Objective) -> Problem:
     """The points of a fit as the solver takes them."""
     x = {name: column_values(points, name) for name in law.variables}
     scale = column_values(points, "scale") if "scale" in points else None
-    return Problem.build(law, x, np.log(column_values(points, law.target)), objective, scale)
+    return Problem.build(law, x, law.response(column_values(points, law.target)), objective, scale)
 
 
 def column_or_ones(points: pd.DataFrame, name: str) -> np.ndarray:

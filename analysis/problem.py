@@ -61,6 +61,11 @@ class Problem:
                     pairs.append((k, m, used, np.ascontiguousarray(flat[:, used])))
         return cls(law, x, log_loss, objective, scale, design, tuple(pairs))
 
+    @property
+    def raw(self) -> bool:
+        """Whether the law predicts a logarithm, and the residual is that of the loss itself."""
+        return self.objective.residual == "raw" and self.law.log_target
+
     def under(self, law: Law) -> "Problem":
         """The same table and objective under another law of the same variables."""
         return Problem.build(law, self.x, self.log_loss, self.objective, self.scale)
@@ -74,7 +79,7 @@ class Problem:
         """Observed minus predicted (log) loss times `scale`, shape (S, n)."""
         log_ratio = self.log_ratio(theta)
         residuals: np.ndarray
-        if self.objective.residual == "log":
+        if not self.raw:
             residuals = -log_ratio * self.scale
         else:
             residuals = -np.expm1(log_ratio) * np.exp(self.log_loss) * self.scale
@@ -119,7 +124,7 @@ class Problem:
 
         `delta` of shape (S, 1) takes the place of the objective's own. Huber's function here is ½r² and δ(|r| - δ/2).
         """
-        raw = self.objective.residual == "raw"
+        raw = self.raw
         if self.design is None:
             log_prediction, jacobian, bend = self.law.expand(theta, self.x)
             log_total = log_prediction - self.log_loss

@@ -65,8 +65,9 @@ class FitResult:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Public parameter values: E, A, B, alpha, beta for Chinchilla's law."""
-        return dict(zip(self._law.parameters, self._law.values(self.theta).tolist(), strict=True))
+        """Public parameter values, those held fixed last: E, A, B, alpha, beta for Chinchilla's law."""
+        fitted = dict(zip(self._law.parameters, self._law.values(self.theta).tolist(), strict=True))
+        return fitted | dict(self._law.fixed)
 
     @cached_property
     def exponents(self) -> dict[str, float]:
@@ -137,7 +138,7 @@ class FitResult:
     @property
     def residuals(self) -> np.ndarray:
         """log observed minus log predicted target, one for each run."""
-        observed = np.log(self.points[self._law.target].to_numpy())
+        observed = self._law.response(self.points[self._law.target].to_numpy(float))
         return np.asarray(observed - self._law.predict(self.theta[None], self._variables())[0][0])
 
     @property
@@ -192,21 +193,22 @@ class FitResult:
         )
         x = {name: array.ravel() for name, array in zip(columns, broadcast, strict=True)}
         for name, array in x.items():
-            if not (np.isfinite(array) & (array > 0)).all():
-                raise BadValue(f"{name} must be finite and positive; got {array[~(array > 0)][:1]}")
+            known = laws.variable(name)
+            if not known.allows(array).all():
+                raise BadValue(f"{name} must be {known.bounds}; got {array[~known.allows(array)][:1]}")
         return pd.DataFrame(x).assign(**self.predict_columns(x, runs=runs))
 
     def predict_columns(self, x: laws.Variables, *, runs: bool = False) -> dict[str, np.ndarray]:
         """The target predicted from the law's own columns, with `_low` and `_high`, each of shape (m,)."""
         target = self._law.target
-        estimate = np.exp(self._law.predict(self.theta[None], x)[0][0])
+        estimate = self._law.target_of(self._law.predict(self.theta[None], x)[0][0])
         low = high = np.full(len(estimate), np.nan)
         if len(self.draws):
             log_draws = self._law.predict(self.draws, x)[0]
             if runs:
                 scatter = self.residuals * np.sqrt(len(self.points) / (len(self.points) - len(self.theta)))
                 log_draws = log_draws + np.random.default_rng(self.seed).choice(scatter, size=log_draws.shape)
-            low, high = np.exp(self.interval(log_draws))
+            low, high = self._law.target_of(self.interval(log_draws))
         return {target: estimate, f"{target}_low": low, f"{target}_high": high}
 
     def optimal(self, flops: ArrayLike, *, unique_tokens: float | None = None) -> pd.DataFrame:
@@ -252,21 +254,22 @@ class FitResult:
     def summary(self) -> str:
         """The fit in readable text."""
         law, proof = self._law, self.certificate
+        residual_of = f"log {law.target}" if law.log_target else law.target
         lines = [
             f"{law.formula}    ({law.source})",
             f"{len(self.points)} runs in {self.clusters} clusters; "
-            f"root-mean-square residual of log {law.target} {np.sqrt(np.mean(self.residuals**2)):.3g}",
+            f"root-mean-square residual of {residual_of} {np.sqrt(np.mean(self.residuals**2)):.3g}",
             f"objective {self.objective_name} = {self.objective:.10g} (sum over points)",
             "convention: " + ("; ".join(f"{k}: {v}" for k, v in self.convention.items()) or "not stated"),
             "",
             f"{'':10}{'estimate':>13}{'std. error':>13}   {self.level:.0%} interval",
         ]
         for name, row in self.frame().iterrows():
-            spread = (
-                f"{row.standard_error:13.4g}   {row.low:.5g} to {row.high:.5g}"
-                if len(self.draws)
-                else "   not estimated"
-            )
+            spread = "   not estimated"
+            if name in law.fixed:
+                spread = "   held fixed"
+            elif len(self.draws):
+                spread = f"{row.standard_error:13.4g}   {row.low:.5g} to {row.high:.5g}"
             lines.append(f"{name!s:10}{row.estimate:13.6g}{spread}")
         if self.exponents:
             lines.append("N_opt ∝ C^a, D_opt ∝ C^b")
@@ -296,7 +299,7 @@ class FitResult:
         observed = self.points[target].to_numpy()
         return observed_against_predicted(
             observed,
-            observed / np.exp(self.residuals),
+            self._law.target_of(self._law.response(observed) - self.residuals),
             self.points[variable].to_numpy(),
             target,
             variable,

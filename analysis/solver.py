@@ -100,19 +100,26 @@ def project(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> np.ndar
     if not terms:
         return theta
     weights = np.broadcast_to(weights, (len(theta), len(problem.log_loss)))
+    held = np.zeros((len(theta), len(problem.log_loss)))  # what parameters held fixed contribute
+    if law.fixed:
+        none = theta.copy()
+        none[:, terms] = -600.0
+        held = np.exp(problem.log_ratio(none))
     alone = []
     for k in terms:
         single = theta.copy()
         single[:, terms] = -600.0
         single[:, k] = 0.0
         alone.append(problem.log_ratio(single))
-    log_ratio = np.stack(
-        alone, axis=1
-    )  # (S, K, n): what an amplitude of 1 contributes, over the observed loss
+    # (S, K, n): what an amplitude of 1 contributes, over the observed loss
+    log_ratio = np.stack(alone, axis=1)
+    if law.fixed:
+        with np.errstate(divide="ignore"):
+            log_ratio = np.log(np.maximum(np.exp(log_ratio) - held[:, None], 1e-300))
     unit = log_ratio.mean(axis=2, keepdims=True)
     ratio = np.exp(np.clip(log_ratio - unit, -600.0, 300.0))
     normal = np.einsum("skn,sn,smn->skm", ratio, weights, ratio, optimize=True)
-    right = np.einsum("skn,sn->sk", ratio, weights)
+    right = np.einsum("skn,sn,sn->sk", ratio, weights, 1 - held)
     best = np.full(right.shape, 1e-2)
     lowest = np.full(len(theta), np.inf)
     for size in range(1, len(terms) + 1):

@@ -201,21 +201,26 @@ def _power(a: Any, b: Any) -> Jet:
 
 def _larger(a: Any, b: Any, sign: float) -> Jet:
     """The larger of two (sign 1) or the smaller (sign -1), run by run, with the derivatives of the one taken."""
-    first = ((_value(a) - _value(b)).real * sign > 0).astype(float)
-    return _add(_part(a, first), _part(b, 1 - first))
+    first = (_value(a) - _value(b)).real * sign > 0
+    return _add(_part(a, first), _part(b, ~first))
 
 
 def _part(a: Any, which: np.ndarray) -> Any:
-    """`a` where `which` is 1 and zero elsewhere, even where a is infinite there."""
+    """`a` where `which` is true and zero elsewhere, even where a is infinite there."""
     if not isinstance(a, Jet):
-        return Jet(np.where(which > 0, a, 0.0), {}, {})
-    second = None if a.second is None else {k: np.where(which > 0, h, 0.0) for k, h in a.second.items()}
-    first = {k: np.where(which > 0, g, 0.0) for k, g in a.first.items()}
-    return Jet(np.where(which > 0, a.value, 0.0), first, second)
+        return Jet(np.where(which, a, 0.0), {}, {})
+    second = None if a.second is None else {k: np.where(which, h, 0.0) for k, h in a.second.items()}
+    first = {k: np.where(which, g, 0.0) for k, g in a.first.items()}
+    return Jet(np.where(which, a.value, 0.0), first, second)
 
 
 def _value(a: Any) -> np.ndarray:
     return a.value if isinstance(a, Jet) else np.asarray(a)
+
+
+def _logaddexp(a: Any, b: Any) -> Jet:
+    top = np.maximum(_value(a).real, _value(b).real)
+    return _add(np.log(np.exp(a - top) + np.exp(b - top)), top)
 
 
 OPERATIONS: dict[np.ufunc, Callable[..., Jet]] = {
@@ -238,11 +243,6 @@ OPERATIONS: dict[np.ufunc, Callable[..., Jet]] = {
     np.tanh: lambda a: _apply(a, _tanh),
     np.maximum: lambda a, b: _larger(a, b, 1.0),
     np.minimum: lambda a, b: _larger(a, b, -1.0),
-    np.logaddexp: lambda a, b: _logaddexp(a, b),
+    np.logaddexp: _logaddexp,
 }
 """numpy's function → the same of jets."""
-
-
-def _logaddexp(a: Any, b: Any) -> Jet:
-    top = np.maximum(_value(a).real, _value(b).real)
-    return _add(np.log(np.exp(_add(a, -top)) + np.exp(_add(b, -top))), top)

@@ -27,7 +27,7 @@ Expansion = tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]
 """log L (S, n), its gradient (S, n, p), and slope (S, n) → Σ over runs of slope · second derivative (S, p, p)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # one law is itself alone: it can be a key
 class Law:
     """A law that predicts a positive `target` column from the columns `variables`.
 
@@ -54,6 +54,9 @@ class Law:
         published: name of a study → the parameter values that it printed.
         typical: parameter values such as real studies give, for a law whose paper prints none.
         target: the column that it predicts.
+        log_target: the residual of a fit is that of the target's logarithm; else of the target itself, which may be
+            negative. Wherever "log L" stands below and in the solver, it is then L.
+        fixed: parameters held at a value by `with_fixed`, which this law no longer has.
     """
 
     name: str
@@ -73,6 +76,8 @@ class Law:
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     typical: Mapping[str, float] = field(default_factory=dict)
     target: str = "loss"
+    log_target: bool = True
+    fixed: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         written = [way for way in (self.expression, self.design, self.log_loss) if way is not None]
@@ -121,7 +126,12 @@ class Law:
             return log_sum_of_powers(theta, self.design(x))
         with np.errstate(all="ignore"):  # a wild trial step may overflow; what is not finite is turned down
             jet = self._jet(theta, x, second=False)
-            return np.log(jet.value), _dense(jet, theta.shape[1]) / jet.value[..., None]
+            gradient = _dense(jet, theta.shape[1])
+            return (
+                (np.log(jet.value), gradient / jet.value[..., None])
+                if self.log_target
+                else (jet.value, gradient)
+            )
 
     def expand(self, theta: np.ndarray, x: Variables) -> Expansion:
         """log L and its first two derivatives at θ of shape (S, p)."""
@@ -130,13 +140,17 @@ class Law:
             return log_loss, gradient, lambda slope: self._bend_by_complex_steps(theta, x, slope)
         with np.errstate(all="ignore"):
             jet = self._jet(theta, x, second=True)
-            gradient = _dense(jet, theta.shape[1]) / jet.value[..., None]
-            log_loss = np.log(jet.value)
+            gradient = _dense(jet, theta.shape[1])
+            log_loss = jet.value
+            if self.log_target:
+                gradient /= jet.value[..., None]
+                log_loss = np.log(jet.value)
 
         def bend(slope: np.ndarray) -> np.ndarray:
-            # ∂² log L = ∂²L / L - (∂ log L)(∂ log L)'
-            total: np.ndarray = -np.einsum("snp,sn,snq->spq", gradient, slope, gradient, optimize=True)
-            scaled = slope / jet.value
+            total, scaled = np.zeros((*theta.shape, theta.shape[1])), slope
+            if self.log_target:  # ∂² log L = ∂²L / L - (∂ log L)(∂ log L)'
+                total -= np.einsum("snp,sn,snq->spq", gradient, slope, gradient, optimize=True)
+                scaled = slope / jet.value
             assert jet.second is not None
             for (i, j), second in jet.second.items():
                 part = (scaled * second).sum(axis=1)
@@ -175,14 +189,22 @@ class Law:
         """The loss under row i of θ at run i, shape (P,), for θ of shape (P, p) and variables of shape (P,)."""
         if self.design is None:
             single_runs = {name: column[:, None] for name, column in x.items()}
-            return np.asarray(np.exp(self.predict(theta, single_runs)[0][:, 0]))
+            return self.target_of(self.predict(theta, single_runs)[0][:, 0])
         assert self.design is not None
         return np.asarray(np.exp(np.einsum("np,knp->kn", theta, self.design(x))).sum(axis=0))
 
     def loss(self, values: Mapping[str, float], **x: float | np.ndarray) -> np.ndarray:
         """The loss at named parameter values, as `laws.get("chinchilla").loss(values, params=7e9, tokens=1.4e11)`."""
         columns = {name: np.atleast_1d(np.asarray(column, dtype=float)) for name, column in x.items()}
-        return np.asarray(np.exp(self.predict(self.coordinates(values)[None], columns)[0][0]))
+        return self.target_of(self.predict(self.coordinates(values)[None], columns)[0][0])
+
+    def target_of(self, predicted: np.ndarray) -> np.ndarray:
+        """The target from what `predict` gives: its exponential, for most."""
+        return np.asarray(np.exp(predicted) if self.log_target else predicted)
+
+    def response(self, target: np.ndarray) -> np.ndarray:
+        """What `predict` should give for an observed target: its logarithm, for most."""
+        return np.asarray(np.log(target) if self.log_target else target)
 
 
 def _dense(jet: Jet, count: int) -> np.ndarray:
