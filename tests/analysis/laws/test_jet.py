@@ -7,7 +7,7 @@ import pytest
 
 from analysis.laws.jet import OPERATIONS, Jet, Quantity
 
-FORMULAS: dict[str, Callable[[Quantity, Quantity, np.ndarray], Quantity]] = {
+FORMULAS: dict[str, Callable[[Quantity, Quantity, Quantity], Quantity]] = {
     "sums and products": lambda a, b, x: 2 - a * x + b * (a - x) - (+a) - np.subtract(x, b),
     "quotients": lambda a, b, x: (1 + a) / (x + b) + a / x + np.reciprocal(a + b),
     "powers": lambda a, b, x: a**b + x**a + a**3 + 2.0**b + np.square(a) * np.sqrt(b),
@@ -27,7 +27,8 @@ def test_first_and_second_derivatives(what: str) -> None:
         moved = theta + shift
         return np.asarray(formula(moved[:, :1], moved[:, 1:], x))
 
-    found = formula(*Jet.coordinates(theta, second=True), x)
+    a, b = Jet.coordinates(theta, second=True)
+    found = formula(a, b, x)
     assert found.value == pytest.approx(value(np.zeros(2)), rel=1e-14)
     step = 1e-4
     e = np.eye(2) * step
