@@ -105,6 +105,24 @@ _DEVICES = (
         price=Price(usd_per_device_hour=0.80, date="2025-01", source="Lambda on-demand, 1-GPU instance"),
     ),
     Device(
+        name="a10g", title="NVIDIA A10G 24GB",
+        peak_flops=_tera(fp32=31.5, tf32=35, fp16=70, bf16=70, int8=140),
+        memory_bytes=23028 * MIB, memory_bytes_per_second=600 * GIGA,
+        link_bytes_per_second=31.5 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=8,
+        power_watts=300,
+        source="NVIDIA A10G data sheet (2021), dense; PCIe 4.0 x16; network assumed 10 Gb/s",
+        price=Price(usd_per_device_hour=1.01, date="2024-06", source=f"{_AWS}, g5.xlarge"),
+    ),
+    Device(
+        name="rtx-pro-6000", title="NVIDIA RTX PRO 6000 Blackwell 96GB",
+        peak_flops=_tera(fp32=125, tf32=251.9, fp16=503.8, bf16=503.8, fp8=1007.6, int8=1007.6),
+        memory_bytes=97887 * MIB, memory_bytes_per_second=1792 * GIGA,
+        link_bytes_per_second=63 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=8,
+        power_watts=600,
+        source="NVIDIA RTX Blackwell PRO whitepaper (2025), float32 accumulation, dense; PCIe 5.0 x16; network assumed "
+        "10 Gb/s",
+    ),
+    Device(
         name="l4", title="NVIDIA L4 24GB",
         peak_flops=_tera(fp32=30.3, tf32=60, fp16=121, bf16=121, fp8=242.5, int8=242.5),
         memory_bytes=23034 * MIB, memory_bytes_per_second=300 * GIGA,
@@ -144,6 +162,16 @@ _DEVICES = (
         sustained_fraction=0.76, sustained_source=_MOSAIC,
         attention_fraction=0.375, attention_source=_FLASH2_H100,
         price=Price(usd_per_device_hour=2.99, date="2025-01", source=_LAMBDA),
+    ),
+    Device(
+        name="h100-nvl", title="NVIDIA H100 NVL 94GB",
+        peak_flops=_tera(fp32=60, tf32=417.5, fp16=835.5, bf16=835.5, fp8=1670.5, int8=1670.5),
+        memory_bytes=95830 * MIB, memory_bytes_per_second=3900 * GIGA,
+        link_bytes_per_second=64 * GIGA, network_bytes_per_second=25 * GIGA, node_devices=8,
+        power_watts=400,
+        source="NVIDIA H100 data sheet (2023), sparse figures halved; PCIe 5.0 x16, NVLink joins pairs only; network "
+        "assumed 200 Gb/s",
+        attention_fraction=0.375, attention_source=_FLASH2_H100,
     ),
     Device(
         name="h800", title="NVIDIA H800 SXM 80GB",
@@ -211,6 +239,27 @@ _DEVICES = (
         attention_fraction=0.375, attention_source="assumed as FlashAttention-2 on H100 (arXiv:2407.08608)",
     ),
     Device(
+        name="b300", title="NVIDIA B300 SXM 288GB",
+        peak_flops=_tera(fp32=75, tf32=1125, fp16=2250, bf16=2250, fp8=4500, int8=150),
+        memory_bytes=270 * GIGA, memory_bytes_per_second=8000 * GIGA,
+        link_bytes_per_second=900 * GIGA, network_bytes_per_second=100 * GIGA, node_devices=8,
+        power_watts=1100,
+        source="NVIDIA HGX B300 data sheet (2025), an eighth of it, sparse figures halved; network of a DGX B300: "
+        "8 x 800 Gb/s",
+        matmul_fraction=1745 / 2250, matmul_source=f"{_MAMF}, B200 SXM (2025): as its 16-bit rate is the same",
+        attention_fraction=0.375, attention_source="assumed as FlashAttention-2 on H100 (arXiv:2407.08608)",
+    ),
+    Device(
+        name="gb300", title="NVIDIA GB300 NVL72 (one GPU)",
+        peak_flops=_tera(fp32=80, tf32=1250, fp16=2500, bf16=2500, fp8=5000, int8=165),
+        memory_bytes=278 * GIGA, memory_bytes_per_second=8000 * GIGA,
+        link_bytes_per_second=900 * GIGA, network_bytes_per_second=100 * GIGA, node_devices=72,
+        power_watts=1400,
+        source="NVIDIA GB300 NVL72 data sheet (2025), a 72nd of it, sparse figures halved; network 800 Gb/s a GPU",
+        matmul_fraction=1745 / 2250, matmul_source=f"{_MAMF}, B200 SXM (2025): as its 16-bit rate is the same",
+        attention_fraction=0.375, attention_source="assumed as FlashAttention-2 on H100 (arXiv:2407.08608)",
+    ),
+    Device(
         name="mi250x", title="AMD MI250X (module of two dies)",
         peak_flops=_tera(fp32=47.9, fp16=383, bf16=383, int8=383),
         memory_bytes=128 * GIB, memory_bytes_per_second=3276.8 * GIGA,
@@ -240,6 +289,34 @@ _DEVICES = (
         source="AMD MI325X data sheet (2024); 7 links of 64 GB/s a direction; network assumed 400 Gb/s",
         matmul_fraction=668.4 / 1307.4, matmul_source=f"{_MAMF}, MI300X (2025): the same compute dies",
         attention_fraction=0.3, attention_source="assumed: no published measurement",
+    ),
+    Device(
+        name="mi355x", title="AMD MI355X 288GB",
+        peak_flops=_tera(fp32=157.3, fp16=2516.6, bf16=2516.6, fp8=5033.2, int8=5033.2),
+        memory_bytes=288 * GIB, memory_bytes_per_second=8000 * GIGA,
+        link_bytes_per_second=537.6 * GIGA, network_bytes_per_second=50 * GIGA, node_devices=8,
+        power_watts=1400,
+        source="AMD MI355X data sheet (2025); 7 links of 76.8 GB/s a direction; network assumed 400 Gb/s",
+        matmul_fraction=668.4 / 1307.4, matmul_source=f"{_MAMF}, MI300X (2025): the nearest die measured",
+        attention_fraction=0.3, attention_source="assumed: no published measurement",
+    ),
+    Device(
+        name="trainium2", title="AWS Trainium 2 (chip)",
+        peak_flops=_tera(fp32=181, bf16=667, fp16=667, fp8=1299),
+        memory_bytes=96 * GIB, memory_bytes_per_second=2900 * GIGA,
+        link_bytes_per_second=640 * GIGA, network_bytes_per_second=25 * GIGA, node_devices=16,
+        power_watts=None,
+        source="AWS Neuron documentation, Trainium2 architecture (2025), dense; NeuronLink 1.28 TB/s both ways; EFA of "
+        "a trn2.48xlarge: 3.2 Tb/s for 16 chips; power not published",
+    ),
+    Device(
+        name="gaudi3", title="Intel Gaudi 3 128GB",
+        peak_flops=_tera(bf16=1678, fp16=459, fp8=1678),
+        memory_bytes=128 * GIB, memory_bytes_per_second=3700 * GIGA,
+        link_bytes_per_second=525 * GIGA, network_bytes_per_second=75 * GIGA, node_devices=8,
+        power_watts=900,
+        source="Intel Gaudi 3 white paper (2024), matrix engine at 1.6 GHz; 21 ports of 200 Gb/s in a "
+        "node, 3 out of it",
     ),
     Device(
         name="tpu-v3", title="Google TPU v3 (chip)",
@@ -344,6 +421,26 @@ _DEVICES = (
         source="Apple newsroom, June 2022 (3.6 teraflops); power of a Mac mini, Apple support",
     ),
     Device(
+        name="apple-m3-max", title="Apple M3 Max (40-core GPU)",
+        shares_host_memory=True,
+        peak_flops=_tera(fp32=14.1, fp16=14.1),
+        memory_bytes=128 * GIB, memory_bytes_per_second=400 * GIGA,
+        link_bytes_per_second=1.25 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=1,
+        power_watts=None,
+        source="arithmetic: 40 cores x 128 lanes x 2 x 1.38 GHz; bandwidth by Apple newsroom, October 2023; power not "
+        "published",
+    ),
+    Device(
+        name="apple-m4-max", title="Apple M4 Max (40-core GPU)",
+        shares_host_memory=True,
+        peak_flops=_tera(fp32=16.1, fp16=16.1),
+        memory_bytes=128 * GIB, memory_bytes_per_second=546 * GIGA,
+        link_bytes_per_second=1.25 * GIGA, network_bytes_per_second=1.25 * GIGA, node_devices=1,
+        power_watts=None,
+        source="arithmetic: 40 cores x 128 lanes x 2 x 1.58 GHz; bandwidth by Apple newsroom, October 2024; power not "
+        "published",
+    ),
+    Device(
         name="cpu", title="generic CPU: 8 cores, AVX2 at 3 GHz",
         shares_host_memory=True,
         peak_flops=_tera(fp32=0.768),
@@ -369,5 +466,9 @@ ALIASES = {
     "rtx-5090": "rtx5090",
     "a100-sxm": "a100-80gb",
     "trillium": "tpu-v6e",
+    "b300-sxm": "b300",
+    "trn2": "trainium2",
+    "apple-m3": "apple-m3-max",
+    "apple-m4": "apple-m4-max",
 }
 """Other names in use, each for a name in `CATALOGUE`."""

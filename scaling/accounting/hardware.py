@@ -1,6 +1,7 @@
 """Finds a device: in the catalogue by its name, or in a YAML file of the user's own."""
 
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,31 @@ from scaling.errors import UserError
 
 
 def get_device(name: str) -> Device:
-    """The device of a name in the catalogue, or of a YAML file (`NAME.yaml`).
+    """The device of a name in the catalogue, of a YAML file (`NAME.yaml`), or `auto`: this machine, measured.
 
     Raises UserError with the nearest names, or with what the file lacks.
     """
     if name.endswith((".yaml", ".yml")):
         return read_device(Path(name))
+    if name.strip().lower() == "auto":
+        return measured_here()
     key = name.strip().lower().replace("_", "-").replace(" ", "-")
     key = ALIASES.get(key, key)
     if key in CATALOGUE:
         return CATALOGUE[key]
     hint = nearest(key, [*CATALOGUE, *ALIASES], f"choose one of {', '.join(CATALOGUE)}.")
     raise UserError(
-        f"hardware={name}: unknown device; {hint} A YAML file describes your own (hardware=my.yaml)"
+        f"hardware={name}: unknown device; {hint} A YAML file describes your own "
+        "(hardware=my.yaml), and hardware=auto measures this machine"
     )
+
+
+@cache
+def measured_here() -> Device:
+    """This machine, measured once a process."""
+    from scaling.accounting.this_machine import this_machine  # numpy, for which no other device waits
+
+    return this_machine()
 
 
 def read_device(path: Path) -> Device:

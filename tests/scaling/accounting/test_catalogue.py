@@ -48,6 +48,12 @@ def test_every_figure_has_its_source(name: str) -> None:
         ("rtx4090", 165.2, 24, 1.008),
         ("rtx5090", 209.5, 32, 1.792),
         ("tpu-v6e", 918, 32, 1.64),
+        ("h100-nvl", 835.5, 94, 3.9),
+        ("a10g", 70, 24, 0.6),
+        ("rtx-pro-6000", 503.8, 96, 1.792),
+        ("mi355x", 2516.6, 288, 8.0),
+        ("trainium2", 667, 96, 2.9),
+        ("gb300", 2500, 278, 8.0),
     ],
 )
 def test_figures_agree_with_an_independent_table_of_dense_peaks(

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from scaling.accounting.catalogue import CATALOGUE
 from scaling.accounting.hardware import get_device
+from scaling.accounting.this_machine import DRIVER_NAMES
 
 
 def test_a_device_of_ones_own_starts_from_another(tmp_path: Path) -> None:
@@ -44,9 +46,26 @@ def test_ill_device_files_are_refused_with_a_remedy(tmp_path: Path, text: str, m
 
 
 def test_unknown_devices_and_precisions_name_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean a100"):
+    with pytest.raises(ValueError, match="did you mean a10g or a100"):
         get_device("a101")
     with pytest.raises(ValueError, match="no such file"):
         get_device("nowhere.yaml")
     with pytest.raises(ValueError, match="no bf16 matrix units"):
         get_device("v100").peak("bf16")
+
+
+def test_this_machine_is_measured() -> None:
+    device = get_device("auto")
+    assert device is get_device("AUTO")  # once a process
+    assert device.name == "auto"
+    # Any processor of this century multiplies faster than 1 GFLOP/s and slower than 1 PFLOP/s.
+    assert 1e9 < device.peak("fp32") * device.matmul_fraction < 1e15
+    assert 1e8 < device.memory_bytes_per_second < 1e14
+    assert device.memory_bytes > 2**28
+
+
+def test_a_drivers_name_means_the_longest_that_is_in_it() -> None:
+    names = list(DRIVER_NAMES)
+    for position, name in enumerate(names):
+        assert DRIVER_NAMES[name] in CATALOGUE
+        assert not any(earlier in name for earlier in names[:position]), name
