@@ -23,7 +23,7 @@ from scaling.shape.rungs import expected_params
 from scaling.sweep.design import planned_runs
 from scaling.sweep.workers import run_in_workers
 from scaling.training.job import plan_job
-from scaling.training.resolve import resolve_shape
+from scaling.training.resolve import pinned, resolve_shape
 
 LIMIT = 0.005  # largest relative excess of the default's loss over the best
 
@@ -68,21 +68,12 @@ def main() -> int:
                 at_size,
                 key=lambda r: abs(r.params_total / expected_params(config.design, r.budget_flops) - 1),
             )
-            shape = run.shape
             base = replace(
                 config,
                 out=folder,
                 branches=[],
                 tokens=run.tokens,
-                model=replace(
-                    config.model,
-                    target_params=None,
-                    width=shape.width,
-                    depth=shape.depth,
-                    heads=shape.heads,
-                    kv_heads=shape.kv_heads,
-                    ffn_width=shape.ffn_width,
-                ),
+                model=pinned(config.model, run.shape),
             )
             recipe = plan_job(replace(base, name="probe"), corpus).recipe
             for what in arguments.what:

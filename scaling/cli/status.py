@@ -10,7 +10,7 @@ USAGE = """usage: scaling status runs/NAME [--watch]
 
 Shows which jobs of a sweep are done, under way (where, how far), waiting or failed (why), read from its folder.
 
-  --watch    keep showing it, until the sweep is done or Ctrl-C"""
+  --watch    keep showing it, until nothing more is to come or Ctrl-C"""
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         with Live(render(status, rows_of(console)), console=console, auto_refresh=False) as live:
-            while status.count("done") + status.count("failed") < len(status.jobs):
+            while not status.ended:
                 time.sleep(LOOK_SECONDS)
                 status = read_status(folder, status)
                 live.update(render(status, rows_of(console)), refresh=True)

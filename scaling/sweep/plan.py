@@ -14,7 +14,7 @@ from scaling.sweep import design
 from scaling.training.job import Job, plan_job
 from scaling.training.machine import Machine, cores, described_by, probe
 from scaling.training.precision import decided
-from scaling.training.resolve import resolve_shape
+from scaling.training.resolve import pinned, resolve_shape
 
 FLOPS_BESIDE_A_TOKEN = 2e5
 """FLOPs that would take about as long as what a step spends beside its products, for each token: from a line through
@@ -78,21 +78,12 @@ def _planned(config: SweepConfig, runs: list[design.PlannedRun], corpus: TokenCo
     shape, seed = runs[0].shape, runs[0].seed
     alone = "" if len(runs) > 1 or config.design.share_trunks else f"-flops{runs[0].budget_flops:.3g}"
     name = f"params{runs[0].params_total}-seed{seed}{alone}"
-    model = replace(
-        config.model,
-        target_params=None,
-        width=shape.width,
-        depth=shape.depth,
-        heads=shape.heads,
-        kv_heads=shape.kv_heads,
-        ffn_width=shape.ffn_width,
-    )
     job = plan_job(
         replace(
             config,
             name=f"{config.name}/{name}",
             seed=seed,
-            model=model,
+            model=pinned(config.model, shape),
             branches=[Branch(tokens=float(round(run.tokens)), budget_flops=run.budget_flops) for run in runs],
         ),
         corpus,

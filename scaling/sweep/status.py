@@ -83,6 +83,14 @@ class SweepStatus:
         return sum(job.state == state for job in self.jobs)
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more is to come: no job waits, trains or was interrupted."""
+        return all(
+            job.state in ("done", "failed") or (job.state == "damaged" and job.holder is None)
+            for job in self.jobs
+        )
+
+    @property
     def runs(self) -> list[RunStatus]:
         return [run for job in self.jobs for run in job.runs]
 

@@ -88,12 +88,20 @@ class Job:
         return records
 
     def tidy(self) -> None:
-        """Remove what a job leaves on its way, once every run is recorded and nobody trains it any more."""
+        """Remove what a job leaves on its way, once every run is recorded and nobody trains it any more.
+
+        The checkpoints of another job of the folder, such as one of more tokens that was interrupted, stay.
+        """
         if not all((folder / RECORD).is_file() for folder in self.run_folders) or holder_of(self.folder):
             return
         self._keep_trunk()
-        for leftover in (CHECKPOINT, TRUNK, ERROR_LOG, PROGRESS, f".{PROGRESS}"):
-            (self.folder / leftover).unlink(missing_ok=True)
+        checkpoints = [self.folder / name for name in (CHECKPOINT, TRUNK)]
+        others = [
+            path for path in checkpoints if path.is_file() and sealed_for_another(path, self.fingerprint)
+        ]
+        if not others:
+            for leftover in (CHECKPOINT, TRUNK, ERROR_LOG, PROGRESS, f".{PROGRESS}"):
+                (self.folder / leftover).unlink(missing_ok=True)
         for (
             folder
         ) in self.run_folders:  # a kill just after the record was written leaves an earlier failure's
@@ -114,6 +122,14 @@ def sealed_for(checkpoint: Path, fingerprint: str) -> bool:
     """Whether a checkpoint is whole and belongs to the job of a fingerprint."""
     try:
         return seal_label(checkpoint).startswith(f"{fingerprint} ")
+    except Damaged:
+        return False
+
+
+def sealed_for_another(checkpoint: Path, fingerprint: str) -> bool:
+    """Whether a checkpoint is whole and belongs to another job than that of a fingerprint."""
+    try:
+        return not seal_label(checkpoint).startswith(f"{fingerprint} ")
     except Damaged:
         return False
 

@@ -45,7 +45,13 @@ def pretrain(
         Claimed: while another process trains the job.
         Preempted: when a signal asked it to end; it goes on from its checkpoint when it is started again.
     """
-    job = job_of(config, jobs_at_once=jobs_at_once)
+    return pretrain_job(job_of(config, jobs_at_once=jobs_at_once), report, retried)
+
+
+def pretrain_job(
+    job: Job, report: Callable[[Progress], None] | None = None, retried: str | None = None
+) -> list[RunRecord]:
+    """`pretrain` for a job that is planned already; the same arguments, result and errors."""
     if job.config.trainer.threads is not None:
         torch.set_num_threads(job.config.trainer.threads)
     if not (records := _all(job.recorded())):

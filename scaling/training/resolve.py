@@ -1,6 +1,8 @@
 """What a config leaves open about a job, resolved: the model's shape and the recipe, checked against the corpus."""
 
-from scaling.config.schema import TrainConfig
+from dataclasses import replace
+
+from scaling.config.schema import ModelConfig, TrainConfig
 from scaling.corpus import TokenCorpus
 from scaling.errors import UserError
 from scaling.shape.ladder import head_width, shape_for
@@ -42,6 +44,19 @@ def resolve_shape(config: TrainConfig, vocab_size: int) -> ModelShape:
         qk_norm=model.qk_norm,
     )
     return shape if model.target_params is None else shape_for(model.target_params, like=shape)
+
+
+def pinned(model: ModelConfig, shape: ModelShape) -> ModelConfig:
+    """The keys of a model with the shape that they were resolved to, in the place of the rules for it."""
+    return replace(
+        model,
+        target_params=None,
+        width=shape.width,
+        depth=shape.depth,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        ffn_width=shape.ffn_width,
+    )
 
 
 def resolve_recipe(config: TrainConfig, shape: ModelShape) -> Recipe:

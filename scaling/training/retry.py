@@ -17,7 +17,7 @@ from scaling.errors import UserError
 from scaling.records.claims import Claimed
 from scaling.records.folder import ERROR_LOG, FAILED, RECORD
 from scaling.records.records import RunOutcome, RunRecord, write_record
-from scaling.training.job import Job, job_of
+from scaling.training.job import Job, job_of, plan_job
 from scaling.training.planned import planned_facts
 from scaling.training.progress import Progress, progress_file
 from scaling.training.ranks import RankDied
@@ -45,7 +45,7 @@ def attempt(
     while True:
         try:
             config.folder.mkdir(parents=True, exist_ok=True)
-            pretrain_within_memory(config, report or progress_file(config.folder), retried)
+            pretrain_within_memory(job_of(config), report or progress_file(config.folder), retried)
             (config.folder / ERROR_LOG).unlink(missing_ok=True)
             return None
         except Claimed:
@@ -67,26 +67,26 @@ def attempt(
 
 
 def pretrain_within_memory(
-    config: TrainConfig, report: Callable[[Progress], None] | None = None, retried: str | None = None
+    job: Job, report: Callable[[Progress], None] | None = None, retried: str | None = None
 ) -> list[RunRecord]:
-    """`pretrain`, again with half the micro-batch each time that it runs out of memory, down to one sequence.
+    """`pretrain_job`, again with half the micro-batch each time it runs out of memory, down to one sequence.
 
     Raises:
-        What `pretrain` does; the error that says there is no memory, once the micro-batch is one sequence.
+        What `pretrain_job` does; the error that says there is no memory, once the micro-batch is one sequence.
     """
-    from scaling.training.pretrain import pretrain
+    from scaling.training.pretrain import pretrain_job
 
     while True:
         try:
-            return pretrain(config, report, retried)
+            return pretrain_job(job, report, retried)
         except Exception as error:
-            smaller = _with_half_the_micro_batch(config) if is_out_of_memory(error) else None
+            smaller = _with_half_the_micro_batch(job) if is_out_of_memory(error) else None
             if smaller is None:
                 raise
         # Outside the handler, where nothing holds on to the tensors of the failed attempt.
-        config = smaller
-        retried = f"out of memory; micro-batch halved to {config.trainer.micro_batch_tokens} tokens"
-        log.warning("%s: %s", config.name, retried)
+        job = smaller
+        retried = f"out of memory; micro-batch halved to {job.config.trainer.micro_batch_tokens} tokens"
+        log.warning("%s: %s", job.config.name, retried)
         _free_memory()
 
 
@@ -101,12 +101,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _with_half_the_micro_batch(config: TrainConfig) -> TrainConfig | None:
-    recipe = job_of(config).recipe
-    half = recipe.micro_batch_sequences // 2
+def _with_half_the_micro_batch(job: Job) -> Job | None:
+    half = job.recipe.micro_batch_sequences // 2
     if not half:
         return None
-    return replace(config, trainer=replace(config.trainer, micro_batch_tokens=half * recipe.context))
+    trainer = replace(job.config.trainer, micro_batch_tokens=half * job.recipe.context)
+    return plan_job(replace(job.config, trainer=trainer), job.corpus)
 
 
 def _free_memory() -> None:

@@ -24,7 +24,7 @@ import scaling.training.pretrain
 def broken(*arguments):
     {statement}
 
-scaling.training.pretrain.pretrain = broken
+scaling.training.pretrain.pretrain_job = broken
 sys.argv = ["scaling", "train", *sys.argv[1:]]
 from scaling.cli.main import main
 main()

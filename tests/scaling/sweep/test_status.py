@@ -67,6 +67,13 @@ def test_a_killed_job_is_seen_as_interrupted_and_a_damaged_record_as_damaged(
     status = read_status(study.folder)
     assert [job.state for job in status.jobs] == ["interrupted", "damaged", "waiting"]
     assert str(path) in status.jobs[1].reasons
+    assert not status.ended
+    for job in (jobs[0], jobs[2]):
+        record_failure(job.job, "out of luck")
+        (job.job.folder / CHECKPOINT).unlink(missing_ok=True)
+    assert read_status(study.folder).ended
+    with claim(jobs[1].job.folder):
+        assert not read_status(study.folder).ended
 
 
 def test_a_job_that_was_done_is_not_read_again(study: SweepConfig, jobs: list[PlannedJob]) -> None:

@@ -4,10 +4,10 @@ import logging
 from dataclasses import replace
 
 import pytest
-from training_jobs import Make, curves, outcome, steps_of
+from training_jobs import Make, curves, outcome, steps_of, stop_at
 
 from scaling.config.schema import CosineConfig, MuonConfig, ScheduleConfig, TrainConfig, WSDConfig
-from scaling.records.folder import TRUNK
+from scaling.records.folder import CHECKPOINT, TRUNK
 from scaling.training.pretrain import pretrain
 
 
@@ -72,3 +72,16 @@ def test_several_branches_keep_no_trunk(tiny_job: Make) -> None:
     config = tiny_job([2048, 4096])
     pretrain(config)
     assert not list(config.folder.rglob(TRUNK))
+
+
+def test_a_finished_run_leaves_the_checkpoint_of_a_longer_one_that_was_interrupted(tiny_job: Make) -> None:
+    short, long = each_step(tiny_job([4096])), each_step(tiny_job([8192]))
+    pretrain(short)
+    long = stop_at(long, 40)
+    kept = (long.folder / CHECKPOINT).read_bytes()
+    pretrain(short)  # recorded already: only tidied up
+    assert (long.folder / CHECKPOINT).read_bytes() == kept
+    _, steps = steps_of(long)
+    assert steps == 8192 // 128 - 39  # it was killed before the checkpoint of step 40
+    pretrain(short)
+    assert not (long.folder / CHECKPOINT).exists()
