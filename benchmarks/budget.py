@@ -98,6 +98,31 @@ def step_time_errors() -> dict[str, float]:
     return errors
 
 
+def nvidia_throughput_errors() -> dict[str, float]:
+    """Estimated over published tokens a second of NVIDIA's own 8-bit runs of dense models, minus 1, by case."""
+    errors = {}
+    for row in read("nvidia_throughput.csv"):
+        count = {
+            key: int(row[key])
+            for key in ("data", "zero_stage", "tensor", "pipeline", "interleave", "micro_batch")
+        }
+        accumulation = int(row["global_batch"]) // (count["data"] * count["micro_batch"])
+        layout = Layout(
+            **count,
+            context=int(row["context_parallel"]),
+            sequence=count["tensor"] > 1,
+            accumulation=accumulation,
+        )
+        shape = replace(published_shape(row["model"]), context=int(row["context"]))
+        recipe = TrainingRecipe(precision="fp8-mixed", runtime="megatron")
+        step = step_time(shape, layout, get_device(row["hardware"]), recipe)
+        case = f"{row['model']} on {row['devices']} {row['hardware']}, batch {row['global_batch']}"
+        errors[case] = (
+            step.tokens_per_second / layout.devices / float(row["tokens_per_second_per_device"]) - 1
+        )
+    return errors
+
+
 def hours_ratios() -> dict[str, float]:
     """Estimated over published device-hours by model.
 
@@ -371,6 +396,12 @@ def rows(quick: bool, facts: Path | None) -> list[Row]:
         Row(quantity="step time", against="2 of Llama 3 405B, held back",
             reached=f"max {max(map(abs, held_back)):.1%}", asked="median 10%", ok=median(map(abs, held_back)) <= 0.1)
     )  # fmt: skip
+    dense = [abs(error) for error in nvidia_throughput_errors().values()]
+    result.append(
+        Row(quantity="tokens/s, dense", against=f"{len(dense)} of NVIDIA's on H100 and B200, 8-bit",
+            reached=f"median {median(dense):.1%}, max {max(dense):.1%}", asked="median 8%, max 20%",
+            ok=median(dense) <= 0.08 and max(dense) <= 0.20)
+    )  # fmt: skip
     ratios = hours_ratios()
     factors = {model: max(ratio, 1 / ratio) for model, ratio in ratios.items()}
     outside = [f"{model} {ratios[model]:.2f}" for model, factor in factors.items() if factor > 1.3]
@@ -415,6 +446,8 @@ def main() -> int:
     )
     for case, error in step_time_errors().items():
         detail.add_row(f"step {case}", f"{1 + error:.3f}")
+    for case, error in nvidia_throughput_errors().items():
+        detail.add_row(f"tokens/s {case}", f"{1 + error:.3f}")
     for model, ratio in hours_ratios().items():
         detail.add_row(f"hours {model}", f"{ratio:.2f}")
     console.print(detail)

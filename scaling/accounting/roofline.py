@@ -174,10 +174,26 @@ def _kind_seconds(
         attention_backward=attention_backward,
         elementwise=elementwise,
         # An all-reduce after attention and one after the feed-forward, or as many bytes gathered and scattered.
-        tensor=2 * reduces * gather_seconds(device, layout.tensor, 1, message),
+        tensor=_exposed_tensor_seconds(
+            2 * reduces * gather_seconds(device, layout.tensor, 1, message), matmul, layout, recipe
+        ),
         context=gather_seconds(device, layout.context, layout.tensor, keys_and_values / layout.tensor),
         expert=expert,
     )
+
+
+def _exposed_tensor_seconds(
+    collectives: float, matmul: float, layout: Layout, recipe: TrainingRecipe
+) -> float:
+    """Tensor-parallel collectives that products do not hide.
+
+    Transformer Engine, which 8-bit products need, sends a product's operand or result in slices while it computes the
+    others (its user buffers, `tp_comm_overlap` in Megatron's recipes), where activations are split by sequence. What
+    shows is what the collectives take from the products, or their excess over these.
+    """
+    if not (layout.sequence and MATMUL_PRECISION[recipe.precision] == "fp8" and recipe.runtime == "megatron"):
+        return collectives
+    return max(collectives - matmul, COMMUNICATION_SHARE * collectives)
 
 
 def head_seconds(shape: ModelShape, layout: Layout, rates: Rates, kernels: Kernels) -> HeadSeconds:

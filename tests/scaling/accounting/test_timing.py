@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scaling.accounting.cost import REALISED
 from scaling.accounting.hardware import get_device
 from scaling.accounting.layout import Layout
-from scaling.accounting.recipe import Attention, TrainingRecipe
+from scaling.accounting.recipe import Attention, Precision, TrainingRecipe
 from scaling.accounting.timing import StepTime, calibration, step_time
 from scaling.shape.flops import Recompute
 from scaling.shape.published import published_shape
@@ -28,6 +28,24 @@ def test_published_step_times_within_ten_percent_in_the_median() -> None:
     assert len(errors) == 13
     assert median(abs(e) for e in errors.values()) <= 0.05
     assert max(abs(e) for e in errors.values()) <= 0.10
+
+
+def test_throughput_of_8_bit_runs_of_dense_models_within_eight_percent() -> None:
+    errors = benchmark.nvidia_throughput_errors()
+    assert len(errors) == 7
+    assert median(abs(error) for error in errors.values()) <= 0.08
+    assert max(abs(error) for error in errors.values()) <= 0.15
+
+
+def test_only_8_bit_products_hide_tensor_parallel_collectives() -> None:
+    layout = Layout(tensor=8, sequence=True, micro_batch=1)
+    h100 = get_device("h100-sxm")
+
+    def exposed(precision: Precision) -> float:
+        recipe = TrainingRecipe(precision=precision, runtime="megatron")
+        return step_time(published_shape("llama-3-70b"), layout, h100, recipe).tensor_seconds
+
+    assert 0 < exposed("fp8-mixed") < 0.5 * exposed("bf16-master")
 
 
 def test_nine_model_cards_in_ten_within_a_factor_of_1_3() -> None:
