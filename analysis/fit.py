@@ -12,9 +12,10 @@ from analysis.certificate import certify, doubts
 from analysis.points import checked_points, column_or_ones, problem_of
 from analysis.refusals import BadValue
 from analysis.result import FitResult
-from analysis.solver import minimise, polish, spread_starts
+from analysis.solver import polish
+from analysis.starts import descend
 from analysis.table import Table
-from analysis.uncertainty import refit, resample_weights
+from analysis.uncertainty import bootstrap_draws
 
 SPARE_CLUSTERS = 3
 """Intervals need this many more clusters than parameters: with fewer, a resample interpolates its runs."""
@@ -92,7 +93,7 @@ def fit(
     clusters = points["cluster"].to_numpy() if "cluster" in points else np.arange(len(points))
     units = len(np.unique(clusters))
 
-    found = polish(problem, minimise(problem, spread_starts(problem, weight, starts), weight[None]), weight)
+    found = polish(problem, descend(problem, weight, starts), weight)
     best = int(np.nanargmin(found.value))
     theta = found.theta[best]
     warnings = doubts(problem, theta)
@@ -104,13 +105,8 @@ def fit(
             f"{len(theta) + SPARE_CLUSTERS} are needed"
         )
     elif bootstrap > 0:
-        solution = refit(problem, theta, weight * resample_weights(clusters, bootstrap, seed))
-        sound = np.isfinite(solution.theta).all(axis=1)
-        draws = solution.theta[sound]
-        if not sound.all():
-            warnings.append(
-                f"{(~sound).sum()} of {bootstrap} bootstrap refits failed and are left out of the intervals"
-            )
+        draws, remarks = bootstrap_draws(problem, theta, weight, clusters, bootstrap, seed)
+        warnings += remarks
     return FitResult(
         law=law.name,
         objective_name=objective.name,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from analysis.powerlaw import PowerLaw
+from analysis.quantiles import student
 from analysis.refusals import NoMinimum, NoSpread, TooFewPoints
 from analysis.table import Table
 
@@ -174,7 +174,7 @@ def law_with_jackknife(
         exponent=float(slope),
         log_coefficient=float(intercept),
         covariance=covariance,
-        quantile=float(stats.t.ppf(0.5 + level / 2, count - 1)),
+        quantile=student(0.5 + level / 2, count - 1),
         level=level,
         x_range=(float(winners["flops"].min()), float(winners["flops"].max())),
         points=int(winners["params"].nunique()),

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from analysis.quantiles import fisher, student
 from analysis.refusals import TooFewPoints
 
 
@@ -88,14 +88,14 @@ def fit_power_law(
     residual = log_y - design @ np.array([level_at_centre, exponent])
     spare = len(log_x) - 2
     excess = float(np.sum(weight * residual**2)) / spare
-    if only_ratios or excess > stats.f.ppf(0.95, spare, min(dof, 1e9)):
+    if only_ratios or excess > fisher(0.95, spare, dof):
         covariance, dof = covariance * excess, spare
     shift = np.array([[1.0, -centre], [0.0, 1.0]])  # from the weighted centre to x = 1
     return PowerLaw(
         exponent=float(exponent),
         log_coefficient=float(level_at_centre - exponent * centre),
         covariance=shift @ covariance @ shift.T,
-        quantile=float(stats.t.ppf(0.5 + level / 2, dof)),
+        quantile=student(0.5 + level / 2, dof),
         level=level,
         x_range=(float(np.exp(log_x.min())), float(np.exp(log_x.max()))),
         points=len(log_x),

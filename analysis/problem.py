@@ -5,7 +5,7 @@ gradient ḡ = Σ_k share_k G_k and Hessian Σ_k share_k G_k G_kᵀ - ḡ ḡᵀ
 products of (S, n) shares with fixed (n, p²) matrices, which is what makes thousands of fits at once cheap.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +74,15 @@ class Problem:
         """The problem of some of the runs, by their numbers."""
         x = {name: column[runs] for name, column in self.x.items()}
         return Problem.build(self.law, x, self.log_loss[runs], self.objective, self.scale[runs])
+
+    def linearised(self, theta: np.ndarray) -> "Problem":
+        """The problem with log L made linear in θ about a point (p,): as cheap as a law can be, and right nearby."""
+        log_prediction, jacobian = self.law.predict(theta[None], self.x)
+        # log L̂(θ) + J·(θ' - θ) is J·θ' when the observed losses are shifted by the rest.
+        shift = jacobian[0] @ theta - log_prediction[0]
+        scale = self.scale * np.exp(-shift) if self.raw else self.scale
+        straight = replace(self.law, design=lambda _: jacobian, log_loss=None, expression=None)
+        return Problem.build(straight, self.x, self.log_loss + shift, self.objective, scale)
 
     def residuals(self, theta: np.ndarray) -> np.ndarray:
         """Observed minus predicted (log) loss times `scale`, shape (S, n)."""

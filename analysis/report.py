@@ -5,17 +5,13 @@ import math
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from analysis.figures import draw_all
 from analysis.frontier import Envelope
 from analysis.held_back import HeldBack
 from analysis.isoflop import Valleys
@@ -23,7 +19,6 @@ from analysis.present import markdown, sections
 from analysis.result import FitResult
 from analysis.sections.section import FLAGS
 from analysis.study import Refused, Study
-from analysis.style import STYLE, save
 from analysis.verdict import verdict_on_plan
 
 Json = dict[str, Any]
@@ -164,46 +159,56 @@ def plain(value: object) -> object:
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
-def html(study: Study, title: str = "Scaling study", drawn: Mapping[str, Figure] | None = None) -> str:
+def html(study: Study, title: str = "Scaling study", figures: Mapping[str, bytes] | None = None) -> str:
     """One HTML file with all tables and figures in it, needing nothing from the network.
 
     Args:
         study: what `analyse` gave.
         title: heading of the page.
-        drawn: its figures, where they are drawn already.
+        figures: its figures as SVG files, by name; drawn where they are not given.
     """
-    figures = [
-        (CAPTIONS[name], b64encode(_svg(figure)).decode())
-        for name, figure in (draw_all(study) if drawn is None else drawn).items()
-    ]
+    files = {name: files["svg"] for name, files in rendered(study).items()} if figures is None else figures
+    shown = [(CAPTIONS[name], b64encode(svg).decode()) for name, svg in files.items()]
     return TEMPLATES.get_template("report.html").render(
-        title=title, sections=sections(study), figures=figures, flags=FLAGS
+        title=title, sections=sections(study), figures=shown, flags=FLAGS
     )
 
 
-def _svg(figure: Figure) -> bytes:
-    image = BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(image, format="svg", metadata={"Date": None})
-    return image.getvalue()
+def rendered(study: Study) -> dict[str, dict[str, bytes]]:
+    """Every figure that the study's parts allow: its name → its file in each format."""
+    from analysis.figures import draw_all  # matplotlib is slow to import
+    from analysis.style import render
+
+    return {name: render(figure) for name, figure in draw_all(study).items()}
 
 
-def write(study: Study, folder: Path, title: str = "Scaling study", approach: str = "all") -> list[Path]:
+def write(
+    study: Study,
+    folder: Path,
+    title: str = "Scaling study",
+    approach: str = "all",
+    figures: bool = True,
+) -> list[Path]:
     """Leave `study.json`, `study.md`, `report.html` and `figures/*.png|svg` in a folder; returns the paths.
 
-    A study without a parametric fit leaves the same files, with the reason in them.
+    A study without a parametric fit leaves the same files, with the reason in them. Without `figures` the report has
+    its tables and sentences alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = draw_all(study)
+    drawn = rendered(study) if figures else {}
     texts = {
         "study.json": to_json(study, approach) + "\n",
         "study.md": f"# {title}\n\n{markdown(study)}",
-        "report.html": html(study, title, drawn),
+        "report.html": html(study, title, {name: files["svg"] for name, files in drawn.items()}),
     }
     paths = []
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
         paths.append(folder / name)
-    for name, figure in drawn.items():
-        paths += save(figure, folder / "figures", name)
+    for name, files in drawn.items():
+        for kind, content in files.items():
+            path = folder / "figures" / f"{name}.{kind}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+            paths.append(path)
     return paths

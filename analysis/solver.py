@@ -8,22 +8,19 @@ piecewise linear in places, and L-BFGS stops early. Here each iteration
 3. takes a damped Newton step on the absolute eigenvalues in that metric, so a saddle is left downhill, and
 4. keeps a step only when the objective falls.
 
-A graduated δ (wide first, then the real one) carries every start into the same basin; variable projection gives each
-start the best amplitudes for its exponents. Shapes: S problems, n runs, p parameters, K terms.
+A graduated δ (wide first, then the real one) carries every start into the same basin. Shapes: S problems, n runs, p
+parameters, K terms.
 """
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-from scipy.stats import qmc
 
-from analysis.laws.law import Law
 from analysis.problem import SHARP, WIDE, Problem
 
-BLOCK = 256  # problems solved together: their (S, n) arrays should stay in cache
+BLOCK = 256  # problems solved together at most
+BLOCK_VALUES = 2**16  # and no more than hold this many values of (S, n): such arrays stay in cache
 MAX_STEP = 3.0  # longest change of any coordinate in one step; more is extrapolation
-SEARCH_RUNS = 512  # starting values are searched on no more runs than this; the descent then sees all
 
 
 @dataclass(frozen=True)
@@ -66,11 +63,17 @@ def minimise(
     Coordinates named in `frozen` stay where they start.
     """
     weights = np.broadcast_to(weights, (len(starts), len(problem.log_loss)))
+    block = block_size(len(problem.log_loss))
     blocks = [
-        _minimise_block(problem, starts[i : i + BLOCK], weights[i : i + BLOCK], stages, frozen)
-        for i in range(0, len(starts), BLOCK)
+        _minimise_block(problem, starts[i : i + block], weights[i : i + block], stages, frozen)
+        for i in range(0, len(starts), block)
     ]
     return Solution(*(np.concatenate([getattr(b, k) for b in blocks]) for k in Solution.__dataclass_fields__))
+
+
+def block_size(runs: int) -> int:
+    """How many problems of so many runs are evaluated together."""
+    return int(np.clip(BLOCK_VALUES // runs, 1, BLOCK))
 
 
 def polish(problem: Problem, found: Solution, weights: np.ndarray, rounds: int = 10) -> Solution:
@@ -87,109 +90,6 @@ def polish(problem: Problem, found: Solution, weights: np.ndarray, rounds: int =
             part[best] = getattr(further, name)[0]
         found = Solution(**parts)
     return found
-
-
-def project(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Variable projection: θ of shape (S, p) with each amplitude at its best for the other coordinates.
-
-    Best is non-negative least squares of the relative error, solved exactly by trying every subset of terms (at most
-    seven for three terms). An amplitude whose best is zero is given a hundredth of the loss, so descent can move it.
-    """
-    law = problem.law
-    terms = [law.parameters.index(name) for name in law.amplitudes]
-    if not terms:
-        return theta
-    weights = np.broadcast_to(weights, (len(theta), len(problem.log_loss)))
-    held = np.zeros((len(theta), len(problem.log_loss)))  # what parameters held fixed contribute
-    if law.fixed:
-        none = theta.copy()
-        none[:, terms] = -600.0
-        held = np.exp(problem.log_ratio(none))
-    alone = []
-    for k in terms:
-        single = theta.copy()
-        single[:, terms] = -600.0
-        single[:, k] = 0.0
-        alone.append(problem.log_ratio(single))
-    # (S, K, n): what an amplitude of 1 contributes, over the observed loss
-    log_ratio = np.stack(alone, axis=1)
-    if law.fixed:
-        with np.errstate(divide="ignore"):
-            log_ratio = np.log(np.maximum(np.exp(log_ratio) - held[:, None], 1e-300))
-    unit = log_ratio.mean(axis=2, keepdims=True)
-    ratio = np.exp(np.clip(log_ratio - unit, -600.0, 300.0))
-    normal = np.einsum("skn,sn,smn->skm", ratio, weights, ratio, optimize=True)
-    right = np.einsum("skn,sn,sn->sk", ratio, weights, 1 - held)
-    best = np.full(right.shape, 1e-2)
-    lowest = np.full(len(theta), np.inf)
-    for size in range(1, len(terms) + 1):
-        for subset in combinations(range(len(terms)), size):
-            chosen = list(subset)
-            matrix = normal[:, chosen][:, :, chosen]
-            ridge = 1e-12 * np.einsum("skk->s", matrix)[:, None, None] * np.eye(size)
-            part = np.linalg.solve(matrix + ridge, right[:, chosen, None])[..., 0]
-            cost = -(part * right[:, chosen]).sum(axis=1)
-            better = (part > 0).all(axis=1) & (cost < lowest)
-            full = np.full_like(best, 1e-2)
-            full[:, chosen] = part
-            best = np.where(better[:, None], full, best)
-            lowest = np.where(better, cost, lowest)
-    projected = theta.copy()
-    with np.errstate(invalid="ignore"):  # a law that is no number at these exponents stays none
-        projected[:, terms] = np.log(best) - unit[..., 0]
-    return projected
-
-
-def spread_starts(problem: Problem, weights: np.ndarray, count: int = 8, seed: int = 0) -> np.ndarray:
-    """Starting values for `count` descents, the nearest to the runs first.
-
-    They are the best of a low-discrepancy set in the law's box, amplitudes projected; where the law extends a simpler
-    one, the first half comes from that law's fit instead. A large table is searched on some of its runs.
-    """
-    few, weights = _some_runs(problem, weights)
-    law = problem.law
-    chosen = np.empty((0, len(law.parameters)))
-    if law.simpler is not None:
-        parent, lift = law.simpler
-        inner = few.under(parent)
-        fitted = minimise(inner, spread_starts(inner, weights, 4, seed), weights[None]).theta
-        lifted = project(few, lift(fitted, few.x), weights)
-        chosen = _nearest(few, lifted, weights)[: max(1, count // 2) if law.box else count]
-    if not law.box:
-        return chosen
-    sampled = project(few, _sample(law, seed), weights)
-    return np.concatenate([chosen, _nearest(few, sampled, weights)[: count - len(chosen)]])
-
-
-def _some_runs(problem: Problem, weights: np.ndarray) -> tuple[Problem, np.ndarray]:
-    """At most SEARCH_RUNS of the runs, evenly by their loss, and their weights."""
-    n = len(problem.log_loss)
-    if n <= SEARCH_RUNS:
-        return problem, weights
-    by_loss = np.argsort(problem.log_loss, kind="stable")
-    some = np.sort(by_loss[np.linspace(0, n - 1, SEARCH_RUNS).astype(int)])
-    return problem.at(some), weights[some]
-
-
-def _sample(law: Law, seed: int) -> np.ndarray:
-    """θ of a low-discrepancy set in the law's box, amplitudes at 1, shape (S, p)."""
-    free = [law.parameters.index(name) for name in law.box]
-    lows, highs = np.array(list(law.box.values())).T
-    tries = 2 ** min(4 + len(free) if law.amplitudes else 11, 11)
-    sample = qmc.Sobol(len(free), seed=seed).random(tries)
-    theta = np.zeros((tries, len(law.parameters)))
-    theta[:, free] = lows + sample * (highs - lows)
-    return theta
-
-
-def _nearest(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Those of θ (S, p) at which the law is a number, the nearest to the runs first."""
-    # In parts: a law of whole curves holds an array of (starts, runs, drops) at once.
-    parts = np.array_split(theta, max(1, len(theta) // 64))
-    with np.errstate(all="ignore"):
-        fit = np.concatenate([np.abs(problem.residuals(part)) @ weights for part in parts])
-    order = np.argsort(np.where(np.isfinite(fit), fit, np.inf), kind="stable")
-    return theta[order[: np.isfinite(fit).sum()]]
 
 
 def _minimise_block(

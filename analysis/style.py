@@ -4,12 +4,15 @@ Colours: viridis for an ordered quantity, Okabe and Ito's palette for approaches
 """
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
@@ -40,7 +43,6 @@ STYLE: Any = {  # matplotlib types the keys of its settings as one long list of 
 PALETTE = ListedColormap(
     matplotlib.colormaps["viridis"](np.linspace(0.0, 0.88, 256))
 )  # without its palest end
-FORMATS = ("png", "svg")
 DPI = 160
 
 
@@ -97,13 +99,26 @@ def draw(drawing: Callable[[Axes], Axes], size: tuple[float, float] = (6.8, 4.4)
     return figure
 
 
-def save(figure: Figure, folder: Path, name: str, formats: tuple[str, ...] = FORMATS) -> list[Path]:
-    """Write a figure in each format; the same figure gives the same bytes."""
+def render(figure: Figure) -> dict[str, bytes]:
+    """A figure as an SVG and as a PNG file, by their names' endings; the same figure gives the same bytes.
+
+    It is laid out once, and the files are made by the canvases themselves: `savefig` would lay it out and draw it
+    twice for each of them.
+    """
+    svg, png = BytesIO(), BytesIO()
+    with matplotlib.rc_context(STYLE):
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+        figure.set_layout_engine("none")
+        figure.set_dpi(DPI)
+        FigureCanvasAgg(figure).print_png(png)
+    return {"svg": svg.getvalue(), "png": png.getvalue()}
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure as SVG and as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for kind in formats:
-        path = folder / f"{name}.{kind}"
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(path, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
-        paths.append(path)
+    for kind, content in render(figure).items():
+        paths.append(folder / f"{name}.{kind}")
+        paths[-1].write_bytes(content)
     return paths

@@ -1,10 +1,20 @@
 """How far an estimate can be trusted: the bootstrap over runs or clusters of runs, and its intervals."""
 
 import numpy as np
-from scipy.stats import norm, t
 
 from analysis.problem import Problem
+from analysis.quantiles import normal, normal_probability, student
 from analysis.solver import FROM_NEAR, Solution, minimise
+
+MANY_VALUES = 2 * 10**6
+"""Resamples times runs up to which the law itself is refitted under every one (2 s for Chinchilla's law)."""
+CHECKED = 8
+"""Resamples that are refitted with the law itself, to see whether its linear form will do."""
+AGREE = 0.25
+"""Standard deviations of the draws by which the two may differ: an interval's end moves by less than it does between
+seeds of 100 resamples."""
+LEAST_DRAWS = 100
+"""Resamples below which the ends of a 90 % interval would hang on less than five draws."""
 
 
 def resample_weights(clusters: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -19,13 +29,62 @@ def resample_weights(clusters: np.ndarray, count: int, seed: int) -> np.ndarray:
         count: resamples.
         seed: of the generator; the same seed gives the same resamples.
     """
+    units, member = cluster_weights(clusters, count, seed)
+    return units[:, member]
+
+
+def cluster_weights(clusters: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of each cluster in each resample, shape (count, m), and the number of each run's cluster, shape (n,)."""
     labels, member = np.unique(clusters, return_inverse=True)
-    return np.random.default_rng(seed).exponential(size=(count, len(labels)))[:, member]
+    return np.random.default_rng(seed).exponential(size=(count, len(labels))), member
 
 
 def refit(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> Solution:
     """The fit again under each row of weights (B, n), all at once, from the optimum θ (p,) of the whole table."""
     return minimise(problem, np.repeat(theta[None], len(weights), axis=0), weights, stages=FROM_NEAR)
+
+
+def bootstrap_draws(
+    problem: Problem, theta: np.ndarray, weight: np.ndarray, clusters: np.ndarray, count: int, seed: int
+) -> tuple[np.ndarray, list[str]]:
+    """Estimates of the law under `count` resamples, shape (B, p), and what a reader should know of how they were made.
+
+    Where resamples times runs are many, the law is made linear about its optimum before it is refitted: a parameter
+    that many runs determine moves too little for the law to bend. Some resamples are refitted with the law itself as
+    well; where the two differ, all are, but fewer of them.
+    """
+    unit_weights, member = cluster_weights(clusters, count, seed)
+
+    def refits(problem: Problem, rows: slice) -> np.ndarray:
+        """Refits of some resamples, a few at a time, since their weights of every run would fill the memory."""
+        units, step = unit_weights[rows], max(1, MANY_VALUES // len(weight))
+        return np.concatenate(
+            [
+                refit(problem, theta, weight * units[i : i + step][:, member]).theta
+                for i in range(0, len(units), step)
+            ]
+        )
+
+    remarks = []
+    if count * len(weight) <= MANY_VALUES:
+        draws = refits(problem, slice(None))
+    else:
+        draws = refits(problem.linearised(theta), slice(None))
+        checked = refits(problem, slice(CHECKED))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            off = float(np.max(np.abs(draws[: len(checked)] - checked) / np.std(draws, axis=0)))
+        if not off <= AGREE:
+            fewer = max(LEAST_DRAWS, MANY_VALUES // len(weight))
+            draws = refits(problem, slice(fewer))
+            remarks.append(
+                f"with {len(weight)} runs, intervals come from {len(draws)} resamples, not {count}"
+            )
+    sound = np.isfinite(draws).all(axis=1)
+    if not sound.all():
+        remarks.append(
+            f"{(~sound).sum()} of {len(draws)} bootstrap refits failed and are left out of the intervals"
+        )
+    return draws[sound], remarks
 
 
 ROBUST_EXCESS = 3.2  # simulation, not theory: see `widening` and benchmarks/intervals.py
@@ -41,9 +100,10 @@ def widening(level: float, runs: int, clusters: int, parameters: int, square_sha
     its spread by about ROBUST_EXCESS·p/√(runs·clusters): shrink.
     """
     freedom = clusters - parameters
-    student = t.ppf(0.5 * (1 + level), freedom) / norm.ppf(0.5 * (1 + level)) * clusters / freedom
+    quantile = 0.5 * (1 + level)
+    short = student(quantile, freedom) / normal(quantile) * clusters / freedom
     excess = ROBUST_EXCESS * (1 - square_share) * parameters / np.sqrt(runs * clusters)
-    return float(student / (1 + excess))
+    return float(short / (1 + excess))
 
 
 def percentiles(draws: np.ndarray, level: float, stretch: float = 1.0) -> np.ndarray:
@@ -52,7 +112,7 @@ def percentiles(draws: np.ndarray, level: float, stretch: float = 1.0) -> np.nda
     `stretch` moves the percentiles outward so that normal draws would give an interval that much wider. A draw that is
     not a number (no optimum exists under it) counts as beyond both ends, so many of them make the interval infinite.
     """
-    tail = float(norm.cdf(norm.ppf(0.5 * (1 - level)) * stretch))
+    tail = normal_probability(normal(0.5 * (1 - level)) * stretch)
     lost = np.isnan(draws)
     if not lost.any():
         return np.asarray(np.quantile(draws, [tail, 1 - tail], axis=0))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
+from analysis.quantiles import normal, student
 from analysis.refusals import NoMinimum, TooFewPoints
 
 MIN_SIZES = 4  # three points always lie on a parabola: the fourth is what can contradict it
@@ -140,7 +140,7 @@ def parabola_valley(
     if not low < log_opt < high:
         size = np.exp(log_opt + bottom.centre)
         raise NoMinimum(f"no interior minimum: the parabola's lies at {size:.3g}, outside the sizes tried")
-    quantile = float(stats.t.ppf(0.5 + level / 2, dof))
+    quantile = student(0.5 + level / 2, dof)
     covariance = bottom.unscaled * noise**2
     # Fieller: all x with (c1 + 2·c2·x)² ≤ q² Var(c1 + 2·c2·x), a quadratic in x.
     square = 4 * (c2**2 - quantile**2 * covariance[2, 2])
@@ -221,7 +221,7 @@ def akima_valley(
     optima, bottoms = grid[lowest[interior]], splines[lowest, np.arange(DRAWS)][interior]
     spacing = float((log_params[-1] - log_params[0]) / (len(knots) - 1))
     std = max(float(np.std(optima)), SPACING_FLOOR * spacing) / float(interior.mean())
-    quantile = float(stats.norm.ppf(0.5 + level / 2))
+    quantile = normal(0.5 + level / 2)
     log_opt = float(grid[np.argmin(curve)])
     params_interval = float(np.exp(log_opt - quantile * std)), float(np.exp(log_opt + quantile * std))
     flat = np.flatnonzero(curve <= curve.min() + np.log1p(FLAT))

@@ -28,7 +28,8 @@ from analysis.points import problem_of
 from analysis.problem import Problem
 from analysis.schedule import Curve, columns
 from analysis.schedule import table as curve_table
-from analysis.solver import minimise, project
+from analysis.solver import minimise
+from analysis.starts import project
 from analysis.uncertainty import refit, resample_weights
 
 # Besiroglu et al. 2024 (arXiv:2404.10102) and its code: the objective at their optimum, and standard errors of 4000

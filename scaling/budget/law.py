@@ -80,7 +80,7 @@ class ChosenLaw:
         if self.degrees_of_freedom is None:
             low, high = np.quantile(values, [(1 - self.level) / 2, (1 + self.level) / 2])
             return float(low), float(high)
-        from analysis.uncertainty import interval  # scipy.stats is slow to import
+        from analysis.uncertainty import interval  # scipy is slow to import
 
         low, high = interval(values[:, None], self.level, self.degrees_of_freedom, self.clusters)[:, 0]
         return float(low), float(high)

@@ -65,6 +65,8 @@ class FitKeys:
     """seed of the bootstrap"""
     target_flops: Annotated[float | None, FLOPS] = None
     """compute to plan for; by default 10 times the largest in the table"""
+    figures: bool = True
+    """draw figures; figures=no leaves the tables and sentences alone, which is faster"""
     out: str | None = None
     """folder for study.json, report.html and figures; by default runs/NAME/fit for a sweep, else FILE_fit here"""
 

@@ -6,13 +6,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from analysis.fit_figure import SIZE
 from analysis.present import sections
 from analysis.report import to_json, write
 from analysis.result import FitResult
 from analysis.sections.section import FLAGS
 from analysis.study import Study
-from analysis.style import draw, save
 from scaling.errors import UserError
 from scaling.fitting.curves import fit_curves
 from scaling.fitting.few_columns import fit_hyperparameters, fit_one_variable, has_one_variable
@@ -71,10 +69,12 @@ def report_study(source: Path, keys: FitKeys, as_json: bool) -> None:
     beside = source / FIT if source.is_dir() else Path(f"{stem(source)}_fit")
     folder = Path(keys.out) if keys.out else beside
     if keys.out or not as_json:
-        write_files(study, folder, source, messages, keys.approach)
+        write_files(study, folder, source, messages, keys)
     if not as_json:
         Console().print(
-            f"\n{folder}/report.html has all of this with figures; study.json and figures/ lie beside it",
+            f"\n{folder}/report.html has all of this with figures; study.json and figures/ lie beside it"
+            if keys.figures
+            else f"\n{folder}/report.html has all of this; study.json lies beside it",
             markup=False,
         )
 
@@ -91,8 +91,9 @@ def report_one_law(one_law: OneLawFit, source: Path, keys: FitKeys, as_json: boo
     if keys.out or not as_json:
         name = source.name if source.is_dir() else stem(source)
         folder = Path(keys.out or f"{name}_{keys.law}")
-        write_fit(result, folder)
-        messages.print(f"\n{folder}/fit.json has the result, figures/ lies beside it", markup=False)
+        write_fit(result, folder, keys.figures)
+        beside = ", figures/ lies beside it" if keys.figures else ""
+        messages.print(f"\n{folder}/fit.json has the result{beside}", markup=False)
 
 
 def stem(source: Path) -> str:
@@ -128,12 +129,16 @@ def print_fit(result: FitResult, notes: list[str], console: Console) -> None:
     console.print(Text(("\n" if notes else "") + result.summary()))
 
 
-def write_fit(result: FitResult, folder: Path) -> None:
-    """JSON and figure of one fitted law."""
+def write_fit(result: FitResult, folder: Path, figures: bool) -> None:
+    """JSON and, where figures are asked for, the figure of one fitted law."""
     refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FITTED_LAW).write_text(result.to_json() + "\n", encoding="utf-8")
-    save(draw(result.plot, SIZE), folder / FIGURES, "fit")
+    if figures:
+        from analysis.fit_figure import SIZE  # matplotlib is slow to import
+        from analysis.style import draw, save
+
+        save(draw(result.plot, SIZE), folder / FIGURES, "fit")
 
 
 def refuse_file(folder: Path) -> None:
@@ -142,12 +147,13 @@ def refuse_file(folder: Path) -> None:
         raise UserError(f"out={folder} is a file; name a folder")
 
 
-def write_files(study: Study, folder: Path, source: Path, console: Console, approach: str) -> None:
+def write_files(study: Study, folder: Path, source: Path, console: Console, keys: FitKeys) -> None:
     """JSON, report and figures of a study, the asked approach's exponents at the top of the JSON."""
     refuse_file(folder)
-    with console.status("drawing figures"):
+    with console.status("drawing figures" if keys.figures else "writing the report"):
         try:
-            write(study, folder, title=f"Scaling study of {source.name}", approach=approach)
+            title = f"Scaling study of {source.name}"
+            write(study, folder, title=title, approach=keys.approach, figures=keys.figures)
         except OSError as error:
             raise UserError(
                 f"cannot write to {folder}: {error.strerror or error}; name another folder with out=FOLDER"

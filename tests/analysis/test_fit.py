@@ -10,7 +10,8 @@ from analysis.fit import fit
 from analysis.objectives import OBJECTIVES, get
 from analysis.points import problem_of
 from analysis.problem import Problem
-from analysis.solver import minimise, project
+from analysis.solver import minimise
+from analysis.starts import project
 
 # mlfoundations/scaling (MIT licence), results of Gadre et al. 2024 (arXiv:2403.08540): RedPajama runs, C4 evaluation.
 GADRE_FITTED = pd.DataFrame(
