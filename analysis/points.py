@@ -156,9 +156,9 @@ def _refuse_collinear(points: pd.DataFrame, law: Law) -> None:
 
 
 def _refuse_conflicts(frame: pd.DataFrame, points: pd.DataFrame, law: Law) -> None:
-    """Rows that agree in every variable, and in the seed and the unique tokens if given, must agree in the target."""
+    """Rows that agree in every variable and in what tells runs apart (seed, cluster, …) must agree in the target."""
     key = points[list(law.variables)].copy()
-    for name in ("seed", "replicate", "run_id", "unique_tokens"):
+    for name in ("seed", "replicate", "run_id", "cluster", "unique_tokens"):
         if name in frame.columns:
             key[name] = frame[name].to_numpy()
     spread = (

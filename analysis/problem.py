@@ -81,6 +81,7 @@ class Problem:
         # log L̂(θ) + J·(θ' - θ) is J·θ' when the observed losses are shifted by the rest.
         shift = jacobian[0] @ theta - log_prediction[0]
         scale = self.scale * np.exp(-shift) if self.raw else self.scale
+        jacobian = np.ascontiguousarray(jacobian)  # products with a strided matrix are many times slower
         straight = replace(self.law, design=lambda _: jacobian, log_loss=None, expression=None)
         return Problem.build(straight, self.x, self.log_loss + shift, self.objective, scale)
 

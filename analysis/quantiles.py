@@ -1,4 +1,4 @@
-"""Quantiles of the distributions that intervals and tests need, from scipy.special: scipy.stats takes a second to import.
+"""Quantiles of the distributions that intervals and tests need, from scipy.special (scipy.stats is slow to import).
 
 Degrees of freedom may be infinite, where Student's distribution is the normal one.
 """

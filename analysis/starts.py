@@ -139,8 +139,8 @@ def _nearest(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> np.nda
 def low_discrepancy(count: int, dimensions: int) -> np.ndarray:
     """Points that fill the unit cube evenly, shape (count, dimensions).
 
-    Roberts' sequence (2018, "The Unreasonable Effectiveness of Quasirandom Sequences"): whole multiples, modulo 1, of the
-    powers of 1/φ, where φ > 1 solves φ^(d+1) = φ + 1, the golden ratio for d = 1.
+    Roberts' sequence (2018, "The Unreasonable Effectiveness of Quasirandom Sequences"): whole multiples, modulo 1,
+    of the powers of 1/φ, where φ > 1 solves φ^(d+1) = φ + 1, the golden ratio for d = 1.
     """
     phi = 2.0
     for _ in range(60):  # a contraction: each round gains more than a bit

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.allocate import TRAIN_FLOPS_PER_PARAM_TOKEN
 from analysis.budgets import add_budgets, budget_convention, budgets_are_named, convention_note
+from analysis.curves import cluster_by_size, thin_curves
 from analysis.reading.columns import choose_columns
 from analysis.reading.conditions import refuse_mixed
 from analysis.reading.files import read
@@ -26,8 +27,8 @@ from analysis.refusals import BadTable
 
 SECOND_PASS = 1.01
 """Passes over the unique tokens above which a run has repeated some of them."""
-CURVE_POINTS = 8
-"""Token counts of one size from which rows look like points of a training curve."""
+NO_CLUSTER = "none"
+"""What `cluster` is called where every row is a run of its own."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def load(
         source: a CSV, TSV, Parquet or JSON-lines file (also gzipped), a folder with `records.csv`, or a DataFrame.
         columns: role → column of the source, for roles `params`, `tokens`, `loss`, `flops`, `loss_se`, `cluster`,
             `budget` and `unique_tokens`. Roles not named are looked up among well-known names, and the choice is stated
-            in `Table.convention`.
+            in `Table.convention`. `cluster="none"`: every row is a run of its own.
         where: column → value; only rows that match are used, the others are listed in `Table.excluded`.
         convention: what the caller knows of `params`, `tokens`, `loss` or `flops` and the file does not say, such as
             `{"params": "without embeddings"}`.
@@ -103,7 +104,11 @@ def load(
         raise BadTable(
             f"{name} has no rows; a fit needs one row for each run with parameters, tokens and loss"
         )
-    chosen = choose_columns(table, columns or {}, units)
+    columns = dict(columns or {})
+    alone = columns.get("cluster") == NO_CLUSTER
+    if alone:
+        del columns["cluster"]
+    chosen = choose_columns(table, columns, units)
     rows, unmatched = apply_filters(numbered(table), where or {})
     rows, unfinished = set_aside_unfinished(rows)
     if rows.empty:
@@ -117,6 +122,12 @@ def load(
     if "flops" not in chosen.mapping:
         frame["flops"] = TRAIN_FLOPS_PER_PARAM_TOKEN * frame["params"] * frame["tokens"]
     named = budgets_are_named(frame)
+    curve_notes: tuple[str, ...] = ()
+    if alone:
+        frame = frame.drop(columns="cluster", errors="ignore")
+    elif not named:
+        frame, curve_notes = cluster_by_size(frame)
+    (frame, between), thin_notes = thin_curves(frame)
     frame, budget_notes = add_budgets(frame, budget_tolerance)
     if named:
         stated["budget"] = f"column {chosen.mapping['budget']!r}" + budget_convention(rows)
@@ -125,11 +136,12 @@ def load(
         *mixed_notes,
         *replicate_note(frame),
         *repeated_data_note(frame),
-        *curve_note(frame),
+        *curve_notes,
+        *thin_notes,
         *budget_notes,
         *(convention_note(frame) if named else ()),
     )
-    excluded = pd.concat([unmatched, unfinished, copies, beaten], ignore_index=True)
+    excluded = pd.concat([unmatched, unfinished, copies, beaten, between], ignore_index=True)
     return Table(frame.reset_index(drop=True), stated, excluded, named, notes, name)
 
 
@@ -163,15 +175,4 @@ def repeated_data_note(frame: pd.DataFrame) -> tuple[str, ...]:
     return (
         f"{again} runs pass over their unique tokens more than once (up to {passes.max():.3g} times): law=muennighoff "
         "knows what repeats are worth, the others take them as new",
-    )
-
-
-def curve_note(frame: pd.DataFrame) -> tuple[str, ...]:
-    """A note when sizes have so many token counts that they look like points of training curves, not told apart."""
-    counts = frame.groupby("params")["tokens"].nunique()
-    if "cluster" in frame or counts.median() < CURVE_POINTS:
-        return ()
-    return (
-        f"{len(counts)} sizes have {counts.median():.0f} token counts each (median): if those are points of one "
-        "training run, name it with cluster=COLUMN, since intervals count every row as independent",
     )

@@ -8,6 +8,8 @@ from analysis.solver import FROM_NEAR, Solution, minimise
 
 MANY_VALUES = 2 * 10**6
 """Resamples times runs up to which the law itself is refitted under every one (2 s for Chinchilla's law)."""
+GENERAL_COST = 20
+"""How many times as long a law takes that is no sum of power laws: its curvature comes by complex steps."""
 CHECKED = 8
 """Resamples that are refitted with the law itself, to see whether its linear form will do."""
 AGREE = 0.25
@@ -66,7 +68,8 @@ def bootstrap_draws(
         )
 
     remarks = []
-    if count * len(weight) <= MANY_VALUES:
+    affordable = MANY_VALUES // (len(weight) * (1 if problem.design is not None else GENERAL_COST))
+    if count <= affordable:
         draws = refits(problem, slice(None))
     else:
         draws = refits(problem.linearised(theta), slice(None))
@@ -74,7 +77,7 @@ def bootstrap_draws(
         with np.errstate(invalid="ignore", divide="ignore"):
             off = float(np.max(np.abs(draws[: len(checked)] - checked) / np.std(draws, axis=0)))
         if not off <= AGREE:
-            fewer = max(LEAST_DRAWS, MANY_VALUES // len(weight))
+            fewer = max(LEAST_DRAWS, affordable)
             draws = refits(problem, slice(fewer))
             remarks.append(
                 f"with {len(weight)} runs, intervals come from {len(draws)} resamples, not {count}"

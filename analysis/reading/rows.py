@@ -14,7 +14,7 @@ Split = tuple[pd.DataFrame, pd.DataFrame]
 
 REPEATS = ("refuse", "keep", "best")
 """What can be made of rows of the same size and tokens with different losses."""
-REPLICATES = ("seed", "run_id", "unique_tokens")
+REPLICATES = ("seed", "run_id", "cluster", "unique_tokens")
 """Columns that tell two runs of the same size and tokens apart without changing what they measure."""
 
 

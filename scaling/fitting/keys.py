@@ -36,7 +36,8 @@ class FitKeys:
     loss_se: str | None = None
     """column that holds the standard error of each loss"""
     cluster: str | None = None
-    """column that names the training job a run branched from: such runs are resampled together"""
+    """column that names the training job a run branched from: such runs are resampled together; none: no two rows are
+    of one job"""
     budget: str | None = None
     """column that names each run's compute budget in FLOPs; without one budgets are inferred from shared FLOPs"""
     unique_tokens: str | None = None

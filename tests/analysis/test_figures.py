@@ -83,7 +83,7 @@ def test_files_are_png_and_svg_and_do_not_change(study: Study, tmp_path: Path) -
     drawing = figures.study_figures(study)["optimal_params"]
     first = style.save(style.draw(drawing), tmp_path / "one", "optima")
     again = style.save(style.draw(drawing), tmp_path / "two", "optima")
-    assert [path.suffix for path in first] == [".png", ".svg"]
+    assert [path.suffix for path in first] == [".svg", ".png"]
     assert [a.read_bytes() == b.read_bytes() for a, b in zip(first, again, strict=True)] == [True, True]
 
 

@@ -174,7 +174,9 @@ def test_points_of_one_training_run_are_one_cluster(runs: pd.DataFrame) -> None:
     many = pd.concat(
         [runs.assign(tokens=runs["tokens"] / k, loss=runs["loss"] + 0.1 * k) for k in range(1, 10)]
     )
-    assert any("name it with cluster=COLUMN" in note for note in load(many).notes)
+    assert load(many).frame["cluster"].nunique() == 4
+    assert any("cluster=COLUMN names the runs" in note for note in load(many).notes)
+    assert "cluster" not in load(many, {"cluster": "none"}).frame
 
 
 def test_mixed_conditions_can_be_asked_for(runs: pd.DataFrame) -> None:
