@@ -107,10 +107,12 @@ def render(figure: Figure) -> dict[str, bytes]:
     """
     svg, png = BytesIO(), BytesIO()
     with matplotlib.rc_context(STYLE):
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+        vector: Any = FigureCanvasSVG(figure)  # matplotlib gives these two methods no types
+        vector.print_svg(svg, metadata={"Date": None})
         figure.set_layout_engine("none")
         figure.set_dpi(DPI)
-        FigureCanvasAgg(figure).print_png(png)
+        raster: Any = FigureCanvasAgg(figure)
+        raster.print_png(png)
     return {"svg": svg.getvalue(), "png": png.getvalue()}
 
 

@@ -70,7 +70,7 @@ def test_reach_and_untested_plans_lower_it(study: Study) -> None:
 def test_the_verdict_comes_before_the_plan_everywhere(study: Study) -> None:
     doubtful = with_error(refuse_valleys(study, 3), 0.26)
     words = WORDS["guess"]
-    text, page = markdown(doubtful), html(doubtful, drawn={})
+    text, page = markdown(doubtful), html(doubtful, figures={})
     for shown in (text, page):
         plan = shown[shown.index("What to train next") :]
         assert plan.index(words) < plan.index("compute FLOPs")
