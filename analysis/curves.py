@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.reading.epochs import CURVE_POINTS
 from analysis.reading.rows import Split, no_rows, set_aside
 
-CURVE_POINTS = 8
-"""Token counts of one size (median over sizes) from which rows are taken as points of one training run a size."""
 MOST_ROWS = 2_000
 """Rows up to which every checkpoint is fitted: 20 points draw the curve of each of 100 runs, whose own errors outweigh
 what the points between would add."""

@@ -14,6 +14,7 @@ from analysis import fit_figure
 from analysis.formats import compute
 from analysis.frontier import Envelope
 from analysis.isoflop import Valleys
+from analysis.loss_unit import NATS, loss_unit
 from analysis.result import FitResult
 from analysis.study import Refused, Study
 from analysis.style import COLOURS, DASHES, PALETTE, axes, colour_bar, draw, log_axis, shades
@@ -21,7 +22,7 @@ from analysis.valley import RefusedValley, Valley
 from analysis.whiskers import arrow_handle, log_limits, whisker
 
 
-def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
+def valleys(result: Valleys, ax: Axes | None = None, unit: str = NATS) -> Axes:
     """Loss against size on every budget, fitted curves, minima with intervals; hollow: refused or not used."""
     ax = axes(ax)
     shown: list[Valley | RefusedValley] = sorted(
@@ -69,7 +70,7 @@ def valleys(result: Valleys, ax: Axes | None = None) -> Axes:
         if arrows:
             ax.legend(handles=arrows, loc="upper right")
     ax.set(
-        xlabel="parameters N", ylabel="loss (nats/token)", title="IsoFLOP valleys; ☆ minimum and its interval"
+        xlabel="parameters N", ylabel=f"loss ({unit})", title="IsoFLOP valleys; ☆ minimum and its interval"
     )
     return ax
 
@@ -207,7 +208,7 @@ def contours(result: FitResult, ax: Axes | None = None) -> Axes:
     ax.set(
         xlabel="parameters N",
         ylabel="tokens D",
-        title="Predicted loss (nats/token) and the efficient frontier",
+        title=f"Predicted loss ({loss_unit(result.convention)}) and the efficient frontier",
     )
     return ax
 
@@ -262,7 +263,7 @@ def correlations(result: FitResult, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def training_curves(result: Envelope, ax: Axes | None = None) -> Axes:
+def training_curves(result: Envelope, ax: Axes | None = None, unit: str = NATS) -> Axes:
     """Loss against compute of every size, and the size that is best at each compute."""
     ax = axes(ax)
     sizes = np.sort(result.curves["params"].unique())
@@ -275,7 +276,7 @@ def training_curves(result: Envelope, ax: Axes | None = None) -> Axes:
     log_axis(ax, "x", compute)
     ax.legend(loc="upper right")
     colour_bar(ax, scale, "parameters N")
-    ax.set(xlabel="compute C (FLOPs)", ylabel="loss (nats/token)", title="Training curves and their envelope")
+    ax.set(xlabel="compute C (FLOPs)", ylabel=f"loss ({unit})", title="Training curves and their envelope")
     return ax
 
 
@@ -283,8 +284,9 @@ def study_figures(study: Study) -> Mapping[str, Callable[[Axes], Axes]]:
     """Name → the function that draws it, for every figure that the study's parts allow."""
     drawings: dict[str, Callable[[Axes], Axes]] = {}
     found, fitted, frontier = study.valleys, study.fit, study.envelope
+    unit = loss_unit(study.table.convention)
     if isinstance(found, Valleys):
-        drawings["valleys"] = lambda ax: valleys(found, ax)
+        drawings["valleys"] = lambda ax: valleys(found, ax, unit)
     if len(study.comparison.frame):
         drawings["optimal_params"] = lambda ax: optima(study, "params", ax)
         drawings["optimal_tokens"] = lambda ax: optima(study, "tokens", ax)
@@ -295,7 +297,7 @@ def study_figures(study: Study) -> Mapping[str, Callable[[Axes], Axes]]:
     if isinstance(fitted, FitResult) and len(fitted.draws):
         drawings["correlations"] = lambda ax: correlations(fitted, ax)
     if not isinstance(frontier, Refused):
-        drawings["training_curves"] = lambda ax: training_curves(frontier, ax)
+        drawings["training_curves"] = lambda ax: training_curves(frontier, ax, unit)
     return drawings
 
 

@@ -1,6 +1,7 @@
 """Fit any law to a table of runs, robustly, with intervals and a certificate: `fit(table).summary()`."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import TypedDict
 
 import numpy as np
@@ -14,7 +15,7 @@ from analysis.refusals import BadValue
 from analysis.result import FitResult
 from analysis.solver import polish
 from analysis.starts import descend
-from analysis.table import Table
+from analysis.table import Table, load
 from analysis.uncertainty import bootstrap_draws
 
 SPARE_CLUSTERS = 3
@@ -40,7 +41,7 @@ LEVEL = 0.9
 
 
 def fit(
-    table: pd.DataFrame | Table,
+    table: pd.DataFrame | Table | str | PathLike[str],
     law: str | laws.Law = "chinchilla",
     objective: str | objectives.Objective = "huber_log",
     *,
@@ -58,7 +59,7 @@ def fit(
 
     Args:
         table: the law's variables and target (`params`, `tokens`, `loss` for most) in a DataFrame, one row for each
-            run; or a Table, which also says how they are counted.
+            run; or a Table, which also says how they are counted; or a file, which `analysis.load` reads.
         law: a name in `laws.LAWS`, or a Law.
         objective: a name in `objectives.OBJECTIVES`, or an Objective.
         weights: "loss_se" (or another column of standard errors of the loss in nats) measures each residual in units
@@ -84,9 +85,15 @@ def fit(
     law = laws.fix(law, fixed or {})
     if not 0 < level < 1:
         raise BadValue(f"level must lie between 0 and 1, such as 0.9; got {level}")
+    if isinstance(table, str | PathLike):
+        table = load(table)
     frame = table.frame if isinstance(table, Table) else table
     if convention is None:
-        convention = table.convention if isinstance(table, Table) else frame.attrs.get("convention", {})
+        convention = (
+            table.convention
+            if isinstance(table, Table)
+            else getattr(frame, "attrs", {}).get("convention", {})
+        )
     points = checked_points(frame, law, weights, cluster)
     problem = problem_of(points, law, objective)
     weight = column_or_ones(points, "weight")

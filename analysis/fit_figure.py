@@ -11,7 +11,7 @@ LABELS = {
     "params": "parameters N",
     "tokens": "tokens D",
     "flops": "compute C (FLOPs)",
-    "loss": "loss (nats/token)",
+    "loss": "loss",
 }
 
 
@@ -22,6 +22,7 @@ def observed_against_predicted(
     target: str,
     shade_name: str,
     ax: Axes | None = None,
+    unit: str = "",
 ) -> Axes:
     """A point for each run beside the line on which observed and predicted values are equal.
 
@@ -30,7 +31,9 @@ def observed_against_predicted(
         shade: what colours each point, positive, shape (n,).
         target, shade_name: the columns that hold them, for the labels.
         ax: where to draw; by default a new figure.
+        unit: of the target, for the labels.
     """
+    shown = LABELS.get(target, target) + (f" ({unit})" if unit else "")
     ax = axes(ax, SIZE)
     colour, scale = shades(shade)
     ends = np.array([min(observed.min(), predicted.min()), max(observed.max(), predicted.max())])
@@ -41,8 +44,8 @@ def observed_against_predicted(
     ax.set(
         xlim=ends,
         ylim=ends,
-        xlabel=f"predicted {LABELS.get(target, target)}",
-        ylabel=f"observed {LABELS.get(target, target)}",
+        xlabel=f"predicted {shown}",
+        ylabel=f"observed {shown}",
         title=f"Observed against predicted {target}",
     )
     ax.set_aspect("equal")

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from analysis import allocate, laws, objectives
 from analysis.certificate import Certificate, amplitudes_at_bound
+from analysis.loss_unit import loss_unit
 from analysis.points import column_values, problem_of
 from analysis.problem import Problem
 from analysis.refusals import BadTable, BadValue
@@ -304,6 +305,7 @@ class FitResult:
             target,
             variable,
             ax,
+            loss_unit(self.convention) if target == "loss" else "",
         )
 
     # --- JSON -------------------------------------------------------------------------------------------------------

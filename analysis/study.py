@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
+from os import PathLike
 from typing import TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from analysis.isoflop import Valleys, valleys
 from analysis.outliers import Outliers, outliers
 from analysis.refusals import BadColumn, BadValue, Refusal
 from analysis.result import FitResult
-from analysis.table import Table, best_at_each
+from analysis.table import Table, best_at_each, load
 
 PLAN_FACTOR = 10
 """A study plans for this many times its largest compute, where no target is named."""
@@ -110,7 +111,7 @@ def runs_of_law(table: Table, law: str) -> Table:
 
 
 def analyse(
-    table: Table,
+    table: Table | pd.DataFrame | str | PathLike[str],
     law: str = "chinchilla",
     objective: str = "huber_log",
     weights: str | None = None,
@@ -123,7 +124,7 @@ def analyse(
     """Fit a table by all three approaches, test the fit on its own largest runs, and plan for more compute.
 
     Args:
-        table: runs, from `analysis.table.load`.
+        table: runs, from `analysis.table.load`; or what that reads.
         law, objective, weights, bootstrap, seed: as `analysis.fit.fit` takes them.
         level: probability of every interval.
         target_flops: the budget to plan for; by default 10 times the largest in the table.
@@ -133,6 +134,8 @@ def analyse(
         BadValue, BadColumn: an option that does not exist, or a law that needs a column which the table lacks. What the
             runs themselves cannot support is a `Refused` part instead.
     """
+    if not isinstance(table, Table):
+        table = load(table)
     largest = float(
         table.frame["budget"].max() if table.frame["budget"].notna().any() else table.frame["flops"].max()
     )

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.reading.flops import is_rate
 from analysis.reading.names import (
     ALIASES,
     COUNTS,
+    EPOCHS,
     ambiguous,
     columns_named,
     different,
@@ -24,6 +26,8 @@ REQUIRED = ("params", "tokens", "loss")
 PREFERRED = {"params": "params_total", "flops": "train_flops_6nd"}
 """Role → the column that is taken of several. This project's records hold several counts on purpose, and the total
 parameters go with their 6ND FLOPs."""
+OPTIONAL = ("flops", "loss_se", "cluster", "budget", "unique_tokens")
+"""Roles that can be left without a column: flops=none."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Columns:
 
 
 def choose_columns(
-    table: pd.DataFrame, named: Mapping[str, str], units: Mapping[str, float] | None = None
+    table: pd.DataFrame, named: Mapping[str, str | None], units: Mapping[str, float] | None = None
 ) -> Columns:
     """The column of each role, from what the caller named and else by well-known names.
 
@@ -53,7 +57,7 @@ def choose_columns(
 
     Args:
         table: the table as it was read.
-        named: role → column.
+        named: role → column; "none" leaves a role without one.
         units: role → what 1 stands for in its column.
 
     Raises:
@@ -68,32 +72,41 @@ def choose_columns(
     mapping: dict[str, str] = {}
     notes: list[str] = []
     for role in ALIASES:
-        if role in named:
-            refuse_missing(table, role, named[role])
-            mapping[role] = named[role]
-        elif found := candidates(table, role, mapping.get("params")):
+        asked = named.get(role, "")
+        if asked is None or (asked == "none" and "none" not in table.columns):
+            if role not in OPTIONAL:
+                raise BadColumn(
+                    f"{role}=none: a fit needs {role}; only {', '.join(OPTIONAL)} can be left out"
+                )
+        elif asked:
+            refuse_missing(table, role, str(asked))
+            mapping[role] = str(asked)
+        elif found := candidates(table, role, mapping):
             mapping[role] = found[0]
             notes += note_rivals(table, role, found)
     refuse_shared(mapping)
     if "flops" not in mapping and "budget" in mapping and len({"params", "tokens"} & mapping.keys()) == 1:
         mapping["flops"] = mapping["budget"]
-    if "unique_tokens" not in mapping and "tokens" in mapping:
-        for column in columns_named(table, ["epochs"]):
+    if "unique_tokens" not in mapping and "unique_tokens" not in named and "tokens" in mapping:
+        for column in columns_named(table, EPOCHS)[:1]:
             mapping["epochs"] = column
-            notes.append(f"unique tokens are tokens over column {column!r}")
     by_name = {
         role: unit for role in COUNTS if role in mapping and (unit := unit_of_name(mapping[role])[1]) != 1
     }
     return Columns(mapping, by_name | dict(units or {}), derived_role(table, mapping), tuple(notes))
 
 
-def candidates(table: pd.DataFrame, role: str, params: str | None) -> list[str]:
-    """Columns that could be a role by their names, the best first; `params` is the column of parameters, if known."""
+def candidates(table: pd.DataFrame, role: str, mapping: Mapping[str, str]) -> list[str]:
+    """Columns that could be a role by their names, the best first; `mapping` holds the roles that are known."""
     found = columns_named(table, ALIASES[role], role)
     if role == "loss":  # losses in nats, and only without one what they could be computed from
-        return [column for column in found if loss_kind(column) == "nats"] or found[:1]
+        kinds = [loss_kind(column) for column in found]
+        best = "nats" if "nats" in kinds else next(iter(kinds), "")
+        return [column for column, kind in zip(found, kinds, strict=True) if kind == best]
     if role == "cluster":
-        return [column for column in found if names_training_runs(table, column, params)][:1]
+        return [column for column in found if names_training_runs(table, column, mapping.get("params"))][:1]
+    if role == "flops":
+        return [column for column in found if not is_rate(table, column, mapping)]
     return found
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.reading.names import listing, plain_name
 from analysis.reading.numbers import read_numbers
 from analysis.reading.precision import PRECISION_COLUMNS, keep_float32_weights
+from analysis.reading.statuses import STATUS_COLUMNS
 from analysis.refusals import BadColumn, MixedTable
 
 # Columns whose values must agree for one law to describe the rows.
@@ -22,7 +23,14 @@ CONDITION_WORDS = {
     "dtype", "architecture", "arch", "family", "language", "config",
 }  # fmt: skip
 FEW_VALUES = 8  # a text column with more values than this names runs
-KNOWN_TEXT = ("status", "run_id", "name", "host", "commit", "device")  # of which nothing is to be noted
+KNOWN_TEXT = (
+    *STATUS_COLUMNS,
+    "run_id",
+    "name",
+    "host",
+    "commit",
+    "device",
+)  # of which nothing is to be noted
 
 
 def refuse_mixed(rows: pd.DataFrame, allowed: Sequence[str], mapping: Mapping[str, str]) -> list[str]:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from analysis.reading.decimals import plain_numbers
+from analysis.reading.filters import apply_filters
 from analysis.reading.names import columns_named, listing
 from analysis.reading.numbers import read_numbers
-from analysis.reading.rows import apply_filters, numbered
+from analysis.reading.rows import numbered
 from analysis.refusals import BadColumn, BadLoss
 
 KNOWN = {
@@ -39,7 +41,7 @@ def read_curves(table: pd.DataFrame, named: Mapping[str, str], where: Mapping[st
         BadColumn: a column is missing.
         BadLoss: a row does not hold numbers, or a loss is not positive.
     """
-    rows, _ = apply_filters(numbered(table), where)
+    rows, _ = apply_filters(plain_numbers(numbered(table)), where)
     chosen = {
         role: named.get(role) or next(iter(columns_named(rows, names)), None) for role, names in KNOWN.items()
     }

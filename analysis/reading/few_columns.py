@@ -8,6 +8,8 @@ import pandas as pd
 
 from analysis.allocate import TRAIN_FLOPS_PER_PARAM_TOKEN
 from analysis.laws.law import Law
+from analysis.reading.decimals import plain_numbers
+from analysis.reading.filters import apply_filters, filtered_columns
 from analysis.reading.names import (
     ALIASES,
     COUNTS,
@@ -23,7 +25,7 @@ from analysis.reading.names import (
 )
 from analysis.reading.numbers import read_numbers, refuse_bad_units
 from analysis.reading.own_records import own_record_says
-from analysis.reading.rows import apply_filters, numbered, set_aside_unfinished
+from analysis.reading.rows import numbered, set_aside_unfinished
 from analysis.reading.values import in_nats
 from analysis.refusals import BadColumn, BadValue
 
@@ -61,8 +63,8 @@ def read_few_columns(table: pd.DataFrame, law: Law, told: Told) -> tuple[pd.Data
     """
     refuse_bad_units(told.units)
     needed = (law.target, *law.variables)
-    rows, _ = set_aside_unfinished(numbered(table))
-    rows, _ = apply_filters(rows, told.where)
+    rows, _ = apply_filters(plain_numbers(numbered(table)), told.where)
+    rows, _ = set_aside_unfinished(rows, filtered_columns(told.where))
     frame = pd.DataFrame({"row": rows["row"]})
     stated = {}
     for role in dict.fromkeys((law.target, "params", "tokens", "flops", "loss")):

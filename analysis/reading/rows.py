@@ -3,24 +3,38 @@
 Functions return the rows to keep, and those set aside as a frame of `row` (1-based, of the source) and `reason`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+import numpy as np
 import pandas as pd
 
-from analysis.reading.names import listing
-from analysis.refusals import BadColumn, BadValue, DuplicateRows
+from analysis.reading.numbers import read_numbers
+from analysis.reading.statuses import NOT_DONE, unfinished
+from analysis.refusals import BadTable, BadValue, DuplicateRows
 
 Split = tuple[pd.DataFrame, pd.DataFrame]
 
 REPEATS = ("refuse", "keep", "best")
 """What can be made of rows of the same size and tokens with different losses."""
+MISSING = ("refuse", "drop")
+"""What can be made of rows without a loss, parameters or tokens."""
 REPLICATES = ("seed", "run_id", "cluster", "unique_tokens")
 """Columns that tell two runs of the same size and tokens apart without changing what they measure."""
 
 
 def numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column `row`, its rows counted from 1."""
-    return table.assign(row=range(1, len(table) + 1))
+    """The table with a column `row`, its rows counted from 1; an index that has names becomes columns.
+
+    Raises:
+        BadTable: two columns have one name.
+    """
+    named = [name is not None and name not in table.columns for name in table.index.names]
+    table = table.reset_index(drop=not all(named))
+    names = ["_".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in table.columns]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise BadTable(f"two columns are named {twice[0]!r}: rename one, or leave it out")
+    return table.set_axis(names, axis=1).assign(row=range(1, len(table) + 1))
 
 
 def set_aside(rows: pd.DataFrame, which: pd.Series, reason: str | pd.Series) -> Split:
@@ -28,38 +42,54 @@ def set_aside(rows: pd.DataFrame, which: pd.Series, reason: str | pd.Series) -> 
     return rows[~which], pd.DataFrame({"row": rows.loc[which, "row"], "reason": reason})
 
 
-def apply_filters(rows: pd.DataFrame, where: Mapping[str, object]) -> Split:
-    """Keep the rows that match every `column=value`, compared as text or as numbers.
-
-    Raises:
-        BadColumn: no such column, or no row with that value.
-    """
-    unmatched = []
-    for column, value in where.items():
-        if column not in rows.columns:
-            raise BadColumn(f"where.{column}={value}: no such column; the table has {listing(rows)}")
-        match = rows[column].astype(str) == str(value)
-        if pd.api.types.is_numeric_dtype(rows[column]):
-            match |= rows[column] == pd.to_numeric(str(value), errors="coerce")
-        if not match.any():
-            there = ", ".join(map(str, rows[column].unique()[:8]))
-            raise BadColumn(f"where.{column}={value}: no row has it; values there: {there}")
-        rows, others = set_aside(rows, ~match, f"not {column}={value}")
-        unmatched.append(others)
-    return rows, pd.concat(unmatched) if unmatched else no_rows()
-
-
 def no_rows() -> pd.DataFrame:
     """Nothing set aside."""
     return pd.DataFrame({"row": pd.Series(dtype=int), "reason": pd.Series(dtype=str)})
 
 
-def set_aside_unfinished(rows: pd.DataFrame) -> Split:
-    """Set aside the rows whose `status`, where there is such a column, is not `done`."""
-    if "status" not in rows.columns:
+def set_aside_unfinished(rows: pd.DataFrame, chosen: Collection[str] = ()) -> Split:
+    """Set aside the rows whose status, where there is such a column, says that the run did not finish.
+
+    Args:
+        rows: the rows of the source.
+        chosen: columns that the caller filters on, whose words are not judged.
+
+    Raises:
+        BadValue: a status that is no known word.
+    """
+    reasons, _ = unfinished(rows, chosen)
+    return set_aside(rows, reasons != "", reasons[reasons != ""])
+
+
+def settle_missing(rows: pd.DataFrame, mapping: Mapping[str, str], missing: str) -> Split:
+    """Set aside rows without a number that every run needs, where `missing` is "drop"; else leave them to be refused.
+
+    A cell is without one where it is empty, NaN or infinite, or says in a word that the run failed.
+
+    Raises:
+        BadValue: `missing` is none of MISSING.
+    """
+    if missing not in MISSING:
+        raise BadValue(f"missing={missing}: choose one of {', '.join(MISSING)}")
+    if missing == "refuse":
         return rows, no_rows()
-    status = rows["status"].fillna("unknown").astype(str)
-    return set_aside(rows, status != "done", "status " + status[status != "done"])
+    reasons = pd.Series("", index=rows.index, dtype=object)
+    for role in ("loss", "params", "tokens", "flops"):
+        if role in mapping:
+            column = rows[mapping[role]]
+            gone = ~np.isfinite(read_numbers(column)) & (column.isna() | column.map(says_nothing))
+            reasons = reasons.mask(gone & (reasons == ""), f"no {role}")
+    return set_aside(rows, reasons != "", reasons[reasons != ""])
+
+
+def says_nothing(cell: object) -> bool:
+    """Whether a cell holds no number but NaN, infinity or a word for a run that failed."""
+    return not isinstance(cell, str) or cell.strip().lower().lstrip("+-") in NOT_DONE | {
+        "infinity",
+        "n/a",
+        "na",
+        "",
+    }
 
 
 def merge_copies(rows: pd.DataFrame) -> Split:
@@ -70,6 +100,8 @@ def merge_copies(rows: pd.DataFrame) -> Split:
 
 def settle_repeats(rows: pd.DataFrame, repeats: str) -> Split:
     """Settle what rows of the same size and tokens with different losses mean, as `repeats` says (see REPEATS).
+
+    Replicates that are kept get a column `replicate`, so that no later check takes them for contradictions.
 
     Raises:
         BadValue: `repeats` is none of REPEATS.
@@ -82,8 +114,12 @@ def settle_repeats(rows: pd.DataFrame, repeats: str) -> Split:
         worse = rows.sort_values("loss", kind="stable").duplicated(key).sort_index()
         return set_aside(rows, worse, "another run of this size and tokens has a lower loss")
     repeated = rows.duplicated(key, keep=False)
-    if repeats == "refuse" and repeated.any():
-        raise _repeated_rows(rows[repeated])
+    if repeated.any():
+        if repeats == "refuse":
+            raise _repeated_rows(rows[repeated])
+        rows = rows.assign(
+            replicate=rows.groupby(key, dropna=False).cumcount()
+        )  # what tells them apart from here on
     return rows, no_rows()
 
 

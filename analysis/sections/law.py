@@ -5,6 +5,7 @@ import pandas as pd
 
 from analysis.certificate import AT_BOUND
 from analysis.formats import between, count, percent
+from analysis.loss_unit import loss_unit
 from analysis.result import FitResult
 from analysis.sections.section import Section, refused_section
 from analysis.study import Refused, Study
@@ -75,8 +76,8 @@ def in_words(result: FitResult) -> list[str]:
         )
     else:
         said = (
-            f"no model of this family goes below {result.parameters['E']:.3g} nats/token on this text "
-            f"({result.level:.0%} interval {between(low, high, lambda value: f'{value:.3g}')})"
+            f"no model of this family goes below {result.parameters['E']:.3g} {loss_unit(result.convention)} "
+            f"on this text ({result.level:.0%} interval {between(low, high, lambda value: f'{value:.3g}')})"
         )
     if set(result.at_bound) - {"E"}:
         return [f"In words: {said}."]

@@ -3,6 +3,7 @@
 from analysis.formats import between, compute, count, percent, span
 from analysis.held_back import HeldBack
 from analysis.isoflop import Valleys
+from analysis.loss_unit import loss_unit
 from analysis.sections.section import Section, refused_section
 from analysis.study import Refused, Study
 from analysis.valley import Valley
@@ -147,7 +148,7 @@ def plan_section(study: Study) -> Section:
     words = (
         f"With {compute(study.target_flops)} FLOPs, {reach:.3g} times the largest here, the fitted law would train "
         f"{count(last['params'])} parameters on {count(last['tokens'])} tokens and expects a loss of "
-        f"{last['loss']:.4f}.",
+        f"{last['loss']:.4f} {loss_unit(study.table.convention)}.",
         "The intervals hold the scatter of the runs, not the chance that the law bends beyond them: "
         "read the errors on held-back compute below"
         + (

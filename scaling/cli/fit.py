@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from scaling.cli import next_steps
-from scaling.config.overrides import parse, sort_words
+from scaling.config.overrides import sort_words
 from scaling.errors import UserError
-from scaling.fitting.keys import APPROACHES, FitKeys, help_text
+from scaling.fitting.keys import APPROACHES, help_text, is_condition, parse_keys
 
 
 def main(argv: list[str]) -> int:
@@ -17,11 +17,12 @@ def main(argv: list[str]) -> int:
     if not argv or "--help" in argv or "-h" in argv:
         print(help_text())
         return 0
-    given = sort_words(argv, ["--json"])
+    conditions = [word for word in argv if is_condition(word)]
+    given = sort_words([word for word in argv if word not in conditions], ["--json"])
     source = given.single_name(
         "scaling fit needs one FILE or sweep folder (columns are named as params=COLUMN)"
     )
-    keys = parse(given.overrides, FitKeys)
+    keys = parse_keys([*given.overrides, *conditions])
     if keys.approach not in APPROACHES:
         raise UserError(f"approach={keys.approach}: choose one of {', '.join(APPROACHES)}")
     from scaling.fitting.report import (  # pandas and matplotlib are slow to import, for --help

@@ -9,7 +9,8 @@ import pandas as pd
 from analysis.fit import fit
 from analysis.reading.curves import KNOWN, read_curves
 from analysis.reading.files import read
-from analysis.reading.rows import apply_filters, numbered
+from analysis.reading.filters import apply_filters
+from analysis.reading.rows import numbered
 from analysis.refusals import BadTable, MixedTable, NotIdentified
 from analysis.result import FitResult
 from analysis.schedule import Curve, read_curve, table
@@ -32,7 +33,7 @@ def fit_curves(source: Path, keys: FitKeys) -> tuple[FitResult, list[str]]:
     if source.is_dir():
         rows = curves_of_sweep(source, keys)
     else:
-        rows = read_curves(read(source), keys.named(KNOWN), keys.where)
+        rows = read_curves(read(source, keys.sep, keys.decimal), keys.named(KNOWN), keys.where)
     curves = [read_curve(recorded) for _, recorded in rows.groupby("run", sort=True)]
     fitted = [thinned(curve) for curve in curves]
     notes = [

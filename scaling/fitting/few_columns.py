@@ -56,7 +56,7 @@ def has_one_variable(source: Path, keys: FitKeys) -> bool:
     """Whether a law of one variable is asked of a file that has too little for a study of all approaches."""
     if source.is_dir() or len(laws.get(keys.law).variables) > 1:
         return False
-    return few_columns.has_one_variable(read(source), keys.named(COLUMNS))
+    return few_columns.has_one_variable(read(source, keys.sep, keys.decimal), keys.named(COLUMNS))
 
 
 def read_few_columns(source: Path, keys: FitKeys, law: laws.Law) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -67,7 +67,8 @@ def read_few_columns(source: Path, keys: FitKeys, law: laws.Law) -> tuple[pd.Dat
         where=keys.where,
         convention=keys.convention,
     )
-    return few_columns.read_few_columns(load_sweep(source) if source.is_dir() else read(source), law, told)
+    table = load_sweep(source) if source.is_dir() else read(source, keys.sep, keys.decimal)
+    return few_columns.read_few_columns(table, law, told)
 
 
 def fit_options(keys: FitKeys, convention: dict[str, str]) -> FitOptions:

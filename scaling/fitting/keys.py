@@ -1,13 +1,20 @@
 """The keys of `scaling fit`, and its help."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any
 
-from scaling.config.overrides import field_help
+import yaml
+
+from scaling.config.overrides import field_help, parse
 from scaling.config.ranges import FLOPS, Range
+from scaling.errors import UserError
 
 APPROACHES = ("all", "parametric", "isoflop", "envelope")
+_WHERE = re.compile(r"where\.((?:(?!<=|>=|!=|=|<|>).)+(?:<=|>=|!=|<|>|(?==)))=?(.*)", re.DOTALL)
+"""A condition: the column with its comparison, unless that is =, and the value."""
 COLUMNS = ("params", "tokens", "loss", "flops", "loss_se", "cluster", "budget", "unique_tokens")
 
 
@@ -18,7 +25,7 @@ class FitKeys:
     law: str = "chinchilla"
     """chinchilla, kappa, farseer, kaplan, gadre, muennighoff, compute_floor, kaplan_n, kaplan_d or kaplan_c; for whole
     curves multi_power; for the best hyperparameters learning_rate_nd, learning_rate_c, batch_tokens_d or
-    batch_tokens_c"""
+    batch_tokens_c; for a table of optima (C, N_opt, perhaps D_opt) optimum"""
     approach: str = "all"
     """all, parametric (approach 3), isoflop (approach 2, valleys) or envelope (approach 1, training curves)"""
     objective: str = "huber_log"
@@ -32,7 +39,7 @@ class FitKeys:
     loss: str | None = None
     """column that holds the loss in nats/token"""
     flops: str | None = None
-    """column that holds the training FLOPs; without one they are 6 · params · tokens"""
+    """column that holds the training FLOPs; without one (flops=none) they are 6 · params · tokens"""
     loss_se: str | None = None
     """column that holds the standard error of each loss"""
     cluster: str | None = None
@@ -51,11 +58,17 @@ class FitKeys:
     units: dict[str, float] = field(default_factory=dict)
     """what 1 stands for in a column of counts: units.tokens=1e9; by default what its name says (tokens_b), else 1"""
     where: dict[str, Any] = field(default_factory=dict)  # a value is text, a number or a flag
-    """use only rows with this value: where.COLUMN=VALUE"""
+    """use only these rows: where.COLUMN=VALUE, where.COLUMN=[A,B], 'where.params<3e9', where.COLUMN!=VALUE"""
     mixed: list[str] = field(default_factory=list)
     """conditions that may differ between rows fitted together: mixed=[optimizer,schedule] or mixed=[all]"""
     repeats: str = "refuse"
     """rows of the same size and tokens with different losses and no seed: refuse, keep (all) or best (lowest loss)"""
+    missing: str = "refuse"
+    """rows without a loss, parameters or tokens: refuse, or drop (counted)"""
+    sep: str | None = None
+    """what separates the columns of a text: , ; | tab or space; by default what splits its lines alike"""
+    decimal: str | None = None
+    """the decimal mark, , or . (by default the numbers tell)"""
     convention: dict[str, str] = field(default_factory=dict)
     """what you know and the file does not say: convention.params="without embeddings\""""
     level: Annotated[float, Range(above=0, below=1)] = 0.9
@@ -76,6 +89,41 @@ class FitKeys:
         return {role: column for role in roles if (column := getattr(self, role)) is not None}
 
 
+def parse_keys(words: Sequence[str]) -> FitKeys:
+    """The keys of a command line, with conditions such as where.params<3e9, and marks that YAML does not take.
+
+    Raises:
+        UserError: a key or value that cannot be.
+    """
+    conditions = {
+        found[1].strip(): read_value(found[2]) for word in words if (found := _WHERE.fullmatch(word))
+    }
+    others = [word for word in words if not _WHERE.fullmatch(word)]
+    keys = parse([quoted(word) for word in others], FitKeys)
+    return replace(keys, where={**keys.where, **conditions})
+
+
+def is_condition(word: str) -> bool:
+    """Whether a word of the command line chooses rows: where.COLUMN=VALUE, where.COLUMN<NUMBER."""
+    return _WHERE.fullmatch(word) is not None
+
+
+def read_value(text: str) -> object:
+    """The value of a condition: text as it is typed, or a list as YAML reads it."""
+    if not text.startswith(("[", "'", '"')):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"where: {text} is no list such as [0,1]") from error
+
+
+def quoted(word: str) -> str:
+    """A word whose value is a mark of punctuation, quoted as YAML wants it."""
+    key, _, value = word.partition("=")
+    return f"{key}={json.dumps(value)}" if key in ("sep", "decimal") else word
+
+
 def help_text() -> str:
     """The command's help, from the docstrings of its keys."""
     texts = field_help(FitKeys)
@@ -88,8 +136,8 @@ def help_text() -> str:
     keys = "\n".join(rows)
     return f"""usage: scaling fit FILE|runs/NAME [key=value …] [--json]
 
-Fit scaling laws to a table of runs (CSV, TSV, Parquet or JSON lines, also .gz) or to a sweep's folder, by all three
-classical approaches, with intervals, a test on the table's own largest runs, and a plan for more compute.
+Fit scaling laws to a table of runs (CSV with any separator, JSON, Parquet or Excel, also .gz) or to a sweep's folder,
+by all three classical approaches, with intervals, a test on the table's own largest runs, and a plan for more compute.
 
   --json  print the result alone on standard output, and write files only where out= says
 
@@ -100,6 +148,8 @@ examples:
   scaling fit runs/quickstart
   scaling fit losses.csv params=N tokens=D loss=val_loss
   scaling fit losses.csv where.dataset=c4 law=gadre objective=mse_log
+  scaling fit losses.csv 'where.params<3e9' missing=drop units.flops=1e18
+  scaling fit optima.csv law=optimum
   scaling fit losses.csv --json | jq .exponents
   scaling fit curves.csv law=multi_power cluster=run step=step learning_rate=lr
   scaling fit sweep.csv law=learning_rate_nd params=N tokens=D learning_rate=lr

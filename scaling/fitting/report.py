@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from analysis.optima import Optima
 from analysis.present import sections
 from analysis.report import to_json, write
 from analysis.result import FitResult
@@ -16,10 +17,11 @@ from scaling.fitting.curves import fit_curves
 from scaling.fitting.few_columns import fit_hyperparameters, fit_one_variable, has_one_variable
 from scaling.fitting.grid import grids
 from scaling.fitting.keys import FitKeys
+from scaling.fitting.optima import fit_table_of_optima
 from scaling.fitting.study import fit_study
 from scaling.records.folder import FIGURES, FIT, FITTED_LAW
 
-OneLawFit = Callable[[Path, FitKeys], tuple[FitResult, list[str]]]
+OneLawFit = Callable[[Path, FitKeys], tuple[FitResult | Optima, list[str]]]
 
 SHOWN = {
     "parametric": ("Runs", "Fitted law", "What to train next", "The largest", "Backtest", "Which law"),
@@ -50,6 +52,8 @@ def one_law_fit(source: Path, keys: FitKeys) -> OneLawFit | None:
     """How to fit a law that reads something else than size, tokens and loss of runs; None where a study answers."""
     if keys.law == "multi_power":
         return fit_curves
+    if keys.law == "optimum":
+        return fit_table_of_optima
     if keys.law.startswith(("learning_rate_", "batch_tokens_")):
         return fit_hyperparameters
     if keys.law in ("compute_floor", "kaplan_n", "kaplan_d", "kaplan_c") and has_one_variable(source, keys):
@@ -122,14 +126,14 @@ def sentence(words: str) -> Text:
     return Text(words, style="yellow" if words.startswith(FLAGS) else "")
 
 
-def print_fit(result: FitResult, notes: list[str], console: Console) -> None:
+def print_fit(result: FitResult | Optima, notes: list[str], console: Console) -> None:
     """One fitted law in words."""
     for note in notes:
         console.print(Text(f"Note: {note}."))
     console.print(Text(("\n" if notes else "") + result.summary()))
 
 
-def write_fit(result: FitResult, folder: Path, figures: bool) -> None:
+def write_fit(result: FitResult | Optima, folder: Path, figures: bool) -> None:
     """JSON and, where figures are asked for, the figure of one fitted law."""
     refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -67,6 +67,9 @@ def read_table(source: Path, keys: FitKeys, rows: pd.DataFrame | None) -> Table:
         units=keys.units,
         mixed=keys.mixed,
         repeats=keys.repeats,
+        missing=keys.missing,
+        sep=keys.sep,
+        decimal=keys.decimal,
     )
     return replace(table, source=str(source))
 
