@@ -1,0 +1,118 @@
+"""Rollouts: laws fitted again and again on growing compute, each scored on the runs that it had not seen.
+
+What a law is worth beyond the data is not in its residuals: a law with one more exponent always fits better, and may
+predict worse. So the largest runs are taken away, the rest is fitted, and what was taken away is predicted (Hyndman &
+Athanasopoulos 2021, "Forecasting", section 5.10: evaluation on a rolling forecasting origin, with compute for time).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+import pandas as pd
+
+from analysis import laws
+from analysis.fit import fit
+from analysis.points import column_values
+from analysis.refusals import Refusal
+from analysis.result import FitResult
+
+SHARES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Shares of the runs, by compute, up to which laws are fitted."""
+SAME_COMPUTE = log(1.1)
+"""Runs within this of a cut, in log compute, count as at it: an IsoFLOP budget is not cut in two."""
+FOLDS = 5
+"""Parts of a table without an order of compute; each is predicted from the others."""
+COUNTS_OF_SIZE = ("params", "params_active", "params_non_vocab", "params_dense")
+COUNTS_OF_DATA = ("tokens", "characters")
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Laws fitted to some of the runs, and how far they missed the others.
+
+    Attributes:
+        seen: which runs were fitted, shape (n,).
+        distance: log of a run's compute over the largest that was fitted, 0 up to there, shape (n,); for a table
+            without an order of compute 1 for each run that was not fitted.
+        errors: law → log observed minus log predicted target of every run, shape (n,).
+        refused: law → why the runs that were seen do not support it.
+    """
+
+    seen: np.ndarray
+    distance: np.ndarray
+    errors: Mapping[str, np.ndarray]
+    refused: Mapping[str, str]
+
+
+def log_compute(frame: pd.DataFrame) -> np.ndarray | None:
+    """The order in which runs grow, shape (n,): log FLOPs, or of size times data; None where no column tells.
+
+    Training costs 6·params·tokens, and a constant factor does not change distances.
+    """
+    if "flops" in frame:
+        return np.log(frame["flops"].to_numpy(float))
+    factors = [
+        next((frame[name] for name in names if name in frame), None)
+        for names in (COUNTS_OF_SIZE, COUNTS_OF_DATA)
+    ]
+    known = [np.log(factor.to_numpy(float)) for factor in factors if factor is not None]
+    return np.sum(known, axis=0) if known else None
+
+
+def beyond(order: np.ndarray, edge: float) -> np.ndarray:
+    """How far each run lies beyond an edge of log compute; 0 up to it."""
+    return np.maximum(order - edge, 0.0)
+
+
+def parts(frame: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(which runs are fitted, distance of every run) of each rollout, growing; folds where nothing orders the runs."""
+    order = log_compute(frame)
+    if order is None:
+        # A fixed shuffle, since neighbouring rows are often alike.
+        fold = np.random.default_rng(0).permutation(len(frame)) % FOLDS
+        return [(fold != k, (fold == k).astype(float)) for k in range(FOLDS)]
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for share in SHARES:
+        edge = float(np.quantile(order, share, method="lower")) + SAME_COMPUTE
+        seen = order <= edge
+        if not seen.all() and (not found or seen.sum() > found[-1][0].sum()):
+            found.append((seen, beyond(order, float(order[seen].max()))))
+    return found
+
+
+def log_errors(result: FitResult, frame: pd.DataFrame) -> np.ndarray:
+    """Log observed minus log predicted target of every run of a frame, shape (n,)."""
+    law = laws.get(result.law)
+    return np.asarray(np.log(frame[law.target].to_numpy(float)) - log_predicted(result, frame))
+
+
+def log_predicted(result: FitResult, frame: pd.DataFrame) -> np.ndarray:
+    """Log of the target that a fitted law predicts for every row of a frame, shape (n,)."""
+    law = laws.get(result.law)
+    x = {name: column_values(frame, name) for name in law.variables}
+    return np.asarray(law.predict(result.theta[None], x)[0][0])
+
+
+def roll(frame: pd.DataFrame, names: Sequence[str], objective: str = "huber_log") -> list[Rollout]:
+    """Fit every law to growing parts of a table, and see how it predicts the rest.
+
+    Args:
+        frame: the laws' variables and target, one row for each run; `flops`, or counts of size and data, give the order.
+        names: laws.
+        objective: as `fit` takes it.
+
+    Returns:
+        One rollout for each part, the smallest first; none where all runs have about the same compute.
+    """
+    rollouts = []
+    for seen, distance in parts(frame):
+        errors, refused = {}, {}
+        for name in names:
+            try:
+                errors[name] = log_errors(fit(frame[seen], name, objective, bootstrap=0), frame)
+            except Refusal as reason:
+                refused[name] = str(reason)
+        rollouts.append(Rollout(seen, distance, errors, refused))
+    return rollouts
