@@ -66,7 +66,11 @@ def choose(
         return Choice({names[0]: 1.0}, nothing, 0, refused)
     squares = [unseen_errors(rollout, weighed) ** 2 for rollout in common]
     errors = nothing | dict(
-        zip(weighed, np.sqrt(np.mean([square.mean(axis=0) for square in squares], axis=0)).tolist(), strict=True)
+        zip(
+            weighed,
+            np.sqrt(np.mean([square.mean(axis=0) for square in squares], axis=0)).tolist(),
+            strict=True,
+        )
     )
     weights = dict(zip(weighed, stack(common, weighed).tolist(), strict=True))
     return Choice(weights, errors, len(common), refused)

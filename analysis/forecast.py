@@ -78,7 +78,9 @@ class Forecaster:
 
     def predict(self, frame: pd.DataFrame, level: float = LEVEL) -> Forecast:
         """Predict every row of a frame that holds the laws' variables."""
-        logs = {name: log_predicted(result, frame) for name, result in self.fits.items()}
+        logs = {
+            name: log_predicted(laws.get(name), result.theta, frame) for name, result in self.fits.items()
+        }
         order = log_compute(frame)
         distance = np.ones(len(frame)) if self.edge is None or order is None else beyond(order, self.edge)
         centre = weighted(logs, self.choice.weights)
@@ -107,7 +109,10 @@ def rivals_of(law: str) -> list[str]:
 
 
 def forecaster(
-    frame: pd.DataFrame, law: str = "chinchilla", objective: str = "huber_log", names: Sequence[str] | None = None
+    frame: pd.DataFrame,
+    law: str = "chinchilla",
+    objective: str = "huber_log",
+    names: Sequence[str] | None = None,
 ) -> Forecaster:
     """Fit a law and its rivals to a table, and weigh them by rollouts.
 
@@ -128,13 +133,16 @@ def forecaster(
                 fits[name] = fit(frame, name, objective, bootstrap=0)
             except Refusal as reason:
                 refused[name] = str(reason)
-    rollouts = roll(frame, list(fits), objective)
+    rollouts = roll(frame, {name: result.theta for name, result in fits.items()}, objective)
     choice = choose(rollouts, list(fits), refused)
     order = log_compute(frame)
     return Forecaster(
         fits=fits,
         choice=choice,
-        scatter=scatter_of({name: log_errors(result, frame) for name, result in fits.items()}, choice.weights),
+        scatter=scatter_of(
+            {name: log_errors(laws.get(name), result.theta, frame) for name, result in fits.items()},
+            choice.weights,
+        ),
         growth=growth_of(rollouts, choice.weights),
         edge=None if order is None else float(order.max()),
     )

@@ -5,18 +5,17 @@ predict worse. So the largest runs are taken away, the rest is fitted, and what 
 Athanasopoulos 2021, "Forecasting", section 5.10: evaluation on a rolling forecasting origin, with compute for time).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
 
 import numpy as np
 import pandas as pd
 
-from analysis import laws
-from analysis.fit import fit
-from analysis.points import column_values
+from analysis import laws, objectives
+from analysis.points import checked_points, column_values, problem_of
 from analysis.refusals import Refusal
-from analysis.result import FitResult
+from analysis.solver import minimise, spread_starts
 
 SHARES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the runs, by compute, up to which laws are fitted."""
@@ -24,6 +23,8 @@ SAME_COMPUTE = log(1.1)
 """Runs within this of a cut, in log compute, count as at it: an IsoFLOP budget is not cut in two."""
 FOLDS = 5
 """Parts of a table without an order of compute; each is predicted from the others."""
+STARTS = 2
+"""Descents of each rollout's fit from afar, beside the one from the fit to all runs."""
 COUNTS_OF_SIZE = ("params", "params_active", "params_non_vocab", "params_dense")
 COUNTS_OF_DATA = ("tokens", "characters")
 
@@ -82,37 +83,69 @@ def parts(frame: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def log_errors(result: FitResult, frame: pd.DataFrame) -> np.ndarray:
-    """Log observed minus log predicted target of every run of a frame, shape (n,)."""
-    law = laws.get(result.law)
-    return np.asarray(np.log(frame[law.target].to_numpy(float)) - log_predicted(result, frame))
-
-
-def log_predicted(result: FitResult, frame: pd.DataFrame) -> np.ndarray:
-    """Log of the target that a fitted law predicts for every row of a frame, shape (n,)."""
-    law = laws.get(result.law)
+def log_predicted(law: laws.Law, theta: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
+    """Log of the target that a law at θ (p,) predicts for every row of a frame, shape (n,)."""
     x = {name: column_values(frame, name) for name in law.variables}
-    return np.asarray(law.predict(result.theta[None], x)[0][0])
+    return np.asarray(law.predict(theta[None], x)[0][0])
 
 
-def roll(frame: pd.DataFrame, names: Sequence[str], objective: str = "huber_log") -> list[Rollout]:
-    """Fit every law to growing parts of a table, and see how it predicts the rest.
+def log_errors(law: laws.Law, theta: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
+    """Log observed minus log predicted target of every row of a frame, shape (n,)."""
+    return np.asarray(np.log(frame[law.target].to_numpy(float)) - log_predicted(law, theta, frame))
+
+
+def estimates(
+    frame: pd.DataFrame, law: laws.Law, objective: objectives.Objective, masks: np.ndarray, near: np.ndarray
+) -> np.ndarray:
+    """The law's θ on each of several parts of a table, shape (parts, p), all in one descent.
+
+    Args:
+        frame: the runs.
+        law, objective: what is fitted.
+        masks: the runs of each part, shape (parts, n).
+        near: θ (p,) of a fit to all runs: each part starts there and at STARTS places of its own, and the lowest wins.
+    """
+    problem = problem_of(checked_points(frame, law, None, None), law, objective)
+    weights = masks.astype(float)
+    starts = [np.concatenate([near[None], spread_starts(problem, weight, STARTS)]) for weight in weights]
+    counts = [len(group) for group in starts]
+    found = minimise(problem, np.concatenate(starts), np.repeat(weights, counts, axis=0))
+    ends = np.cumsum(counts)
+    best = [
+        end - count + int(np.nanargmin(found.value[end - count : end]))
+        for end, count in zip(ends, counts, strict=True)
+    ]
+    return np.asarray(found.theta[best])
+
+
+def roll(
+    frame: pd.DataFrame, near: Mapping[str, np.ndarray], objective: str | objectives.Objective = "huber_log"
+) -> list[Rollout]:
+    """Fit laws to growing parts of a table, and see how they predict the rest.
 
     Args:
         frame: the laws' variables and target, one row for each run; `flops`, or counts of size and data, give the order.
-        names: laws.
+        near: law → its θ (p,) on all runs.
         objective: as `fit` takes it.
 
     Returns:
         One rollout for each part, the smallest first; none where all runs have about the same compute.
     """
-    rollouts = []
-    for seen, distance in parts(frame):
-        errors, refused = {}, {}
-        for name in names:
+    pieces = parts(frame)
+    errors: list[dict[str, np.ndarray]] = [{} for _ in pieces]
+    refused: list[dict[str, str]] = [{} for _ in pieces]
+    for name, theta in near.items():
+        law = laws.get(name)
+        tried = []
+        for k, (seen, _) in enumerate(pieces):
             try:
-                errors[name] = log_errors(fit(frame[seen], name, objective, bootstrap=0), frame)
+                checked_points(frame[seen], law, None, None)
+                tried.append(k)
             except Refusal as reason:
-                refused[name] = str(reason)
-        rollouts.append(Rollout(seen, distance, errors, refused))
-    return rollouts
+                refused[k][name] = str(reason)
+        if tried:
+            masks = np.stack([pieces[k][0] for k in tried])
+            found = estimates(frame, law, objectives.get(objective), masks, theta)
+            for k, at in zip(tried, found, strict=True):
+                errors[k][name] = log_errors(law, at, frame)
+    return [Rollout(seen, distance, errors[k], refused[k]) for k, (seen, distance) in enumerate(pieces)]

@@ -146,6 +146,15 @@ def _newton(
             for matrix in (hessian, metric):
                 matrix[:, j, :] = matrix[:, :, j] = 0.0
                 matrix[:, j, j] = 1.0
+        # Where the law is no number there is nothing to descend: a start ends there, a step is not taken.
+        sound = np.isfinite(value) & np.isfinite(gradient).all(axis=1)
+        sound &= np.isfinite(hessian).all(axis=(1, 2)) & np.isfinite(metric).all(axis=(1, 2))
+        value[~sound], gradient[~sound], hessian[~sound], metric[~sound] = (
+            np.inf,
+            0.0,
+            0.0,
+            np.eye(theta.shape[1]),
+        )
         return value, gradient, hessian, metric
 
     value, gradient, hessian, metric = evaluate(here)
@@ -154,7 +163,8 @@ def _newton(
         step, predicted, promise = _step(gradient, hessian, metric, damping)
         trial = here + step
         new = evaluate(trial)
-        gain = value - new[0]
+        with np.errstate(invalid="ignore"):  # inf - inf, from a start that is no number
+            gain = value - new[0]
         accepted = gain >= 0  # false for NaN as well
         good = accepted & (gain > 0.5 * predicted)
         damping = np.where(
