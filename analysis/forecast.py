@@ -135,6 +135,7 @@ def forecaster(
                 refused[name] = str(reason)
     rollouts = roll(frame, {name: result.theta for name, result in fits.items()}, objective)
     choice = choose(rollouts, list(fits), refused)
+    misses = {name: log_errors(laws.get(name), result.theta, frame) for name, result in fits.items()}
     order = log_compute(frame)
     return Forecaster(
         fits=fits,

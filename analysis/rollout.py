@@ -53,13 +53,13 @@ def log_compute(frame: pd.DataFrame) -> np.ndarray | None:
     Training costs 6·params·tokens, and a constant factor does not change distances.
     """
     if "flops" in frame:
-        return np.log(frame["flops"].to_numpy(float))
+        return np.asarray(np.log(frame["flops"].to_numpy(float)))
     factors = [
         next((frame[name] for name in names if name in frame), None)
         for names in (COUNTS_OF_SIZE, COUNTS_OF_DATA)
     ]
     known = [np.log(factor.to_numpy(float)) for factor in factors if factor is not None]
-    return np.sum(known, axis=0) if known else None
+    return np.asarray(np.sum(known, axis=0)) if known else None
 
 
 def beyond(order: np.ndarray, edge: float) -> np.ndarray:
@@ -124,7 +124,8 @@ def roll(
     """Fit laws to growing parts of a table, and see how they predict the rest.
 
     Args:
-        frame: the laws' variables and target, one row for each run; `flops`, or counts of size and data, give the order.
+        frame: the laws' variables and target, one row for each run; `flops`, or counts of size and data,
+            give the order.
         near: law → its θ (p,) on all runs.
         objective: as `fit` takes it.
 

@@ -59,7 +59,8 @@ def test_intervals_grow_with_the_distance_extrapolated_and_with_the_level() -> N
     foretold = known.predict(LARGER)
     assert (np.diff(np.log(foretold.high / foretold.low)) > 0).all()
     assert (known.predict(LARGER, level=0.5).high < foretold.high).all()
-    assert (foretold.low < foretold.loss).all() and (foretold.loss < foretold.high).all()
+    assert (foretold.low < foretold.loss).all()
+    assert (foretold.loss < foretold.high).all()
     assert list(foretold.frame().columns) == ["loss", "low", "high", *TWO]
 
 
