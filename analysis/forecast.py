@@ -140,10 +140,7 @@ def forecaster(
     return Forecaster(
         fits=fits,
         choice=choice,
-        scatter=scatter_of(
-            {name: log_errors(laws.get(name), result.theta, frame) for name, result in fits.items()},
-            choice.weights,
-        ),
+        scatter=scatter_of(misses, choice.weights),
         growth=growth_of(rollouts, choice.weights),
         edge=None if order is None else float(order.max()),
     )
