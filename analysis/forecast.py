@@ -19,7 +19,7 @@ from analysis.choice import Choice, choose
 from analysis.fit import LEVEL, fit
 from analysis.refusals import Refusal
 from analysis.result import FitResult
-from analysis.rollout import Rollout, beyond, log_compute, log_errors, log_predicted, roll
+from analysis.rollout import Rollout, beyond, log_compute, misses, predicted, roll
 
 SCATTER, DISAGREEMENT, MISSED = 1.62, 0.08, 0.19
 """What the squares of scatter, of the laws' disagreement and of past misses add to the squared scale of an error."""
@@ -78,34 +78,38 @@ class Forecaster:
 
     def predict(self, frame: pd.DataFrame, level: float = LEVEL) -> Forecast:
         """Predict every row of a frame that holds the laws' variables."""
-        logs = {
-            name: log_predicted(laws.get(name), result.theta, frame) for name, result in self.fits.items()
-        }
+        logs = {name: predicted(laws.get(name), result.theta, frame) for name, result in self.fits.items()}
         order = log_compute(frame)
         distance = np.ones(len(frame)) if self.edge is None or order is None else beyond(order, self.edge)
         centre = weighted(logs, self.choice.weights)
         scale = np.sqrt(squared_scale(self.scatter, disagreement(logs), self.growth * distance))
         half = scale * student.ppf(0.5 * (1 + level), FREEDOM)
+        law = laws.get(next(iter(self.fits)))
         return Forecast(
-            loss=np.exp(centre),
-            low=np.exp(centre - half),
-            high=np.exp(centre + half),
-            by_law={name: np.exp(log_loss) for name, log_loss in logs.items()},
+            loss=law.target_of(centre),
+            low=law.target_of(centre - half),
+            high=law.target_of(centre + half),
+            by_law={name: law.target_of(response) for name, response in logs.items()},
             choice=self.choice,
             distance=distance,
             level=level,
-            target=laws.get(next(iter(self.fits))).target,
+            target=law.target,
         )
 
 
 def rivals_of(law: str) -> list[str]:
     """The law, and every other that predicts the same target from the same columns."""
     asked = laws.get(law)
-    return [law] + [
-        name
-        for name, other in laws.LAWS.items()
-        if name != law and set(other.variables) == set(asked.variables) and other.target == asked.target
-    ]
+    families = (
+        [f"{name}[{len(asked.variables)}]" for name in laws.FAMILIES] if len(asked.variables) > 1 else []
+    )
+    others = [name for name in (*laws.LAWS, *families) if name != law]
+    return [law, *(name for name in others if reads_as(laws.get(name)) == reads_as(asked))]
+
+
+def reads_as(law: laws.Law) -> tuple[object, ...]:
+    """The columns that a law reads, and what it predicts on which scale."""
+    return frozenset(law.variables), law.target, law.log_target
 
 
 def forecaster(
@@ -135,12 +139,12 @@ def forecaster(
                 refused[name] = str(reason)
     rollouts = roll(frame, {name: result.theta for name, result in fits.items()}, objective)
     choice = choose(rollouts, list(fits), refused)
-    misses = {name: log_errors(laws.get(name), result.theta, frame) for name, result in fits.items()}
+    residuals = {name: misses(laws.get(name), result.theta, frame) for name, result in fits.items()}
     order = log_compute(frame)
     return Forecaster(
         fits=fits,
         choice=choice,
-        scatter=scatter_of(misses, choice.weights),
+        scatter=scatter_of(residuals, choice.weights),
         growth=growth_of(rollouts, choice.weights),
         edge=None if order is None else float(order.max()),
     )

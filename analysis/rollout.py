@@ -15,7 +15,8 @@ import pandas as pd
 from analysis import laws, objectives
 from analysis.points import checked_points, column_values, problem_of
 from analysis.refusals import Refusal
-from analysis.solver import minimise, spread_starts
+from analysis.solver import minimise
+from analysis.starts import spread_starts
 
 SHARES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the runs, by compute, up to which laws are fitted."""
@@ -25,8 +26,9 @@ FOLDS = 5
 """Parts of a table without an order of compute; each is predicted from the others."""
 STARTS = 2
 """Descents of each rollout's fit from afar, beside the one from the fit to all runs."""
-COUNTS_OF_SIZE = ("params", "params_active", "params_non_vocab", "params_dense")
-COUNTS_OF_DATA = ("tokens", "characters")
+COUNTS_OF_SIZE = ("params", "params_active", "params_total", "params_non_vocab")
+COUNTS_OF_DATA = ("tokens", "characters", "tokens_sparse")
+"""Variables of laws whose product is in proportion to the cost of training; the first of each that a table has."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Rollout:
         seen: which runs were fitted, shape (n,).
         distance: log of a run's compute over the largest that was fitted, 0 up to there, shape (n,); for a table
             without an order of compute 1 for each run that was not fitted.
-        errors: law → log observed minus log predicted target of every run, shape (n,).
+        errors: law → observed minus predicted response of every run, shape (n,): log target, for most laws.
         refused: law → why the runs that were seen do not support it.
     """
 
@@ -83,15 +85,15 @@ def parts(frame: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def log_predicted(law: laws.Law, theta: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
-    """Log of the target that a law at θ (p,) predicts for every row of a frame, shape (n,)."""
+def predicted(law: laws.Law, theta: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
+    """The response (log target, for most laws) that a law at θ (p,) predicts for every row of a frame, shape (n,)."""
     x = {name: column_values(frame, name) for name in law.variables}
     return np.asarray(law.predict(theta[None], x)[0][0])
 
 
-def log_errors(law: laws.Law, theta: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
-    """Log observed minus log predicted target of every row of a frame, shape (n,)."""
-    return np.asarray(np.log(frame[law.target].to_numpy(float)) - log_predicted(law, theta, frame))
+def misses(law: laws.Law, theta: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
+    """Observed minus predicted response (log target, for most laws) of every row of a frame, shape (n,)."""
+    return np.asarray(law.response(frame[law.target].to_numpy(float)) - predicted(law, theta, frame))
 
 
 def estimates(
@@ -148,5 +150,5 @@ def roll(
             masks = np.stack([pieces[k][0] for k in tried])
             found = estimates(frame, law, objectives.get(objective), masks, theta)
             for k, at in zip(tried, found, strict=True):
-                errors[k][name] = log_errors(law, at, frame)
+                errors[k][name] = misses(law, at, frame)
     return [Rollout(seen, distance, errors[k], refused[k]) for k, (seen, distance) in enumerate(pieces)]
