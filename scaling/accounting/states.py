@@ -57,6 +57,7 @@ def blocks_on_stage(depth: int, pipeline: int, stage: int) -> int:
     return depth // pipeline + (stage < depth % pipeline)
 
 
+@lru_cache(maxsize=4096)
 def runs_on_stage(shape: ModelShape, pipeline: int, stage: int) -> dict[Block, int]:
     """Blocks of each kind on a pipeline stage, in the order in which the kinds appear there."""
     if pipeline == 1:

@@ -176,9 +176,14 @@ class SolveKeys(TrainingKeys):
     inference_tokens: Annotated[float | None, Range(at_least=0, at_most=1e20)] = None
     """Tokens the model will serve: the compute budget then pays for training and serving (Sardana et al. 2024)."""
     model: ModelKeys = field(default_factory=ModelKeys)
-    """Vocabulary, context and kind of the decoder to plan (its size is the answer)."""
+    """A named model, whose tokens are then the answer; or vocabulary, context and kind of the decoder to plan, whose
+    size is an answer as well."""
     write: str | None = None
-    """Write the plan as experiment/NAME.yaml, which `scaling train --config-dir . experiment=NAME` runs."""
+    """Write the plan as experiment/NAME.yaml, which `scaling train --config-dir . experiment=NAME` runs; the plan is
+    then one that it can run: without recomputation, by DDP or FSDP, in one machine."""
+    corpus: str | None = None
+    """Text of the written experiment: a file, folder or glob, hub:NAME, lexicon (endless, synthetic) or stdlib; by
+    default stdlib, where it is large enough."""
 
 
 @dataclass(kw_only=True)

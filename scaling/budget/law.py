@@ -69,9 +69,9 @@ class ChosenLaw:
         return self.form.name in NON_EMBEDDING
 
     def params_of(self, shape: ModelShape) -> float:
-        """Parameters of a model in the law's own count."""
+        """Parameters of a model in the law's own count; of a mixture those that a token uses, as budgets count them."""
         counts = count_params(shape)
-        return float(counts.non_embedding if self.counts_non_embedding else counts.total)
+        return float(counts.active_non_embedding if self.counts_non_embedding else counts.active)
 
     def interval(self, values: np.ndarray) -> tuple[float, float] | None:
         """Interval of a quantity from its value under each draw, shape (B,); None where there are no draws."""

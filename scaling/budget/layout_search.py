@@ -64,7 +64,7 @@ def candidates(shape: ModelShape, setup: TrainingSetup, devices: int, batch_toke
     modes = setup.recomputes or _useful_recomputes(shape, setup.recipe)
     found = [
         _best_of_layout(shape, layout, setup, batch_tokens, modes)
-        for layout in layouts(shape, setup.device, devices, batch_tokens)
+        for layout in layouts(shape, setup.device, devices, batch_tokens, trainable=setup.trainable)
     ]
     fitting = [candidate for candidate in found if candidate.fits]
     rest = [candidate for candidate in found if not candidate.fits]
@@ -86,7 +86,7 @@ def fastest_that_fits(
     modes = setup.recomputes or _useful_recomputes(shape, setup.recipe)
     found = (
         _best_of_layout(shape, layout, setup, batch_tokens, modes)
-        for layout in layouts(shape, setup.device, devices, batch_tokens)
+        for layout in layouts(shape, setup.device, devices, batch_tokens, trainable=setup.trainable)
         if model_states(shape, setup.recipe_for(layout), layout).total <= usable_bytes(setup.device)
     )
     return min((candidate for candidate in found if candidate.fits), key=_slowness, default=None)

@@ -18,13 +18,17 @@ MOST_OF_BATCH = 1.25
 """A layout may exceed the batch asked for by this factor, where one sequence a replica is more than the batch."""
 
 
-def layouts(shape: ModelShape, device: Device, devices: int, batch_tokens: float) -> Iterator[Layout]:
+def layouts(
+    shape: ModelShape, device: Device, devices: int, batch_tokens: float, *, trainable: bool = False
+) -> Iterator[Layout]:
     """Every sensible layout of `devices` devices, those that split the model least first, with micro-batch 1.
 
     Tensor parallelism stays inside a node; context parallelism is tried for long sequences only; experts are spread as
-    widely as data parallelism allows.
+    widely as data parallelism allows. `trainable`: only those that `scaling train` runs, DDP and FSDP in one machine.
     """
     for split in _model_splits(shape, device, devices):
+        if trainable and (split.devices > 1 or devices > device.node_devices):
+            continue
         data = devices // split.devices
         if data > 1 and data * shape.context > MOST_OF_BATCH * batch_tokens:
             continue  # the batch has fewer sequences than there are replicas
@@ -37,11 +41,19 @@ def layouts(shape: ModelShape, device: Device, devices: int, batch_tokens: float
             layout = replace(
                 replicated, zero_stage=zero_stage, zero_group=zero_group, interleave=interleave, expert=expert
             )
+            if trainable and not is_trainable(layout):
+                continue
             try:
                 check_layout(shape, layout)
             except UserError:
                 continue  # heads, experts or feed-forward width do not divide: not a layout of this shape
             yield layout
+
+
+def is_trainable(layout: Layout) -> bool:
+    """Whether `scaling train` spreads a run so: whole copies (DDP), or weights and all else sharded (FSDP)."""
+    data_alone = layout.tensor == layout.pipeline == layout.context == layout.expert == 1
+    return data_alone and layout.zero_stage in (0, 3) and layout.zero_group is None
 
 
 def accumulation_for(shape: ModelShape, data: int, micro_batch: int, batch_tokens: float) -> int:

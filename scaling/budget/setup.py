@@ -131,6 +131,8 @@ class TrainingSetup:
     """The recipe where a layout cuts the model over tensor or pipeline and shards no weights; None: the same."""
     recomputes: tuple[Recompute, ...] | None = None
     """Modes of recomputation to choose from, least first; None: all that save memory."""
+    trainable: bool = False
+    """Only what `scaling train` runs: DDP or FSDP in one machine."""
     kernels: Kernels = "fused"
     prices: Prices = field(default_factory=Prices)
 

@@ -1,5 +1,7 @@
 """The inverse question: from what a user has (FLOPs, device-hours, devices and days, money) to what to train.
 
+Of a model that is named the tokens are the answer; otherwise its size is as well:
+
 A scaling law divides the compute between parameters and tokens; `sizing` makes the parameters a concrete decoder; the
 search of layouts spreads it over devices; the step time then says how much compute a budget of hours or money really
 buys, which is divided anew until both agree. The forward estimate of the solution costs what was given.
@@ -8,11 +10,14 @@ buys, which is divided anew until both agree. The forward estimate of the soluti
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from math import log
 from pathlib import Path
 
+from analysis.formats import short_count
 from scaling.accounting.budget import Budget, estimate
 from scaling.accounting.catalogue import GIB
 from scaling.accounting.cost import SECONDS_PER_HOUR
+from scaling.accounting.hardware import get_device
 from scaling.accounting.room import usable_bytes
 from scaling.budget.device_count import choose_layout
 from scaling.budget.given_budget import GivenBudget, given_budget
@@ -26,7 +31,7 @@ from scaling.budget.setup import (
     calibrated,
     default_batch_tokens,
 )
-from scaling.budget.split import Split, cautions, predicted_loss, split_compute
+from scaling.budget.split import Split, cautions, optimal_tokens, predicted_loss, split_compute
 from scaling.budget.study_settings import StudySettings, read_settings
 from scaling.errors import UserError
 from scaling.shape.params import count_params
@@ -54,8 +59,10 @@ class Solution:
     """The forward estimate of what to train."""
     law: ChosenLaw
     inference_flops: float
-    loss_nats: float
-    """Predicted by the law at the solution's size and tokens."""
+    loss_nats: float | None
+    """Predicted by the law at the solution's size and tokens; None where it says more than guessing would have."""
+    overtraining: float | None = None
+    """Of a model that the user named: tokens over those at which it is the law's best for its compute."""
     intervals: dict[str, tuple[float, float] | None]
     """Of params, tokens and loss_nats of the optimum, from the law's draws; None: not estimated, or given."""
     notes: tuple[str, ...]
@@ -73,6 +80,7 @@ class Solution:
             "law_source": self.law.source,
             "law_verdict": self.law.verdict,
             "loss_nats": self.loss_nats,
+            "overtraining": self.overtraining,
             "inference_flops": self.inference_flops,
             "interval_level": self.law.level,
             "intervals": {k: None if v is None else list(v) for k, v in self.intervals.items()},
@@ -109,30 +117,47 @@ class _Task:
     law: ChosenLaw
     template: ModelShape
     """A decoder of any size: its kind, vocabulary and context are those of the solution."""
+    is_given: bool
+    """The template is the model itself: its tokens are the answer."""
 
 
 def _solve(keys: SolveKeys) -> Solution:
-    # The size is not known yet: the largest of the user's own runs comes nearest.
-    setup = calibrated(build_setup(keys), keys, keys.params or float("1e30"))
-    template = build_shape(_any_size(keys.model))
+    if keys.write is not None:
+        keys = trainable_keys(keys)
+    is_given = any(getattr(keys.model, key) is not None for key in ("name", "params", "width", "depth"))
+    template = build_shape(keys.model if is_given else _any_size(keys.model))
     repeats = keys.unique_tokens is not None and keys.law == DEFAULT_LAW
     law = choose_law(DATA_LIMITED_LAW if repeats else keys.law)
+    if is_given:
+        if keys.params is not None:
+            raise UserError(f"params={keys.params:g} and model.… both fix the size: give one")
+        keys = replace(keys, params=law.params_of(template))
+    # Where the size is not known yet, the largest of the user's own runs comes nearest.
+    setup = calibrated(build_setup(keys), keys, keys.params or float("1e30"))
+    setup = replace(setup, trainable=keys.write is not None)
     given = given_budget(keys, setup.device)
-    task = _Task(keys=keys, given=given, setup=setup, law=law, template=template)
+    task = _Task(keys=keys, given=given, setup=setup, law=law, template=template, is_given=is_given)
     if given.flops is not None:
         return _solve_flops(task, given.flops)
     assert given.device_hours is not None
     return _solve_hours(task, given.device_hours)
 
 
+def trainable_keys(keys: SolveKeys) -> SolveKeys:
+    """The keys of a plan that is to be written: what they leave open is what `scaling train` does."""
+    changed = {"recompute": "none"} if keys.recompute == "auto" else {}
+    if keys.precision is None and get_device(keys.hardware).training_precision == "fp16":
+        changed["precision"] = "32-true"  # it has no loss scaling, without which float16 does not train
+    return replace(keys, **changed)  # type: ignore[arg-type]  # both are text
+
+
 def _any_size(keys: ModelKeys) -> ModelKeys:
-    """The model keys with a size filled in; only kind, vocabulary and context are read. Raises UserError for a size."""
-    sized = [k for k in ("params", "width", "depth", "heads", "ffn_width") if getattr(keys, k) is not None]
-    if keys.name is not None or sized:
+    """The model keys with a size filled in; only kind, vocabulary and context are read. Raises UserError for a part."""
+    sized = [k for k in ("heads", "kv_heads", "head_width", "ffn_width") if getattr(keys, k) is not None]
+    if sized:
         raise UserError(
-            f"solve chooses the model's size: leave out model.{'name' if keys.name else sized[0]} "
-            "(model.vocab_size, model.context, model.ffn, model.tied_head and model.qk_norm may be given; "
-            "params=… fixes the size)"
+            f"solve chooses the model's size: leave out model.{sized[0]}, or give the whole model (model=NAME, or "
+            "model.width and model.depth), whose tokens are then the answer"
         )
     return replace(keys, width=64, depth=2)
 
@@ -205,7 +230,7 @@ def _solution(task: _Task, shape: ModelShape, tokens: float) -> Solution:
         budget=_estimate(task, shape, tokens, chosen),
         law=law,
         inference_flops=2 * params * (keys.inference_tokens or 0.0),
-        loss_nats=predicted_loss(law, law.theta[None], params, tokens, keys.unique_tokens)[0],
+        loss_nats=None,  # told at the end, of the tokens that it comes to
         intervals={},
         notes=(*notes, *cautions(law, keys, params, tokens)),
     )
@@ -234,13 +259,47 @@ def _with_intervals(solution: Solution, task: _Task, split: Split) -> Solution:
     """The solution with intervals: of the optimum's size and tokens, and of the loss predicted for the solution."""
     budget, law = solution.budget, task.law
     params = law.params_of(budget.shape)
-    losses = predicted_loss(law, law.draws, params, budget.tokens, task.keys.unique_tokens)
+    solution = _with_loss(solution, task, params)
+    draws = law.draws if solution.loss_nats is not None else law.draws[:0]
+    losses = predicted_loss(law, draws, params, budget.tokens, task.keys.unique_tokens)
     intervals = {
         "params": law.interval(split.params_draws),
         "tokens": law.interval(split.tokens_draws),
         "loss_nats": law.interval(losses),
     }
     return replace(solution, intervals=intervals)
+
+
+def _with_loss(solution: Solution, task: _Task, params: float) -> Solution:
+    """The solution with the loss that the law predicts for it, and how over-trained a given model is."""
+    budget, law, keys = solution.budget, task.law, task.keys
+    notes = list(solution.notes)
+    loss = float(predicted_loss(law, law.theta[None], params, budget.tokens, keys.unique_tokens)[0])
+    guessing = log(budget.shape.vocab_size)
+    if loss > guessing:
+        notes.append(
+            f"loss not predicted: {law.name} says {loss:.4g} nats a token, more than guessing among the vocabulary "
+            f"({guessing:.4g}), so far is this run from those it was fitted to"
+        )
+    overtraining = None
+    if task.is_given:
+        best = optimal_tokens(law, keys, params)
+        overtraining = budget.tokens / best
+        notes.append(
+            f"this model is the law's best for its compute at {short_count(best)} tokens; these are "
+            f"{overtraining:.3g} times as many"
+        )
+    if budget.shape.experts:
+        notes.append(
+            "the law's parameters are those that a token uses: it was fitted to dense models, and what a mixture's "
+            "other experts gain is not in its loss nor in its split"
+        )
+    return replace(
+        solution,
+        loss_nats=None if loss > guessing else loss,
+        overtraining=overtraining,
+        notes=tuple(notes),
+    )
 
 
 def _largest_that_fits(
@@ -270,10 +329,15 @@ def _largest_that_fits(
 
 def _shape(task: _Task, params: float) -> ModelShape:
     """A decoder of the size the law asks for, in the law's own count of parameters."""
-    if not task.law.counts_non_embedding or task.keys.params is not None:
+    if task.is_given:
+        return task.template
+    if task.keys.params is not None:
         return shape_of_size(params, task.template)
-    shape = shape_of_size(2 * params, task.template)
+    if not task.law.counts_non_embedding:
+        return shape_of_size(params, task.template, active=True)
+    shape = shape_of_size(2 * params, task.template, active=True)
     for _ in range(4):
         counts = count_params(shape)
-        shape = shape_of_size(params + counts.total - counts.non_embedding, task.template)
+        embedding = counts.total - counts.non_embedding
+        shape = shape_of_size(params + embedding, task.template, active=True)
     return shape

@@ -17,6 +17,8 @@ def solution_report(solution: Solution, written: str | None) -> RenderableType:
 
     def interval(name: str) -> str:
         ends = solution.intervals[name]
+        if ends is None and solution.overtraining is not None:
+            return ""  # the model is given, and its tokens follow from the budget alone
         if ends is None:
             return "given" if len(law.draws) else "not estimated"
         return " to ".join(f"{end:.4g}" if name == "loss_nats" else short_count(end) for end in ends)
@@ -28,13 +30,18 @@ def solution_report(solution: Solution, written: str | None) -> RenderableType:
         "What to train",
         columns,
         [
-            ["parameters", f"{budget.params.total:,}", interval("params")],
+            *_parameter_rows(solution, interval("params")),
             ["tokens", short_count(budget.tokens, 4), interval("tokens")],
             ["tokens a parameter", number(budget.tokens / budget.params.total), ""],
             ["training FLOPs (6ND)", compute(budget.train_flops), ""],
             ["  in PF-days", number(budget.train_pf_days), ""],
             *([["serving FLOPs", compute(solution.inference_flops), ""]] if solution.inference_flops else []),
-            ["loss, nats a token", f"{solution.loss_nats:.4f}", interval("loss_nats")],
+            *([["over-trained", f"{solution.overtraining:.3g} times", ""]] if solution.overtraining else []),
+            [
+                "loss, nats a token",
+                "not predicted" if solution.loss_nats is None else f"{solution.loss_nats:.4f}",
+                "" if solution.loss_nats is None else interval("loss_nats"),
+            ],
         ],
     )
     how = table(
@@ -72,3 +79,11 @@ def solution_report(solution: Solution, written: str | None) -> RenderableType:
         cost_table(budget),
         Text("\n".join(notes), style="dim"),
     )
+
+
+def _parameter_rows(solution: Solution, interval: str) -> list[list[str]]:
+    """Parameters; of a mixture also those that a token uses, which the law counts."""
+    params = solution.budget.params
+    if params.active == params.total:
+        return [["parameters", f"{params.total:,}", interval]]
+    return [["parameters", f"{params.total:,}", ""], ["  active a token", f"{params.active:,}", interval]]

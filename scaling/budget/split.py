@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import exp, log
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def _fixed_split(flops: float, keys: SolveKeys) -> Split:
     served = keys.inference_tokens or 0.0
     if keys.params is not None and keys.tokens is not None:
         raise UserError(
-            "tokens and params together leave nothing to solve: use scaling budget model.params=…"
+            "the model's size and its tokens together leave nothing to solve: use scaling budget model=… tokens=…"
         )
     if keys.params is not None:
         params = keys.params
@@ -100,6 +101,23 @@ def predicted_loss(
     runs = {name: np.array([known[name]]) for name in law.form.variables}
     loss: np.ndarray = np.exp(law.form.predict(theta, runs)[0][:, 0])
     return loss
+
+
+def optimal_tokens(law: ChosenLaw, keys: SolveKeys, params: float) -> float:
+    """Tokens at which a model of `params` parameters, in the law's count, is the best for its compute.
+
+    Found by bisection over compute, since every law's best size rises with it.
+    """
+    free = replace(keys, params=None, tokens=None, inference_tokens=None)
+
+    def best(log_flops: float) -> Split:
+        return split_compute(law, exp(log_flops), free, with_draws=False)
+
+    low, high = log(6 * params * params * 1e-4), log(6 * params * params * 1e8)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if best(middle).params < params else (low, middle)
+    return best(high).tokens
 
 
 def cautions(law: ChosenLaw, keys: SolveKeys, params: float, tokens: float) -> list[str]:

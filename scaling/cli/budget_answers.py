@@ -85,7 +85,7 @@ def answer_solve(words: list[str]) -> Answer:
     keys = parse_keys(words, SolveKeys)
     solution = solve(keys)
     if keys.write is not None:
-        write_experiment(solution, keys.write)
+        write_experiment(solution, keys.write, keys.corpus)
     answer = Answer(solution.to_json, partial(solution_report, solution, keys.write))
     return with_notes(answer, keys.model)
 

@@ -7,6 +7,7 @@ element-wise work does not count, and backward is twice forward.
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 from scaling.errors import UserError
@@ -42,6 +43,7 @@ class ForwardFlops:
         return self.attention_projections + self.attention_scores + self.ffn + self.head
 
 
+@lru_cache(maxsize=4096)
 def forward_flops_per_token(shape: ModelShape, context: int | None = None) -> ForwardFlops:
     """Forward FLOPs of one token in a sequence of `context` tokens (default: the shape's own), by component.
 
@@ -81,6 +83,8 @@ def core_flops_per_token(
 
 def trained_blocks(shape: ModelShape) -> list[tuple[Block, int]]:
     """(block, how many) of all kinds, with those of multi-token prediction."""
+    if not shape.mtp_depth:
+        return list(shape.kinds.items())
     kinds = Counter(shape.kinds)
     kinds[last_block(shape)] += shape.mtp_depth
     return list(kinds.items())

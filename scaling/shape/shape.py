@@ -175,6 +175,13 @@ class ModelShape:
                 f"{sum(count for count, _ in self.layers)}: a hybrid's depth follows from its blocks"
             )
 
+    def __hash__(self) -> int:
+        return self._hash  # a search looks up the same shape thousands of times
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         """The decoder's blocks in their order, as (how many, block)."""
