@@ -31,8 +31,8 @@ class HeldBack:
         covered: share of held-back losses inside their intervals; NaN where intervals were not estimated.
         stretch: factor by which the intervals were widened beyond the bootstrap's own; see `needed_stretch`.
         level: probability of the intervals.
-        optimum: for an IsoFLOP budget, one row for each `source` of its optimum: its own runs, and what the smaller
-            budgets foretell.
+        optimum: for an IsoFLOP budget, one row for each `source` of its optimum: its own runs (or why they show none,
+            `refused`), and what the smaller budgets foretell.
         law: name of the law.
     """
 
@@ -198,7 +198,7 @@ def foretold_optimum(
     """The largest budget's own optimum beside the line through the smaller valleys and the law fitted on their runs."""
     rows: list[dict[str, float | str]] = []
     with suppress(Refusal):  # without valleys to compare, the law's optimum below still stands
-        own = valleys(table.select(~fitted))
+        whole = valleys(table)  # its runs are brought to their exact budget by what all budgets show
         rows += [
             {
                 "source": "its own runs",
@@ -207,7 +207,13 @@ def foretold_optimum(
                 "params_high": valley.params_interval[1],
                 "loss": valley.loss_opt,
             }
-            for valley in own.valleys
+            for valley in whole.valleys
+            if valley.budget_flops == largest
+        ]
+        rows += [
+            {"source": "its own runs", "refused": valley.reason}
+            for valley in whole.refused
+            if valley.budget_flops == largest
         ]
         line = valleys(table.select(fitted)).params_law
         if line is not None:

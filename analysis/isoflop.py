@@ -28,6 +28,12 @@ from analysis.valley import (
     vertex,
 )
 
+BUDGETS_APART = 2.0
+"""Ratio of the largest budget to the smallest from which their lowest losses show how loss falls with compute."""
+SLOPES = (-0.5, 0.0)
+"""Range of d log L / d log C: more compute never raises the best loss, and Chinchilla's law falls by no more than the
+exponent αβ/(α+β) of its reducible part, .18, Kaplan's by .05."""
+
 Method = Literal["parabola", "akima"]
 
 
@@ -170,8 +176,9 @@ def average_replicates(rows: pd.DataFrame) -> pd.DataFrame:
 def to_exact_budget(groups: dict[float, pd.DataFrame]) -> dict[float, pd.DataFrame]:
     """Bring losses to their budget's exact compute where FLOPs differ within a budget.
 
-    One slope d log L / d log C for the whole table, from what each budget's parabola leaves unexplained (Frisch–Waugh).
-    On a valley that is flat to 0.1 %, a few per cent of compute is not negligible.
+    One slope d log L / d log C for the whole table. On a valley that is flat to 0.1 %, a few per cent of compute is not
+    negligible. Where budgets lie apart, the slope is that of their lowest losses; else it comes from what each budget's
+    parabola leaves unexplained (Frisch–Waugh), which noise can drown, so that a slope no law has is not believed.
     """
     spread = max(points["flops"].max() / points["flops"].min() for points in groups.values())
     if spread < 1.005:
@@ -187,7 +194,11 @@ def to_exact_budget(groups: dict[float, pd.DataFrame]) -> dict[float, pd.DataFra
         offset = project @ np.log(points["flops"].to_numpy()[near] / budget)
         above += float(offset @ (project @ np.log(points["loss"].to_numpy()[near])))
         below += float(offset @ offset)
-    slope = above / below if below > 0 else 0.0
+    slope = float(np.clip(above / below, *SLOPES)) if below > 0 else 0.0
+    budgets = np.array(list(groups))
+    if budgets.max() / budgets.min() >= BUDGETS_APART:
+        lowest = [points["loss"].min() for points in groups.values()]
+        slope = float(np.clip(np.polyfit(np.log(budgets), np.log(lowest), 1)[0], *SLOPES))
     return {
         budget: points.assign(loss=points["loss"] * (points["flops"] / budget) ** -slope)
         for budget, points in groups.items()

@@ -21,6 +21,13 @@ NEAR_SIZES = (
 SPACING_FLOOR = (
     0.33  # an optimum is known no better than a third of the spacing of sizes, as in Porian et al.
 )
+FAR_FROM_SIZES = 2.0
+"""Factor from the nearest size tried beyond which a minimum is a guess: published IsoFLOP grids step by 1.3 to 2."""
+FAR_BELOW = 0.02
+"""Share of the lowest loss measured by which a minimum may undercut it: under Chinchilla's law the best of sizes a
+factor of 2 apart lies within .5 % of the minimum."""
+NOISE_BELOW = 3.0
+"""Standard deviations of a loss by which it may undercut it besides."""
 MAX_SIZES_TO_ADD = 4  # sizes proposed for a budget whose minimum lies beyond those tried
 DRAWS = 1000  # noisy copies of a budget's losses, as in Porian et al.
 
@@ -125,12 +132,44 @@ def refuse_edge(points: pd.DataFrame) -> None:
         )
 
 
+def refuse_together(points: pd.DataFrame) -> pd.DataFrame:
+    """The sizes that lie apart from each other, near ones as one; raise unless there are 4 of them.
+
+    Two sizes that lie together are one measured twice: a curve through few others goes anywhere in the gaps between.
+    """
+    apart = merge_near_sizes(points)
+    if len(apart) < MIN_SIZES:
+        raise TooFewPoints(
+            f"only {len(apart)} of {len(points)} sizes lie apart from each other: a valley needs {MIN_SIZES}"
+        )
+    return apart
+
+
+def refuse_unseen(points: pd.DataFrame, log_params: float, log_loss: float, noise: float) -> None:
+    """Raise where a minimum lies far from every size that was tried, or far below every loss that was measured."""
+    sizes, lowest = points["params"].to_numpy(), float(points["loss"].min())
+    nearest = float(sizes[np.argmin(np.abs(np.log(sizes) - log_params))])
+    factor = float(np.exp(abs(np.log(nearest) - log_params)))
+    if factor > FAR_FROM_SIZES:
+        raise NoMinimum(
+            f"the curve's minimum at {np.exp(log_params):.3g} lies in a gap between the sizes tried, a factor of "
+            f"{factor:.2g} from the nearest, {nearest:.3g}: train sizes there"
+        )
+    below = np.log(lowest) - log_loss
+    if below > FAR_BELOW + NOISE_BELOW * noise:
+        raise NoMinimum(
+            f"the curve's minimum, a loss of {np.exp(log_loss):.4g}, lies {below:.1%} below the lowest measured, "
+            f"{lowest:.4g}: train sizes near {np.exp(log_params):.3g} to see whether it is there"
+        )
+
+
 def parabola_valley(
     budget: float, points: pd.DataFrame, bottom: Parabola | None, noise: float, dof: float, level: float
 ) -> Valley:
     """The minimum of a fitted parabola, with Fieller's interval (exact for the ratio −c1 / 2c2 of normal estimates)."""
     refuse_few(points)
     refuse_edge(points)
+    refuse_together(points)
     assert bottom is not None
     _, c1, c2 = bottom.coefficients
     if c2 <= 0:
@@ -140,6 +179,8 @@ def parabola_valley(
     if not low < log_opt < high:
         size = np.exp(log_opt + bottom.centre)
         raise NoMinimum(f"no interior minimum: the parabola's lies at {size:.3g}, outside the sizes tried")
+    log_loss = float(np.polynomial.polynomial.polyval(log_opt, bottom.coefficients))
+    refuse_unseen(points, log_opt + bottom.centre, log_loss, noise)
     quantile = student(0.5 + level / 2, dof)
     covariance = bottom.unscaled * noise**2
     # Fieller: all x with (c1 + 2·c2·x)² ≤ q² Var(c1 + 2·c2·x), a quadratic in x.
@@ -157,7 +198,6 @@ def parabola_valley(
         by_c1**2 * covariance[1, 1] + 2 * by_c1 * by_c2 * covariance[1, 2] + by_c2**2 * covariance[2, 2]
     )
     at_bottom = np.array([1.0, log_opt, log_opt**2])
-    log_loss = float(at_bottom @ bottom.coefficients)
     half = quantile * float(np.sqrt(at_bottom @ covariance @ at_bottom))
     reach = np.sqrt(np.log1p(FLAT) / c2)
     flat = log_opt - reach, log_opt + reach
@@ -198,11 +238,7 @@ def akima_valley(
     bottom is corrected for what a minimum over noise gains.
     """
     refuse_few(points)
-    knots = merge_near_sizes(points)
-    if len(knots) < MIN_SIZES:
-        raise TooFewPoints(
-            f"only {len(knots)} of {len(points)} sizes lie apart from each other: a spline needs {MIN_SIZES}"
-        )
+    knots = refuse_together(points)
     log_params, log_loss = np.log(knots["params"].to_numpy()), np.log(knots["loss"].to_numpy())
     runs = knots["runs"].to_numpy()
     grid = np.linspace(log_params[0], log_params[-1], GRID_PER_GAP * (len(knots) - 1))
@@ -210,6 +246,7 @@ def akima_valley(
     if np.argmin(curve) in (0, len(grid) - 1):
         refuse_edge(knots)
         raise NoMinimum("no interior minimum: the spline is lowest at the edge of the sizes tried")
+    refuse_unseen(points, float(grid[np.argmin(curve)]), float(curve.min()), noise)
     copies = log_loss[:, None] + (noise / np.sqrt(runs))[:, None] * rng.standard_normal((len(knots), DRAWS))
     splines = Akima1DInterpolator(log_params, copies)(grid)
     lowest = np.argmin(splines, axis=0)

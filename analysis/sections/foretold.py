@@ -1,5 +1,8 @@
 """How well the law foretold the runs that were held back from it."""
 
+from collections.abc import Hashable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -35,13 +38,18 @@ def held_back_section(held: HeldBack | Refused) -> Section:
             else ". Intervals are not estimated: too few independent training jobs lie below it."
         )
     ]
-    words += [
-        f"N_opt of that budget, {r['source']}: {count(r['params'])} ({span(r['params_low'], r['params_high'], count)})"
-        + (f", loss {r['loss']:.4f}." if np.isfinite(r.get("loss", np.nan)) else ".")
-        for r in held.optimum.to_dict("records")
-    ]
+    words += [optimum_sentence(r) for r in held.optimum.to_dict("records")]
     header = ("FLOPs", "params", "tokens", "loss", "predicted", f"{held.level:.0%} interval", "error")
     return Section(title, header, rows, tuple(words))
+
+
+def optimum_sentence(r: dict[Hashable, Any]) -> str:
+    """Where one source puts the optimum of the held-back budget, or why it shows none."""
+    said = f"N_opt of that budget, {r['source']}: "
+    if isinstance(r.get("refused"), str):
+        return f"{said}refused, {r['refused']}."
+    loss = f", loss {r['loss']:.4f}" if np.isfinite(r.get("loss", np.nan)) else ""
+    return f"{said}{count(r['params'])} ({span(r['params_low'], r['params_high'], count)}){loss}."
 
 
 def widened(stretch: float) -> str:

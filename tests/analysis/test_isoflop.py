@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_isoflop import EXPONENT_A, best_params, isoflop_study, loss_of
 
+from analysis import laws
 from analysis.isoflop import Valleys, valleys
 from analysis.powerlaw import fit_power_law
 from analysis.refusals import TooFewPoints
@@ -197,3 +198,44 @@ def test_two_sizes_side_by_side_do_not_throw_the_spline() -> None:
         low, high = valley.loss_interval
         assert high / low < 1.03
         assert low < float(loss_of(valley.params_opt, valley.tokens_opt)) * 1.003 < high * 1.01
+
+
+def test_a_minimum_between_two_clusters_of_sizes_is_refused() -> None:
+    """Six Gemstones runs (arXiv:2502.06857) at 1.0B and 1.9B of one budget, of which no loss is below 2.66."""
+    params = [1.0136e9, 1.9242e9, 1.0474e9, 1.9049e9, 1.0440e9, 2.0078e9]
+    tokens = [100.03e9, 50.02e9, 90.03e9, 50.02e9, 90.03e9, 50.02e9]
+    loss = [2.6623, 2.6622, 2.6826, 2.6699, 2.7349, 2.6900]
+    table = load(pd.DataFrame({"params": params, "tokens": tokens, "loss": loss}))
+    for method in ("parabola", "akima"):
+        found = valleys(table, method)
+        assert not found.valleys
+        assert "only 3 of 6 sizes lie apart" in found.refused[0].reason
+
+
+def valley_of(log_sizes: list[float], losses: list[float]) -> str:
+    """Why one budget with these sizes (log2 of 100M) and losses shows no minimum; empty where it shows one."""
+    params = 1e8 * 2.0 ** np.array(log_sizes)
+    table = load(pd.DataFrame({"params": params, "tokens": 1e19 / 6 / params, "loss": losses}))
+    refused = valleys(table).refused
+    return refused[0].reason if refused else ""
+
+
+def test_a_minimum_far_from_every_size_or_below_every_loss_is_refused() -> None:
+    near, gap = [-2.0, -1.0, 0.0, 1.0, 2.0], [-4.0, -3.5, -3.0, 3.0, 3.5, 4.0]
+    assert valley_of(near, [3 + 0.02 * x * x for x in near]) == ""
+    assert "lies in a gap" in valley_of(gap, [3 + 0.005 * x * x for x in gap])
+    deep = [-1.9, -1.4, -0.9, 0.9, 1.4, 1.9]
+    assert "below the lowest measured" in valley_of(deep, [3 * np.exp(0.05 * x * x) for x in deep])
+
+
+def test_the_best_of_sizes_a_factor_of_two_apart_is_near_the_minimum() -> None:
+    """What FAR_BELOW rests on: the worst such grid straddles the optimum, a factor of sqrt 2 away on either side."""
+    theta = laws.CHINCHILLA.coordinates(laws.CHINCHILLA.published["besiroglu2024"])[None]
+    flops = np.geomspace(1e17, 1e25, 9)
+    best = np.exp(laws.CHINCHILLA.log_optimum(theta, np.log(flops / 6)))[0]
+
+    def loss(params: np.ndarray) -> np.ndarray:
+        x = {"params": params, "tokens": flops / 6 / params}
+        return np.exp(laws.CHINCHILLA.predict(theta, x)[0][0])
+
+    assert (loss(best * 2**0.5) / loss(best) - 1).max() < 0.005
