@@ -9,6 +9,7 @@ from simulated_isoflop import EXPONENT_A, best_params, isoflop_study, loss_of
 
 from analysis import laws
 from analysis.isoflop import Valleys, valleys
+from analysis.laws.chinchilla import chinchilla_log_optimum
 from analysis.powerlaw import fit_power_law
 from analysis.refusals import TooFewPoints
 from analysis.table import load
@@ -232,10 +233,10 @@ def test_the_best_of_sizes_a_factor_of_two_apart_is_near_the_minimum() -> None:
     """What FAR_BELOW rests on: the worst such grid straddles the optimum, a factor of sqrt 2 away on either side."""
     theta = laws.CHINCHILLA.coordinates(laws.CHINCHILLA.published["besiroglu2024"])[None]
     flops = np.geomspace(1e17, 1e25, 9)
-    best = np.exp(laws.CHINCHILLA.log_optimum(theta, np.log(flops / 6)))[0]
+    best = np.exp(chinchilla_log_optimum(theta, np.log(flops / 6)))[0]
 
     def loss(params: np.ndarray) -> np.ndarray:
         x = {"params": params, "tokens": flops / 6 / params}
-        return np.exp(laws.CHINCHILLA.predict(theta, x)[0][0])
+        return np.asarray(np.exp(laws.CHINCHILLA.predict(theta, x)[0][0]))
 
     assert (loss(best * 2**0.5) / loss(best) - 1).max() < 0.005
