@@ -14,24 +14,26 @@ import csv
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import product
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 from achieved_rates import measured_over_estimated, throughput_rows
 from budget_memory import memory_rows
 from budget_rows import Row, markdown
 from rich.console import Console
 from rich.table import Table
+from scipy import stats
 
 from scaling.accounting.budget import estimate
-from scaling.accounting.cost import GOODPUT, REALISED
+from scaling.accounting.cost import GOODPUT, REALISED, RUN_SPREAD
 from scaling.accounting.hardware import get_device
 from scaling.accounting.layout import Layout
-from scaling.accounting.recipe import TrainingRecipe
+from scaling.accounting.recipe import Precision, TrainingRecipe
 from scaling.accounting.timing import StepTime, step_time
 from scaling.budget.history import HISTORY
 from scaling.budget.keys import SolveKeys
@@ -140,12 +142,20 @@ def hours_ratios() -> dict[str, float]:
     return ratios
 
 
+def spread_of_runs(ratios: Iterable[float]) -> tuple[float, float]:
+    """90 % prediction interval of published over estimated device-hours of one more run, of their logarithms."""
+    logs = np.log([1 / ratio for ratio in ratios])
+    reach = stats.t.ppf(0.95, len(logs) - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / len(logs))
+    return float(np.exp(logs.mean() - reach)), float(np.exp(logs.mean() + reach))
+
+
 def stage_hours(row: dict[str, str], context: int, tokens: float, published_layout: str) -> float:
     """Device-hours of one stage of training: so many tokens in sequences of one length."""
     shape = replace(published_shape(row["model"]), context=context)
     device = get_device(row["hardware"])
     # 16-bit weights, float32 gradients and master weights (arXiv:2407.21783, section 3.3.2).
-    recipe = TrainingRecipe(precision="bf16-master", runtime="megatron")
+    precision: Precision = "fp8-mixed" if "8-bit products" in row["source"] else "bf16-master"
+    recipe = TrainingRecipe(precision=precision, runtime="megatron")
     if published_layout:
         degrees = {key: int(value) for key, value in (word.split("=") for word in published_layout.split())}
         layout = Layout(**degrees, zero_stage=1, sequence=True)
@@ -403,7 +413,14 @@ def rows(quick: bool, facts: Path | None) -> list[Row]:
             ok=median(dense) <= 0.08 and max(dense) <= 0.20)
     )  # fmt: skip
     ratios = hours_ratios()
-    factors = {model: max(ratio, 1 / ratio) for model, ratio in ratios.items()}
+    inside = [model for model, ratio in ratios.items() if RUN_SPREAD[0] <= 1 / ratio <= RUN_SPREAD[1]]
+    result.append(
+        Row(quantity="device-hours", against=f"{len(ratios)} whole published runs",
+            reached=f"{len(inside)} inside {RUN_SPREAD[0]:g} to {RUN_SPREAD[1]:g} times the estimate",
+            asked="90%", ok=len(inside) >= 0.9 * len(ratios))
+    )  # fmt: skip
+    cards = {model: ratio for model, ratio in ratios.items() if model.startswith("llama")}
+    factors = {model: max(ratio, 1 / ratio) for model, ratio in cards.items()}
     outside = [f"{model} {ratios[model]:.2f}" for model, factor in factors.items() if factor > 1.3]
     result.append(
         Row(quantity="device-hours", against=f"{len(factors)} Llama model cards",

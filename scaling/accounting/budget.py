@@ -86,6 +86,11 @@ class Budget:
         return self.tokens * train_flops_per_token(self.shape, convention, recompute=self.recipe.recompute)
 
     @property
+    def speed_is_measured(self) -> bool:
+        """Whether the time rests on a measured run, so that the spread of other people's runs says nothing of it."""
+        return self.device.speed_calibration != 1
+
+    @property
     def steps(self) -> int:
         return ceil(self.tokens / self.step.tokens)
 
@@ -144,8 +149,10 @@ class Budget:
             "realised": self.prices.realised,
             "goodput": self.prices.goodput,
             "days": cost.days,
+            "days_interval": None if self.speed_is_measured else cost.days_interval,
             "device_hours": cost.device_hours,
             "price_usd": cost.price_usd,
+            "price_usd_interval": None if self.speed_is_measured else cost.price_usd_interval,
             "usd_per_device_hour": cost.usd_per_device_hour,
             "energy_kwh": cost.energy_kwh,
             "co2e_kg": cost.co2e_kg,

@@ -14,6 +14,10 @@ REALISED = 0.81
 projects on A100, H100 and H200 that published their throughput (benchmarks/achieved_rates.py; 0.63 to 0.89, none of
 them a run whose hours the estimate is judged on). A measured run replaces it (`measured_tokens_per_second`)."""
 
+RUN_SPREAD = (0.63, 1.9)
+"""Device-hours of a whole run over their estimate, in nine runs of ten: a prediction interval from the logarithms of 21
+published runs (`benchmarks/budget.py`; 0.69 to 2.6, median 1.02). It holds restarts, layouts and code that nobody knows
+of a run before it is made; a measured speed takes its place."""
 POWER_USAGE_EFFECTIVENESS = 1.1
 """Energy of the data centre over energy of its devices, as in LLaMA (arXiv:2302.13971, section 6)."""
 
@@ -41,6 +45,18 @@ class RunCost:
     @property
     def days(self) -> float:
         return self.seconds / SECONDS_PER_DAY
+
+    @property
+    def days_interval(self) -> tuple[float, float]:
+        """Days between which nine runs in ten end, where no speed was measured (`RUN_SPREAD`)."""
+        return RUN_SPREAD[0] * self.days, RUN_SPREAD[1] * self.days
+
+    @property
+    def price_usd_interval(self) -> tuple[float, float] | None:
+        """The same for money; None where no price is known."""
+        if self.price_usd is None:
+            return None
+        return RUN_SPREAD[0] * self.price_usd, RUN_SPREAD[1] * self.price_usd
 
 
 def run_cost(

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from analysis.formats import compute, duration_in_one_unit, short_count
 from scaling.accounting.budget import CONVENTIONS, Budget
+from scaling.accounting.cost import SECONDS_PER_DAY
 from scaling.accounting.room import usable_bytes
 from scaling.budget.encoder_decoder import NOT_MODELLED, EncoderDecoderBudget
 from scaling.budget.rules_of_thumb import RULES
@@ -121,14 +122,20 @@ def time_table(budget: Budget) -> Group:
 def cost_table(budget: Budget) -> Group:
     cost, prices = budget.cost, budget.prices
     speed = f"{prices.realised:g} of the speed of tuned code"
-    if budget.device.speed_calibration != 1:
+    days = price = ""
+    if budget.speed_is_measured:
         speed = f"{budget.device.speed_calibration:.3g} of the speed of tuned code, as measured"
+    else:
+        ends = [duration_in_one_unit(end * SECONDS_PER_DAY) for end in cost.days_interval]
+        days = f" ({ends[0]} to {ends[1]} in nine published runs of ten)"
+        if cost.price_usd_interval is not None:
+            price = f" ({money(cost.price_usd_interval[0])} to {money(cost.price_usd_interval[1])})"
     hourly = "" if cost.usd_per_device_hour is None else f"${cost.usd_per_device_hour:g}/h, "
     rows = [
-        ["wall-clock", duration_in_one_unit(cost.seconds)],
+        ["wall-clock", duration_in_one_unit(cost.seconds) + days],
         ["  assuming", f"{speed}, goodput {prices.goodput:g}"],
         ["device-hours", number(cost.device_hours)],
-        ["price", "not known" if cost.price_usd is None else money(cost.price_usd)],
+        ["price", "not known" if cost.price_usd is None else money(cost.price_usd) + price],
         ["  at", hourly + cost.price_note],
         ["energy", "not known" if cost.energy_kwh is None else f"{number(cost.energy_kwh)} kWh"],
     ]

@@ -64,7 +64,7 @@ def test_the_recipe_follows_the_device_and_the_layout() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (BudgetKeys(hardware="a101"), "did you mean a100"),
+        (BudgetKeys(hardware="a101"), "did you mean a10g or a100"),
         (BudgetKeys(recompute="sometimes"), "recompute=sometimes is unknown"),
         (BudgetKeys(kernels="slow"), "kernels=slow is unknown"),
         (BudgetKeys(precision="bf17"), "precision='bf17' is unknown"),
