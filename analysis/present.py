@@ -3,6 +3,7 @@
 from analysis.sections.foretold import backtest_section, held_back_section
 from analysis.sections.law import choice_section, law_section
 from analysis.sections.optima import approaches_section, plan_section, valleys_section
+from analysis.sections.regret import regret_section
 from analysis.sections.runs import runs_section
 from analysis.sections.section import Section
 from analysis.study import Study
@@ -16,6 +17,7 @@ def sections(study: Study) -> tuple[Section, ...]:
         law_section(study),
         approaches_section(study),
         plan_section(study),
+        regret_section(study),
         held_back_section(study.held_back),
         backtest_section(study.backtest),
         choice_section(study.laws),

@@ -90,6 +90,10 @@ def to_dict(study: Study, approach: str = "all") -> Json:
             "reasons": list(verdict.reasons),
         }
     record["plan"] = rows_or_reason(study.plan)
+    record["regret"] = {
+        source: asdict(part) if isinstance(part, Refused) else [asdict(regret) for regret in part]
+        for source, part in (("law", study.regrets), ("valleys", study.valley_regrets))
+    } | {"usd_per_flop": study.usd_per_flop}
     held = study.held_back
     record["held_back"] = (
         {**{k: v for k, v in vars(held).items() if not isinstance(v, pd.DataFrame)}}

@@ -11,13 +11,14 @@ import pandas as pd
 
 from analysis import laws
 from analysis.backtest import backtest, choose_law
-from analysis.compare import Comparison, compare
+from analysis.approaches import Comparison, compare
 from analysis.fit import LEVEL, FitOptions, fit
 from analysis.frontier import Envelope, envelope
 from analysis.held_back import HeldBack, hold_back_largest
 from analysis.isoflop import Valleys, valleys
 from analysis.outliers import Outliers, outliers
 from analysis.refusals import BadColumn, BadValue, Refusal
+from analysis.regret import Regret, regret_of_fit, regret_of_valleys
 from analysis.result import FitResult
 from analysis.table import Table, best_at_each, load
 
@@ -56,6 +57,9 @@ class Study:
         envelope: the frontier of training curves.
         comparison: the approaches side by side at `target_flops`.
         plan: compute-optimal size, tokens and loss at the largest budget and at `target_flops`, by the fitted law.
+        regrets: what it costs to be wrong about the best size at each budget of the plan.
+        valley_regrets: the same at each valley.
+        usd_per_flop: price of compute, in US dollars a FLOP; None where it is not known.
         held_back: the largest budget predicted from the smaller ones.
         backtest: the error of predicting above each of several compute cuts.
         outliers: runs far from the law, and the fit without them.
@@ -72,6 +76,9 @@ class Study:
     envelope: Envelope | Refused
     comparison: Comparison
     plan: pd.DataFrame | Refused
+    regrets: tuple[Regret, ...] | Refused
+    valley_regrets: tuple[Regret, ...] | Refused
+    usd_per_flop: float | None
     held_back: HeldBack | Refused
     backtest: pd.DataFrame | Refused
     outliers: Outliers | Refused
@@ -119,6 +126,7 @@ def analyse(
     bootstrap: int = 1000,
     seed: int = 0,
     target_flops: float | None = None,
+    usd_per_flop: float | None = None,
     progress: Callable[[str], None] = lambda what: None,
 ) -> Study:
     """Fit a table by all three approaches, test the fit on its own largest runs, and plan for more compute.
@@ -128,6 +136,7 @@ def analyse(
         law, objective, weights, bootstrap, seed: as `analysis.fit.fit` takes them.
         level: probability of every interval.
         target_flops: the budget to plan for; by default 10 times the largest in the table.
+        usd_per_flop: price of compute, for what a wrong size costs in money.
         progress: called with a few words before each part.
 
     Raises:
@@ -189,6 +198,13 @@ def analyse(
         envelope=frontier,
         comparison=comparison,
         plan=with_law("plan", lambda result: result.optimal([largest, target])),
+        regrets=with_law(
+            "regret", lambda result: tuple(regret_of_fit(result, flops) for flops in (largest, target))
+        ),
+        valley_regrets=parabolas
+        if isinstance(parabolas, Refused)
+        else attempt(lambda: regret_of_valleys(parabolas)),
+        usd_per_flop=usd_per_flop,
         held_back=with_law(
             "held-back largest budget", lambda _: hold_back_largest(tried, law, objective, **options)
         ),

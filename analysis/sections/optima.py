@@ -4,6 +4,9 @@ from analysis.formats import between, compute, count, percent, span
 from analysis.held_back import HeldBack
 from analysis.isoflop import Valleys
 from analysis.loss_unit import loss_unit
+from analysis.refusals import Refusal
+from analysis.regret import share_lost
+from analysis.sections.regret import lost
 from analysis.sections.section import Section, refused_section
 from analysis.study import Refused, Study
 from analysis.valley import Valley
@@ -93,6 +96,7 @@ def approaches_section(study: Study) -> Section:
             f"{r['b']:.3f} ({between(r['b_low'], r['b_high'])})",
             f"{count(r['params_opt'])} ({span(r['params_opt_low'], r['params_opt_high'], count)})",
             f"{count(r['tokens_opt'])} ({span(r['tokens_opt_low'], r['tokens_opt_high'], count)})",
+            lost_by_law(study, float(r["params_opt"])),
         )
         for _, r in frame.iterrows()
     ]
@@ -119,8 +123,19 @@ def approaches_section(study: Study) -> Section:
         "b (D_opt ∝ C^b)",
         f"N_opt at {compute(flops)}",
         f"D_opt at {compute(flops)}",
+        "compute lost, if the law is true",
     )
     return Section(title, header, tuple(rows), (*verdict, *missing))
+
+
+def lost_by_law(study: Study, params: float) -> str:
+    """Share of the compute that a size wastes at the planned budget, by the fitted law."""
+    if isinstance(study.fit, Refused):
+        return "not estimated"
+    try:
+        return lost(share_lost(study.fit, study.comparison.flops, params))
+    except Refusal:  # the law has no optimum: the plan says why
+        return "not estimated"
 
 
 def plan_section(study: Study) -> Section:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from math import log
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.formats import short_count
 from scaling.accounting.budget import Budget, estimate
@@ -24,6 +25,7 @@ from scaling.budget.given_budget import GivenBudget, given_budget
 from scaling.budget.keys import DEFAULT_LAW, ModelKeys, SolveKeys
 from scaling.budget.law import DATA_LIMITED_LAW, ChosenLaw, choose_law
 from scaling.budget.layout_search import Candidate
+from scaling.budget.regret import regret_json, regret_of
 from scaling.budget.setup import (
     TrainingSetup,
     build_setup,
@@ -37,6 +39,9 @@ from scaling.errors import UserError
 from scaling.shape.params import count_params
 from scaling.shape.shape import ModelShape
 from scaling.shape.sizing import shape_of_size
+
+if TYPE_CHECKING:
+    from analysis.regret import Regret
 
 DEFAULT_DAYS = 30.0
 """Deadline aimed at where neither devices nor days are given."""
@@ -66,6 +71,8 @@ class Solution:
     intervals: dict[str, tuple[float, float] | None]
     """Of params, tokens and loss_nats of the optimum, from the law's draws; None: not estimated, or given."""
     notes: tuple[str, ...]
+    regret: Regret | None = None
+    """What a wrong size costs on this budget; None where the size is not the law's own choice."""
     study: StudySettings | None = None
     """What the study behind the law was made of; None: a published law."""
 
@@ -84,6 +91,7 @@ class Solution:
             "inference_flops": self.inference_flops,
             "interval_level": self.law.level,
             "intervals": {k: None if v is None else list(v) for k, v in self.intervals.items()},
+            "regret": None if self.regret is None else regret_json(self.regret, self.budget),
             "notes": list(self.notes),
         }
 
@@ -267,7 +275,7 @@ def _with_intervals(solution: Solution, task: _Task, split: Split) -> Solution:
         "tokens": law.interval(split.tokens_draws),
         "loss_nats": law.interval(losses),
     }
-    return replace(solution, intervals=intervals)
+    return replace(solution, intervals=intervals, regret=regret_of(law, task.keys, budget))
 
 
 def _with_loss(solution: Solution, task: _Task, params: float) -> Solution:

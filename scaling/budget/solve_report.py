@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from analysis.formats import compute, short_count
+from scaling.budget.regret import usd_per_flop
 from scaling.budget.report import cost_table
 from scaling.budget.solve import Solution
 from scaling.budget.tables import Column, gib, number, sketch, table
@@ -42,6 +45,7 @@ def solution_report(solution: Solution, written: str | None) -> RenderableType:
                 "not predicted" if solution.loss_nats is None else f"{solution.loss_nats:.4f}",
                 "" if solution.loss_nats is None else interval("loss_nats"),
             ],
+            *regret_rows(solution),
         ],
     )
     how = table(
@@ -87,3 +91,32 @@ def _parameter_rows(solution: Solution, interval: str) -> list[list[str]]:
     if params.active == params.total:
         return [["parameters", f"{params.total:,}", interval]]
     return [["parameters", f"{params.total:,}", ""], ["  active a token", f"{params.active:,}", interval]]
+
+
+def regret_rows(solution: Solution) -> list[list[str]]:
+    """How flat the valley is at the law's optimum, and what its uncertainty costs; nothing where a size was given."""
+    regret = solution.regret
+    if regret is None:
+        return []
+    from analysis.regret import WITHIN  # scipy is slow to import
+    from analysis.sections.regret import dollars, lost, sizes
+
+    rows = [
+        [f"  within {100 * share:g} % of compute", sizes(regret, share).replace("–", " to "), ""]
+        for share in WITHIN
+    ]
+    price = usd_per_flop(solution.budget)
+
+    def cost(share: float) -> str:
+        money = "" if price is None or isnan(share) else f", {dollars(share * regret.flops * price)}"
+        return f"{lost(share)} of compute{money}"
+
+    if not isnan(regret.expected_share):
+        rows.append(
+            [
+                "  price of not knowing it",
+                cost(regret.expected_share),
+                f"at most {cost(regret.high_share)}",
+            ]
+        )
+    return rows

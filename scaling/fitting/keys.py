@@ -81,6 +81,13 @@ class FitKeys:
     """compute to plan for; by default 10 times the largest in the table"""
     figures: bool = True
     """draw figures; figures=no leaves the tables and sentences alone, which is faster"""
+    hardware: str | None = None
+    """device on which the next model is trained (a name of `scaling budget hardware`, or a YAML file): what a wrong
+    size costs is then said in US dollars, too"""
+    price: Annotated[float | None, Range(above=0, at_most=1e9)] = None
+    """US dollars an hour of that device; by default the catalogue's dated example"""
+    mfu: Annotated[float | None, Range(above=0, at_most=1)] = None
+    """share of the device's dense peak that the model's FLOPs reach; by default that of a usual run"""
     out: str | None = None
     """folder for study.json, report.html and figures; by default runs/NAME/fit for a sweep, else FILE_fit here"""
 

@@ -24,7 +24,15 @@ from scaling.records.folder import FIGURES, FIT, FITTED_LAW
 OneLawFit = Callable[[Path, FitKeys], tuple[FitResult | Optima, list[str]]]
 
 SHOWN = {
-    "parametric": ("Runs", "Fitted law", "What to train next", "The largest", "Backtest", "Which law"),
+    "parametric": (
+        "Runs",
+        "Fitted law",
+        "What to train next",
+        "What it costs",
+        "The largest",
+        "Backtest",
+        "Which law",
+    ),
     "isoflop": ("Runs", "IsoFLOP"),
     "envelope": ("Runs", "Approaches"),
 }

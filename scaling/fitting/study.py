@@ -11,6 +11,7 @@ from analysis.table import Table, load
 from scaling.errors import UserError
 from scaling.fitting.keys import COLUMNS, FitKeys
 from scaling.fitting.missing_sizes import ladder_of, propose_from_ladder, read_design
+from scaling.fitting.price import usd_per_flop
 from scaling.records.records import load_sweep
 
 
@@ -42,6 +43,7 @@ def fit_study(
         bootstrap=keys.bootstrap,
         seed=keys.seed,
         target_flops=keys.target_flops,
+        usd_per_flop=usd_per_flop(keys.hardware, keys.price, keys.mfu),
         progress=progress,
     )
     refuse_without_answer(study, keys.approach, need_law)

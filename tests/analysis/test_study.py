@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from simulated_isoflop import EXPONENT_A, TRUTH, best_params, isoflop_study
 
-from analysis.compare import compare
+from analysis.approaches import compare
 from analysis.fit import fit
 from analysis.isoflop import Valleys, valleys
 from analysis.outliers import outliers

@@ -43,3 +43,25 @@ def test_a_fit_that_was_not_checked_is_a_guess_and_a_published_law_has_no_verdic
     text, stored = report("besiroglu2024")
     assert "guess" not in text
     assert stored is None
+
+
+def test_the_price_of_not_knowing_the_size_stands_beside_the_optimum() -> None:
+    solution = solve(SolveKeys(flops=1e22, law="besiroglu2024"))
+    assert solution.regret is not None
+    assert 0 < solution.regret.expected_share < solution.regret.high_share < 0.1
+    stored = solution.to_json()["regret"]
+    assert isinstance(stored, dict)
+    price = solution.budget.cost.price_usd
+    assert price is not None
+    assert stored["expected_usd"] == pytest.approx(solution.regret.expected_share * price, rel=1e-6)
+    low, high = solution.regret.within[0.01]
+    assert low < solution.budget.params.total < high
+    console = Console(width=120, file=io.StringIO())
+    console.print(solution_report(solution, None))
+    assert isinstance(console.file, io.StringIO)
+    assert "within 1 % of compute" in console.file.getvalue()
+    assert "price of not knowing it" in console.file.getvalue()
+
+
+def test_a_size_that_was_given_is_not_the_laws_to_regret() -> None:
+    assert solve(SolveKeys(flops=1e21, params=1e9)).regret is None
