@@ -1,4 +1,4 @@
-"""The compute that a law's best split of parameters and tokens needs for a loss: the compute-optimal frontier, inverted."""
+"""The compute that a law's best split needs for a loss: its compute-optimal frontier, inverted."""
 
 import numpy as np
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import laws
-from analysis.backtest import backtest, choose_law
 from analysis.approaches import Comparison, compare
+from analysis.backtest import backtest, choose_law
 from analysis.fit import LEVEL, FitOptions, fit
 from analysis.frontier import Envelope, envelope
 from analysis.held_back import HeldBack, hold_back_largest

@@ -28,5 +28,5 @@ def test_by_default_the_catalogue_says_speed_and_price() -> None:
 def test_a_price_without_a_device_is_refused() -> None:
     with pytest.raises(UserError, match="price=2 needs hardware=DEVICE"):
         usd_per_flop(None, 2.0, None)
-    with pytest.raises(UserError, match="mfu=0.5 needs hardware"):
+    with pytest.raises(UserError, match=r"mfu=0\.5 needs hardware"):
         usd_per_flop(None, None, 0.5)
