@@ -81,9 +81,10 @@ def dollars(amount: float) -> str:
 
 def in_words(regret: Regret, usd_per_flop: float | None = None) -> str:
     """How flat the valley is at an optimum, in one or two sentences."""
+    range_of_sizes = sizes(regret, 0.01).replace("–", " to ")
     flat = (
-        f"The valley is flat: on {compute(regret.flops)} FLOPs any size from "
-        f"{sizes(regret, 0.01).replace('–', ' to ')} loses less than 1 % of the compute against {count(regret.params_opt)}"
+        f"The valley is flat: on {compute(regret.flops)} FLOPs any size from {range_of_sizes} loses less than 1 % of "
+        f"the compute against {count(regret.params_opt)}"
     )
     if isnan(regret.expected_share):
         return f"{flat}. What the uncertainty of that optimum costs is not estimated, as it has no interval."
