@@ -13,12 +13,12 @@ size that is wrong by a quarter costs about 1 % of the compute at Chinchilla's e
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
 
 from analysis import allocate, laws
 from analysis.isoflop import Valleys
 from analysis.laws.law import Law
 from analysis.needed_compute import compute_for_loss
+from analysis.quantiles import normal
 from analysis.refusals import TooFewPoints
 from analysis.result import FitResult
 from analysis.uncertainty import percentiles
@@ -290,7 +290,7 @@ def _of_valley(valley: Valley, fall: float, level: float) -> Regret:
     for share in WITHIN:
         reach = np.sqrt(-np.log1p(-share) * fall / curvature) if fall > 0 and curvature > 0 else np.nan
         within[share] = (float(valley.params_opt * np.exp(-reach)), float(valley.params_opt * np.exp(reach)))
-    expected, high = loss_and_share(square), loss_and_share(square * float(chi2.ppf(level, 1)))
+    expected, high = loss_and_share(square), loss_and_share(square * normal(0.5 + level / 2) ** 2)
     return Regret(
         flops=valley.budget_flops,
         source="valley",
