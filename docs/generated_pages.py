@@ -9,6 +9,7 @@ from pathlib import Path
 
 from omegaconf import MISSING as SET_BY_GROUP
 
+from analysis import laws
 from scaling.budget.keys import BudgetKeys, FineTuneKeys, ServeKeys, SolveKeys
 from scaling.cli.sample import SampleKeys
 from scaling.config.overrides import field_help
@@ -21,13 +22,78 @@ PACKAGES = ("scaling", "analysis")
 
 def write(folder: Path) -> None:
     """Writes every generated page into a folder; a page that has not changed keeps its date."""
-    pages = {"keys.md": keys_page(), "guide.md": guide_page(GUIDE.read_text()), **api_pages()}
+    pages = {
+        "keys.md": keys_page(),
+        "laws.md": laws_page(),
+        "guide.md": guide_page(GUIDE.read_text()),
+        **api_pages(),
+    }
     folder.mkdir(exist_ok=True)
     for stale in {path.name for path in folder.iterdir()} - set(pages):
         (folder / stale).unlink()
     for name, text in pages.items():
         if not (folder / name).is_file() or (folder / name).read_text() != text:
             (folder / name).write_text(text)
+
+
+# --- every law -----------------------------------------------------------------------------------------
+
+WHEN = {
+    "sizes and tokens": ("chinchilla", "kappa", "farseer", "kaplan", "gadre"),
+    "one variable alone": ("compute_floor", "kaplan_n", "kaplan_d", "kaplan_c"),
+    "data that are seen several times": ("muennighoff", "unique_additive", "unique_saturating"),
+    "mixtures of experts": ("moe_clark", "moe_floor", "moe_krajewski", "moe_abnar"),
+    "sparse models": ("sparsity_frantar", "sparsity_upcycled"),
+    "training in few bits": ("precision_kumar", "precision_kumar_all"),
+    "parallel streams": ("parallel_chen",),
+    "the vocabulary": ("vocabulary_tao", "vocabulary_matched"),
+    "mixtures of data": ("mixture_ye", "mixture_implicit"),
+    "rate and batch within the loss": ("valley", "critical_batch"),
+    "the best rate and batch": ("learning_rate_nd", "learning_rate_c", "batch_tokens_d", "batch_tokens_c"),
+    "whole loss curves": ("multi_power",),
+}
+"""What a table varies → the laws that are for it."""
+
+
+def laws_page() -> str:
+    """All laws with their formulas and sources, from the registry."""
+    told = [name for names in WHEN.values() for name in names]
+    assert sorted(told) == sorted([*laws.LAWS, *laws.FAMILIES]), "each law stands under one heading of WHEN"
+    parts = [
+        "# Every law",
+        "Made from the registry, as `scaling fit law=?` is. `scaling fit FILE law=NAME variable=COLUMN …` fits one; "
+        "`fixed.E=1.6` holds a parameter at a value. A law of more parameters fits its own runs the better, and need "
+        "not foretell others the better: where several could be meant, compare them on runs that were held back.",
+    ]
+    for what, names in WHEN.items():
+        parts.append(f"## {what[0].upper()}{what[1:]}")
+        for name in names:
+            law = laws.FAMILIES[name](3) if name in laws.FAMILIES else laws.get(name)
+            lines = [f"### {name}", f"`{law.formula}`", f"{law.source}. {law.note}".strip()]
+            reads = ", ".join(f"`{v}` ({laws.variable(v).meaning})" for v in law.variables)
+            lines.append(f"Reads {reads}; predicts `{law.target}`.")
+            for study, values in law.published.items():
+                lines.append(f"{study}: " + ", ".join(f"{k} = {v:.6g}" for k, v in values.items()) + ".")
+            parts += lines
+    return "\n\n".join([*parts, OWN_LAW]) + "\n"
+
+
+OWN_LAW = """## A law of your own
+
+Write a function of the columns and of its parameters, each with the range in which to look for it, in a file of yours:
+
+```python
+import numpy as np
+
+def ours(x, E=(0.5, 3.0), A=(1.0, 1e4), alpha=(0.05, 1.0), step=(-0.5, 0.5)):
+    \"\"\"L = E + A·N^-α·e^(step·depth)\"\"\"
+    return E + A * x["params"] ** -alpha * np.exp(step * x["depth"])
+```
+
+and name it on the command line: `scaling fit runs.csv law=ours.py:ours depth=n_layers`. A parameter whose range is
+above 0 stays above 0. Derivatives follow by the chain rule from numpy's elementary functions, and from finite
+differences where something else is used. The file is run, so name none that you would not run. CONTRIBUTING.md says how
+to add a law for everybody."""
 
 
 # --- every key -----------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from analysis.laws.precision import PRECISION_KUMAR, PRECISION_KUMAR_ALL
 from analysis.laws.sparsity import SPARSITY_FRANTAR, SPARSITY_UPCYCLED
 from analysis.laws.unique_tokens import UNIQUE_ADDITIVE, UNIQUE_SATURATING
 from analysis.laws.valley import CRITICAL_BATCH, VALLEY
-from analysis.laws.variables import variable
+from analysis.laws.variables import VARIABLES, variable
 from analysis.laws.vocabulary import VOCABULARY_MATCHED, VOCABULARY_TAO
 from analysis.refusals import BadValue
 
@@ -49,6 +49,7 @@ __all__ = [
     "LEARNING_RATE_ND",
     "MUENNIGHOFF",
     "MULTI_POWER",
+    "VARIABLES",
     "Law",
     "Variables",
     "fix",

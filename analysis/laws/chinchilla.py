@@ -24,6 +24,7 @@ CHINCHILLA = Law(
     name="chinchilla",
     formula="L = E + A/N^α + B/D^β",
     source="Hoffmann et al. 2022 (arXiv:2203.15556), eq. 2",
+    note="The default.",
     variables=("params", "tokens"),
     parameters=("E", "A", "B", "alpha", "beta"),
     logged=("E", "A", "B"),

@@ -15,6 +15,7 @@ COMPUTE_FLOOR = Law(
     name="compute_floor",
     formula="L = E + A·C^-α",
     source="Dey et al. 2023 (Cerebras-GPT, arXiv:2304.03208), eq. 2: loss on the Pile, twenty tokens per parameter",
+    note="For runs that are each the best of their compute.",
     variables=("flops",),
     parameters=("E", "A", "alpha"),
     logged=("E", "A"),

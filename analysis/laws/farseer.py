@@ -78,6 +78,7 @@ FARSEER = Law(
     name="farseer",
     formula="L = E(N) + H(N)·D^-ρ(N), log E = a3·N^γ + b3, log H = a2·N^β + b2, log ρ = a1·N^α + b1",
     source="Li et al. 2025 (Farseer, arXiv:2506.10972), eq. 1; N without embeddings",
+    note="Nine parameters want some hundred runs. They are floor, height and exponent at 1e8 and at 1e10 params.",
     variables=("params", "tokens"),
     parameters=PARAMETERS,
     logged=("E_100M", "E_10B", "H_100M", "H_10B", "rho_100M", "rho_10B"),

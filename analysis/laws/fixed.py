@@ -70,5 +70,6 @@ def with_fixed(law: Law, fixed: Mapping[str, float]) -> Law:
         typical={name: value for name, value in law.known_values.items() if name in free},
         target=law.target,
         log_target=law.log_target,
+        whole=(law, whole),
         fixed=dict(fixed),
     )

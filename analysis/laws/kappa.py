@@ -38,6 +38,8 @@ KAPPA = Law(
     name="kappa",
     formula="L = E + (A·N^-α + B·D^-β)^κ",
     source="Open Euro LLM's dense English scaling study, 2025",
+    note="On public tables of many sizes and tokens it extrapolates better than Chinchilla's law, "
+    "on studies of few runs often worse.",
     variables=("params", "tokens"),
     parameters=("E", "A", "B", "alpha", "beta", "kappa"),
     logged=("E", "A", "B"),

@@ -35,6 +35,7 @@ class Law:
         name: how `fit(law=…)` names it.
         formula: as the paper writes it.
         source: paper and equation.
+        note: what its users should know, in a sentence or two.
         variables: the columns that it reads.
         parameters: their public names, in the order of θ.
         logged: the parameters that θ holds as natural logarithms.
@@ -56,6 +57,7 @@ class Law:
         target: the column that it predicts.
         log_target: the residual of a fit is that of the target's logarithm; else of the target itself, which may be
             negative. Wherever "log L" stands below and in the solver, it is then L.
+        whole: for a law with parameters held fixed, the law that has them all, and its θ from this one's.
         fixed: parameters held at a value by `with_fixed`, which this law no longer has.
     """
 
@@ -66,6 +68,7 @@ class Law:
     parameters: tuple[str, ...]
     logged: tuple[str, ...]
     amplitudes: tuple[str, ...] = ()
+    note: str = ""
     signed: tuple[str, ...] = ()
     box: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     expression: Callable[..., Quantity] | None = None
@@ -77,6 +80,7 @@ class Law:
     typical: Mapping[str, float] = field(default_factory=dict)
     target: str = "loss"
     log_target: bool = True
+    whole: "tuple[Law, Callable[[np.ndarray], np.ndarray]] | None" = None
     fixed: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,6 +139,11 @@ class Law:
 
     def expand(self, theta: np.ndarray, x: Variables) -> Expansion:
         """log L and its first two derivatives at θ of shape (S, p)."""
+        if self.whole is not None:
+            law, full = self.whole
+            free = [law.parameters.index(name) for name in self.parameters]
+            log_loss, gradient, bend_all = law.expand(full(theta), x)
+            return log_loss, gradient[..., free], lambda slope: bend_all(slope)[:, free][:, :, free]
         if self.expression is None:
             log_loss, gradient = self.predict(theta, x)
             return log_loss, gradient, lambda slope: self._bend_by_complex_steps(theta, x, slope)
@@ -187,6 +196,9 @@ class Law:
 
     def loss_each(self, theta: np.ndarray, x: Variables) -> np.ndarray:
         """The loss under row i of θ at run i, shape (P,), for θ of shape (P, p) and variables of shape (P,)."""
+        if self.whole is not None:
+            law, full = self.whole
+            return law.loss_each(full(theta), x)
         if self.design is None:
             single_runs = {name: column[:, None] for name, column in x.items()}
             return self.target_of(self.predict(theta, single_runs)[0][:, 0])

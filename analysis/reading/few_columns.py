@@ -1,13 +1,14 @@
-"""Tables for laws of few columns: the best learning rate or batch at each scale, and the loss by one variable alone."""
+"""Tables for one law: the columns that it reads, whichever they are, in canonical units."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 from analysis.allocate import TRAIN_FLOPS_PER_PARAM_TOKEN
 from analysis.laws.law import Law
+from analysis.laws.variables import variable
 from analysis.reading.decimals import plain_numbers
 from analysis.reading.filters import apply_filters, filtered_columns
 from analysis.reading.names import (
@@ -29,12 +30,29 @@ from analysis.reading.rows import numbered, set_aside_unfinished
 from analysis.reading.values import in_nats
 from analysis.refusals import BadColumn, BadValue
 
-KNOWN: dict[str, tuple[str, ...]] = {
-    **ALIASES,
-    "learning_rate": ("learning_rate", "lr", "max_lr", "peak_lr", "best_lr", "lr_opt", "optimal_lr"),
-    "batch_tokens": ("batch_tokens", "batch_size_tokens", "tokens_per_batch", "best_batch_tokens"),
-}
-"""Role → column names that are understood without being told."""
+HYPERPARAMETERS = ("learning_rate", "batch_tokens", "batch_sequences", "weight_decay", "warmup_tokens")
+"""Read wherever a table has them, since what varies between runs of one scale must be known."""
+_UNITS = {"batch_tokens": "batch_sequences"}
+"""Role → a role that counts the same in another unit, which the table does not tell."""
+
+
+def known_names(role: str) -> tuple[str, ...]:
+    """The column names that are understood for a role without being told, its own first."""
+    plain, number = re.fullmatch(r"(.+?)(_\d+)?", role).groups(default="")  # type: ignore[union-attr]
+    if plain == "proportion":
+        return tuple(
+            f"{name}{number}"
+            for name in ("proportion", "proportion_domain", "mixture", "ratio", "weight", "share")
+        )
+    return tuple(dict.fromkeys((role, *ALIASES.get(role, ()), *variable(role).names)))
+
+
+def count_proportions(table: pd.DataFrame) -> int:
+    """How many columns proportion_1, proportion_2, … a table has, without a gap."""
+    count = 0
+    while columns_named(table, known_names(f"proportion_{count + 1}")):
+        count += 1
+    return count
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Told:
 
 
 def read_few_columns(table: pd.DataFrame, law: Law, told: Told) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The columns that a law reads, and parameters, tokens, FLOPs and loss where there are any; how each is counted.
+    """The columns that a law reads, and for a best hyperparameter the scale, the loss and the others; how each counts.
 
     Raises:
         BadColumn: a column of the law is missing, or several fit it and differ.
@@ -66,11 +84,16 @@ def read_few_columns(table: pd.DataFrame, law: Law, told: Told) -> tuple[pd.Data
     rows, _ = apply_filters(plain_numbers(numbered(table)), told.where)
     rows, _ = set_aside_unfinished(rows, filtered_columns(told.where))
     frame = pd.DataFrame({"row": rows["row"]})
-    stated = {}
-    for role in dict.fromkeys((law.target, "params", "tokens", "flops", "loss")):
+    stated: dict[str, str] = {}
+    taken: set[str] = set()
+    optional: tuple[str, ...] = ("params", "tokens", "flops")
+    if law.target in HYPERPARAMETERS:
+        optional += ("loss", *HYPERPARAMETERS)
+    for role in dict.fromkeys((law.target, *law.variables, *optional)):
         column = _column(rows, role, told.columns.get(role), needed=role in needed)
-        if column is None:
+        if column is None or (role not in needed and column in taken):
             continue
+        taken.add(column)
         unit = told.units.get(role, unit_of_name(column)[1] if role in COUNTS else 1.0)
         values = read_numbers(rows[column]) * unit
         frame[role] = in_nats(values, loss_kind(column)) if role == "loss" else values
@@ -86,16 +109,32 @@ def read_few_columns(table: pd.DataFrame, law: Law, told: Told) -> tuple[pd.Data
         stated["flops"] = "6 · params · tokens (no FLOP column given)"
     for role in needed:
         if role not in frame:
-            raise BadColumn(
-                f"law={law.name} needs a column for {role}; the table has {listing(table)}: say {role}=COLUMN"
+            raise _no_column(table, rows, role, law)
+    for role in frame.columns.drop("row"):
+        bad = ~variable(role).allows(frame[role].to_numpy(float))
+        spare = role in HYPERPARAMETERS or law.target not in HYPERPARAMETERS
+        if bad.any() and role not in needed and spare:
+            frame = frame.drop(columns=role)
+            stated.pop(role, None)
+        elif bad.any():
+            raise BadValue(
+                f"row {frame['row'][bad].iloc[0]} ({bad.sum()} such rows): {role} must be {variable(role).bounds}"
             )
-    used = frame.drop(columns="row")
-    bad = ~((used > 0) & (used < np.inf)).all(axis=1)
-    if bad.any():
-        raise BadValue(
-            f"row {frame['row'][bad].iloc[0]} ({bad.sum()} such rows): every number used must be finite and above 0"
-        )
     return frame, stated
+
+
+def _no_column(table: pd.DataFrame, rows: pd.DataFrame, role: str, law: Law) -> BadColumn:
+    """The refusal of a table that lacks a column, with what the user should say."""
+    other = _UNITS.get(role)
+    if other and (found := columns_named(rows, known_names(other))):
+        return BadColumn(
+            f"law={law.name} needs {role}, and column {found[0]!r} may count {variable(other).meaning}: say "
+            f"{role}={found[0]} units.{role}=2048 if 1 stands for 2048 tokens there"
+        )
+    meaning = f" ({variable(role).meaning})" if variable(role).meaning else ""
+    return BadColumn(
+        f"law={law.name} needs a column for {role}{meaning}; the table has {listing(table)}: say {role}=COLUMN"
+    )
 
 
 def _column(rows: pd.DataFrame, role: str, named: str | None, needed: bool) -> str | None:
@@ -103,7 +142,7 @@ def _column(rows: pd.DataFrame, role: str, named: str | None, needed: bool) -> s
     if named is not None:
         refuse_missing(rows, role, named)
         return named
-    found = columns_named(rows, KNOWN[role], role)
+    found = columns_named(rows, known_names(role), role)
     if needed and found and plain_name(found[0]) != role and (rivals := different(rows, found)):
         raise ambiguous(role, [found[0], *rivals])
     return next(iter(found), None)

@@ -5,7 +5,7 @@ from pathlib import Path
 from scaling.cli import next_steps
 from scaling.config.overrides import sort_words
 from scaling.errors import UserError
-from scaling.fitting.keys import APPROACHES, help_text, is_condition, parse_keys
+from scaling.fitting.keys import APPROACHES, help_text, is_condition
 
 
 def main(argv: list[str]) -> int:
@@ -17,12 +17,19 @@ def main(argv: list[str]) -> int:
     if not argv or "--help" in argv or "-h" in argv:
         print(help_text())
         return 0
+    if "law=?" in argv:
+        from scaling.fitting.asked import list_laws  # numpy is slow to import, for --help
+
+        print(list_laws())
+        return 0
     conditions = [word for word in argv if is_condition(word)]
     given = sort_words([word for word in argv if word not in conditions], ["--json"])
     source = given.single_name(
         "scaling fit needs one FILE or sweep folder (columns are named as params=COLUMN)"
     )
-    keys = parse_keys([*given.overrides, *conditions])
+    from scaling.fitting.asked import parse_asked
+
+    keys = parse_asked([*given.overrides, *conditions])
     if keys.approach not in APPROACHES:
         raise UserError(f"approach={keys.approach}: choose one of {', '.join(APPROACHES)}")
     from scaling.fitting.report import (  # pandas and matplotlib are slow to import, for --help

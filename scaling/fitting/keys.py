@@ -23,9 +23,10 @@ class FitKeys:
     """What `scaling fit FILE` can be told."""
 
     law: str = "chinchilla"
-    """chinchilla, kappa, farseer, kaplan, gadre, muennighoff, compute_floor, kaplan_n, kaplan_d or kaplan_c; for whole
-    curves multi_power; for the best hyperparameters learning_rate_nd, learning_rate_c, batch_tokens_d or
-    batch_tokens_c; for a table of optima (C, N_opt, perhaps D_opt) optimum"""
+    """chinchilla, kappa, farseer, kaplan, muennighoff, moe_clark, … (law=? lists all with their formulas), for a table of
+    optima (C, N_opt, perhaps D_opt) optimum, or your own: FILE.py:FUNCTION"""
+    fixed: dict[str, float] = field(default_factory=dict)
+    """parameters held at a value: fixed.E=1.6"""
     approach: str = "all"
     """all, parametric (approach 3), isoflop (approach 2, valleys) or envelope (approach 1, training curves)"""
     objective: str = "huber_log"
@@ -55,6 +56,8 @@ class FitKeys:
     """column that holds the learning rate (law=multi_power, learning_rate_nd, learning_rate_c)"""
     batch_tokens: str | None = None
     """column that holds the batch in tokens (law=batch_tokens_d, batch_tokens_c)"""
+    columns: dict[str, str] = field(default_factory=dict)
+    """column of any other variable of the law, which is a key too: columns.experts=E or experts=E"""
     units: dict[str, float] = field(default_factory=dict)
     """what 1 stands for in a column of counts: units.tokens=1e9; by default what its name says (tokens_b), else 1"""
     where: dict[str, Any] = field(default_factory=dict)  # a value is text, a number or a flag
@@ -93,7 +96,8 @@ class FitKeys:
 
     def named(self, roles: Iterable[str]) -> dict[str, str]:
         """Role → column, for those of these roles whose column the user named."""
-        return {role: column for role in roles if (column := getattr(self, role)) is not None}
+        named = {role: getattr(self, role, None) or self.columns.get(role) for role in roles}
+        return {role: column for role, column in named.items() if column is not None}
 
 
 def parse_keys(words: Sequence[str]) -> FitKeys:
@@ -160,4 +164,6 @@ examples:
   scaling fit losses.csv --json | jq .exponents
   scaling fit curves.csv law=multi_power cluster=run step=step learning_rate=lr
   scaling fit sweep.csv law=learning_rate_nd params=N tokens=D learning_rate=lr
+  scaling fit routed.csv law=moe_clark params_active=dense experts=E fixed.E_max=300
+  scaling fit law=?
 """

@@ -6,20 +6,31 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from analysis import laws
 from analysis.optima import Optima
 from analysis.present import sections
+from analysis.reading.few_columns import HYPERPARAMETERS
 from analysis.report import to_json, write
 from analysis.result import FitResult
 from analysis.sections.section import FLAGS
 from analysis.study import Study
 from scaling.errors import UserError
 from scaling.fitting.curves import fit_curves
-from scaling.fitting.few_columns import fit_hyperparameters, fit_one_variable, has_one_variable
+from scaling.fitting.few_columns import (
+    fit_any_law,
+    fit_hyperparameters,
+    fit_one_variable,
+    has_one_variable,
+    with_columns_counted,
+)
 from scaling.fitting.grid import grids
 from scaling.fitting.keys import FitKeys
 from scaling.fitting.optima import fit_table_of_optima
 from scaling.fitting.study import fit_study
 from scaling.records.folder import FIGURES, FIT, FITTED_LAW
+
+STUDIED = {"params", "tokens", "flops", "unique_tokens"}
+"""What a study's table holds beside the loss; a law that reads something else is fitted alone."""
 
 OneLawFit = Callable[[Path, FitKeys], tuple[FitResult | Optima, list[str]]]
 
@@ -49,6 +60,7 @@ def fit_and_report(source: Path, keys: FitKeys, *, as_json: bool = False) -> Non
     Raises:
         UserError, Refusal: the source cannot be fitted, or the files cannot be written.
     """
+    keys = with_columns_counted(source, keys)
     one_law = one_law_fit(source, keys)
     if one_law is not None:
         report_one_law(one_law, source, keys, as_json)
@@ -62,9 +74,12 @@ def one_law_fit(source: Path, keys: FitKeys) -> OneLawFit | None:
         return fit_curves
     if keys.law == "optimum":
         return fit_table_of_optima
-    if keys.law.startswith(("learning_rate_", "batch_tokens_")):
+    law = laws.get(keys.law)
+    if law.target in HYPERPARAMETERS:
         return fit_hyperparameters
-    if keys.law in ("compute_floor", "kaplan_n", "kaplan_d", "kaplan_c") and has_one_variable(source, keys):
+    if not set(law.variables) <= STUDIED or law.target != "loss":
+        return fit_any_law
+    if law.variables in (("params",), ("tokens",), ("flops",)) and has_one_variable(source, keys):
         return fit_one_variable
     return None
 

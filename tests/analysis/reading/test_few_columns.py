@@ -52,7 +52,8 @@ def test_columns_that_differ_are_refused_where_the_law_needs_them() -> None:
 
 def test_what_is_missing_or_no_number_is_refused() -> None:
     with pytest.raises(
-        BadColumn, match="law=batch_tokens_d needs a column for batch_tokens; the table has params"
+        BadColumn,
+        match=r"law=batch_tokens_d needs a column for batch_tokens \(tokens in a batch\); the table has params",
     ):
         read_few_columns(SWEEP, laws.BATCH_TOKENS_D, Told())
     with pytest.raises(BadColumn, match="learning_rate=rate: no such column"):

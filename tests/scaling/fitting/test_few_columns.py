@@ -69,3 +69,38 @@ def test_a_table_of_one_variable_and_the_loss(
     if law == "kaplan_n":
         with pytest.raises(BadColumn, match="law=kaplan_n, which needs no tokens"):
             main(["one.jsonl"])
+
+
+def test_a_grid_of_rates_and_batches_counts_each_by_its_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The best rate rises with the batch here, and small batches were tried with small rates only."""
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for params in (1e7, 1e8, 1e9):
+        for tokens in (1e9, 1e10, 1e11):
+            rate, batch = 1.79 * params**-0.713 * tokens**0.307, 0.58 * tokens**0.571
+            for v in np.arange(-3, 4):
+                for u in np.arange(-3, 4) + min(int(v), 0):
+                    worse = 0.02 * u**2 + 0.01 * v**2 - 0.008 * u * v
+                    rows.append([params, tokens, rate * 2.0**u, batch * 2.0**v / 2048, 3 + worse])
+    names = ["non_embedding_param_size", "data_size", "lr", "bsz", "lm_loss"]
+    pd.DataFrame(rows, columns=names).to_csv("grid.csv", index=False)
+    assert main(["grid.csv", "law=learning_rate_nd", "bootstrap=0"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "batch_sequences varies too at one scale: each learning_rate counts by the lowest loss over it" in out
+    )
+    found = FitResult.from_json(Path("grid_learning_rate_nd/fit.json").read_text()).parameters
+    assert found == pytest.approx({"c": 1.79, "exponent_N": -0.713, "exponent_D": 0.307}, rel=0.02)
+    # Several sizes at one number of tokens are the usual table of the law of the batch.
+    assert (
+        main(["grid.csv", "law=batch_tokens_d", "batch_tokens=bsz", "units.batch_tokens=2048", "bootstrap=0"])
+        == 0
+    )
+    found = FitResult.from_json(Path("grid_batch_tokens_d/fit.json").read_text()).parameters
+    assert found == pytest.approx({"c": 0.58, "exponent_D": 0.571}, rel=0.02)
+    with pytest.raises(
+        BadColumn, match=r"say batch_tokens=bsz units\.batch_tokens=2048 if 1 stands for 2048 tokens"
+    ):
+        main(["grid.csv", "law=batch_tokens_d"])
