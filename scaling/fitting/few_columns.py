@@ -83,7 +83,9 @@ def with_columns_counted(source: Path, keys: FitKeys) -> FitKeys:
     """The keys with the law of as many columns as the table has, for a law of any number: mixture_ye[5]."""
     if keys.law not in laws.FAMILIES:
         return keys
-    count = few_columns.count_proportions(load_sweep(source) if source.is_dir() else read(source))
+    count = few_columns.count_proportions(
+        load_sweep(source) if source.is_dir() else read(source, keys.sep, keys.decimal)
+    )
     if count < 2:
         raise UserError(
             f"law={keys.law} needs a column for the share of each domain: call them proportion_1, proportion_2, …, "

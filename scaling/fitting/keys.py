@@ -23,8 +23,8 @@ class FitKeys:
     """What `scaling fit FILE` can be told."""
 
     law: str = "chinchilla"
-    """chinchilla, kappa, farseer, kaplan, muennighoff, moe_clark, … (law=? lists all with their formulas), for a table of
-    optima (C, N_opt, perhaps D_opt) optimum, or your own: FILE.py:FUNCTION"""
+    """chinchilla, kappa, farseer, kaplan, muennighoff, moe_clark, … (law=? lists all with their formulas), for a table
+    of optima (C, N_opt, perhaps D_opt) optimum, or your own: FILE.py:FUNCTION"""
     fixed: dict[str, float] = field(default_factory=dict)
     """parameters held at a value: fixed.E=1.6"""
     approach: str = "all"
