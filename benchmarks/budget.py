@@ -25,6 +25,7 @@ import numpy as np
 from achieved_rates import measured_over_estimated, throughput_rows
 from budget_memory import memory_rows
 from budget_rows import Row, markdown
+from budget_shapes import shape_rows
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
@@ -36,7 +37,7 @@ from scaling.accounting.layout import Layout
 from scaling.accounting.recipe import Precision, TrainingRecipe
 from scaling.accounting.timing import StepTime, step_time
 from scaling.budget.history import HISTORY
-from scaling.budget.keys import SolveKeys
+from scaling.budget.keys import ModelKeys, SolveKeys
 from scaling.budget.layout_search import best_candidate, candidates
 from scaling.budget.setup import TrainingSetup
 from scaling.budget.solve import solve
@@ -231,8 +232,27 @@ def _three_digits(value: Decimal) -> Decimal:
 # --- planner and speed -----------------------------------------------------------------------------------------------
 
 
-def random_budget(source: random.Random) -> tuple[SolveKeys, Callable[[object], float], float]:
+def random_model(source: random.Random, experts: float) -> ModelKeys:
+    """What is asked of a plan's model; a share of `experts` are mixtures, some with a window."""
+    if source.random() >= experts:
+        return ModelKeys()
+    routed, shared = source.choice([4, 8, 16, 64]), source.choice([None, 1, 2])
+    window, full_every = source.choice([(None, None), (512, None), (256, 4)])
+    active = source.choice([1, 2, 4])
+    return ModelKeys(
+        experts=routed, experts_active=active, shared_experts=shared, window=window, full_every=full_every
+    )
+
+
+def random_budget(
+    source: random.Random, experts: float = 0.0
+) -> tuple[SolveKeys, Callable[[object], float], float]:
     """(keys, how to read the budget off the forward estimate, its amount)."""
+    keys, read_off, amount = _random_amount(source)
+    return (replace(keys, model=random_model(source, experts)) if experts else keys), read_off, amount
+
+
+def _random_amount(source: random.Random) -> tuple[SolveKeys, Callable[[object], float], float]:
     hardware = source.choice(["v100", "a100-80gb", "h100-sxm", "h200", "tpu-v4"])
     kind = source.choice(["flops", "pf_days", "device_hours", "money", "devices"])
     if kind == "devices":
@@ -260,10 +280,10 @@ def _money(run: object) -> float:
     return run.cost.price_usd  # type: ignore[attr-defined,no-any-return]
 
 
-def round_trips(count: int = 100, seed: int = 0) -> tuple[list[float], int, float]:
+def round_trips(count: int = 100, seed: int = 0, experts: float = 0.0) -> tuple[list[float], int, float]:
     """(errors of the inverse fed to the forward model, plans that are feasible, seconds of one core to solve all)."""
     source = random.Random(seed)
-    budgets = [random_budget(source) for _ in range(count)]
+    budgets = [random_budget(source, experts) for _ in range(count)]
     solve(SolveKeys(flops=1e20))  # imports
     start = time.process_time()
     plans = [solve(keys) for keys, _, _ in budgets]
@@ -375,7 +395,7 @@ def read(name: str) -> list[dict[str, str]]:
 
 def rows(quick: bool, facts: Path | None) -> list[Row]:
     """Every figure, measured."""
-    result = parameter_rows() + (facts_rows(facts) if facts else [])
+    result = parameter_rows() + (facts_rows(facts) if facts else []) + shape_rows(quick)
     flop_count = 200 if quick else 500
     differences = flop_differences(flop_count)
     result.append(
@@ -440,6 +460,11 @@ def rows(quick: bool, facts: Path | None) -> list[Row]:
             reached=f"{seconds / 100:.3f} s each, of one core", asked="0.2 s", ok=seconds < 20),
         automatic_layout_row(quick),
     ]  # fmt: skip
+    mixed = round_trips(60 if quick else 200, seed=3, experts=1 / 3)[0]
+    result.append(
+        Row(quantity="inverse round trip", against=f"{len(mixed)} random budgets, a third with experts",
+            reached=f"ratio within {max(mixed):.1e} of 1", asked="1.0000", ok=max(mixed) < 5e-5)
+    )  # fmt: skip
     rate = estimates_a_second(200 if quick else 1000)
     result.append(
         Row(quantity="forward estimates", against="shapes not seen before", reached=f"{rate:,.0f} a second",

@@ -1,21 +1,19 @@
 """The answer of `solve` as a file that `scaling train` runs."""
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from budget_shapes import written_plans
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from scaling.accounting.hardware import get_device
 from scaling.budget.experiment_file import experiment_text, write_experiment
 from scaling.budget.keys import ModelKeys, SolveKeys
-from scaling.budget.solve import Solution, solve
-from scaling.config.schema import TrainConfig, load, register
+from scaling.budget.solve import solve
+from scaling.config.schema import load, register
 from scaling.errors import UserError
-from scaling.training.resolve import resolve_recipe, resolve_shape
 
 TINY = SolveKeys(flops=2e12, hardware="cpu", model=ModelKeys(vocab_size=256, context=64))
 
@@ -64,68 +62,13 @@ def test_the_experiment_composes_and_resolves_to_the_planned_decoder(
     assert model.ffn_width == shape.ffn_width
 
 
-def random_keys(source: random.Random) -> SolveKeys:
-    """A question with write=…, on devices of all kinds; a third of the models have experts."""
-    hardware = source.choice(["cpu", "v100", "a100-80gb", "h100-sxm", "rtx-4090"])
-    vocab_size, context = source.choice([256, 1000, 50_257]), source.choice([64, 512, 1024])
-    model = ModelKeys(
-        vocab_size=vocab_size, context=context, tied_head=source.random() < 0.5, qk_norm=source.random() < 0.5,
-        ffn=source.choice(["swiglu", "gelu"]),
-    )  # fmt: skip
-    if source.random() < 1 / 3:
-        model = replace(model, experts=8, experts_active=source.choice([1, 2]))
-    keys = SolveKeys(
-        hardware=hardware, model=model, write="plan", corpus=source.choice(["lexicon", "hub:me/mine", "texts/*.txt"]),
-        devices=1 if hardware == "cpu" else source.choice([1, 2, 8]), optimizer=source.choice(["adamw", "muon"]),
-    )  # fmt: skip
-    if source.random() < 0.5:
-        return replace(keys, flops=10 ** source.uniform(14, 19 if hardware == "cpu" else 20.5))
-    return replace(keys, days=10 ** source.uniform(-2, 0.5))
-
-
-def trained(solution: Solution, name: str, folder: Path) -> TrainConfig:
-    """The config that `scaling train experiment=NAME` loads."""
-    (folder / "experiment" / f"{name}.yaml").write_text(experiment_text(solution, name, "lexicon"))
-    return load(compose("train", [f"experiment={name}", f"hydra.searchpath=[file://{folder}]"]))
-
-
 @pytest.mark.parametrize("plans", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_what_is_written_is_what_was_planned_or_is_refused(plans: int, tmp_path: Path) -> None:
     """Random plans: shape, tokens, batch, precision and layout of the training job are those of the plan."""
-    (tmp_path / "experiment").mkdir()
-    source, written, refused = random.Random(0), 0, 0
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_module("scaling.conf", version_base="1.3"):
-        for number in range(plans):
-            keys = random_keys(source)
-            try:
-                solution = solve(keys)
-            except UserError:  # too little for any model of this vocabulary, or for these devices
-                refused += 1
-                continue
-            if keys.model.experts:
-                with pytest.raises(UserError, match="experts"):
-                    experiment_text(solution, "plan", keys.corpus)
-                refused += 1
-                continue
-            config = trained(solution, f"plan{number}", tmp_path)
-            plan = solution.budget
-            shape = resolve_shape(config, plan.shape.vocab_size)
-            recipe = resolve_recipe(config, shape)
-            assert shape == plan.shape
-            assert config.tokens == round(plan.tokens)
-            assert config.trainer.precision == plan.recipe.precision
-            assert config.optim.kind == plan.recipe.optimizer
-            assert config.trainer.devices == plan.layout.devices
-            assert (config.trainer.strategy == "fsdp") == (plan.layout.zero_stage == 3)
-            assert recipe.batches.sequences(0) * shape.context == plan.step.tokens
-            assert recipe.micro_batch_sequences == plan.layout.micro_batch
-            assert get_device(config.hardware.name) == plan.device
-            assert getattr(config.tokenizer, "vocab_size", 256) == plan.shape.vocab_size
-            written += 1
+    written, refused, differences = written_plans(plans, tmp_path)
+    assert not differences
     assert written > plans / 3
-    assert refused > plans / 5
+    assert refused > plans / 5  # all that have experts
 
 
 def test_the_plan_names_a_corpus_or_the_usual_one_has_to_do(tmp_path: Path) -> None:
