@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis.frontier import Envelope
 from analysis.held_back import HeldBack
+from analysis.identified import identification
 from analysis.isoflop import Valleys
 from analysis.present import markdown, sections
 from analysis.result import FitResult
@@ -57,6 +58,13 @@ def to_dict(study: Study, approach: str = "all") -> Json:
     record: Json = {}
     if isinstance(study.fit, FitResult):
         record |= json.loads(study.fit.to_json())
+        known = identification(study.fit)
+        record["identification"] = {
+            "identified": known.identified,
+            "judged": known.judged,
+            "doubtful": list(known.doubtful),
+            "words": known.words,
+        }
     else:
         record["convention"] = study.table.convention
         record["refused"] = asdict(study.fit)

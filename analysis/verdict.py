@@ -5,6 +5,7 @@ from typing import Literal
 
 from analysis.formats import compute, percent
 from analysis.held_back import HeldBack
+from analysis.identified import identification
 from analysis.isoflop import Valleys
 from analysis.result import FitResult
 from analysis.study import Refused, Study
@@ -91,6 +92,8 @@ def _of_held_back(study: Study) -> Judged:
 
 def _of_fit(fit: FitResult) -> list[Judged]:
     judged: list[Judged] = []
+    if identification(fit).reasons:
+        judged.append(("check", "the runs do not identify the law (see there)"))
     if not fit.certificate.converged:
         judged.append(("guess", "the fit did not converge"))
     flat = [name for name in fit.at_bound if name != "E"]

@@ -5,6 +5,7 @@ import pandas as pd
 
 from analysis.certificate import AT_BOUND
 from analysis.formats import between, count, percent
+from analysis.identified import identification
 from analysis.loss_unit import loss_unit
 from analysis.result import FitResult
 from analysis.sections.section import Section, refused_section
@@ -59,7 +60,7 @@ def law_section(study: Study) -> Section:
             f"More than 6 robust standard deviations from the law: {named}{more}. "
             "In the fit nonetheless; the last column shows it without."
         )
-    return Section(title, tuple(header), tuple(rows), tuple(words))
+    return Section(title, tuple(header), tuple(rows), tuple(words), lead=identification(result).words)
 
 
 def in_words(result: FitResult) -> list[str]:
@@ -68,7 +69,12 @@ def in_words(result: FitResult) -> list[str]:
         return []
     lowest = float(result.points["loss"].min())
     low, high = result.intervals.get("E", (np.nan, np.nan))
-    if "E" in result.at_bound or low < AT_BOUND * lowest:
+    if "E" in identification(result).doubtful and low >= AT_BOUND * lowest:
+        said = (
+            f"these runs do not determine E, the loss that no model of this family goes below: anything from {low:.3g} to "
+            f"{high:.3g} {loss_unit(result.convention)} fits them"
+        )
+    elif "E" in result.at_bound or low < AT_BOUND * lowest:
         at = "its estimate" if "E" in result.at_bound else "its interval"
         said = (
             f"these runs do not determine E, the loss that no model of this family goes below ({at} reaches the bound "

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from analysis.study import Refused
 
-FLAGS = ("DISAGREE", "Warning", "not available", "Check the plan", "Treat the plan")
+FLAGS = ("DISAGREE", "Not identified", "Warning", "not available", "Check the plan", "Treat the plan")
 """How sentences begin that a reader must not miss."""
 
 
