@@ -1,7 +1,7 @@
 """Do the runs determine the law? From the widths of its intervals, its bounds, starts and curvature, in words.
 
-A fit always gives numbers. Where the runs cover little compute or scatter much, quite other numbers fit as well, and the
-loss and the best size beyond the runs, which hang on E and the exponents, are then a choice and not a finding.
+A fit always gives numbers. Where the runs cover little compute or scatter much, quite other numbers fit as well, and
+the loss and the best size beyond the runs, which hang on E and the exponents, are then a choice and not a finding.
 """
 
 from dataclasses import dataclass

@@ -2,9 +2,10 @@
 
     python benchmarks/identified.py [--tables 300]
 
-Tables of IsoFLOP runs under Chinchilla's law (Besiroglu et al. 2024) with 2 to 6 budgets of 4 to 8 sizes over half a decade
-to 3.5 decades of compute and .1 to 2 % of noise are fitted. A fit is off where E is wrong by over 10 % or an exponent by
-over 25 %. Exits with 1 where the verdict misses more than 15 % of the fits that are off, or doubts over 25 % of the others.
+Tables of IsoFLOP runs under Chinchilla's law (Besiroglu et al. 2024) with 2 to 6 budgets of 4 to 8 sizes over half a
+decade to 3.5 decades of compute and .1 to 2 % of noise are fitted. A fit is off where E is wrong by over 10 % or an
+exponent by over 25 %. Exits with 1 where the verdict misses more than 15 % of the fits that are off, or doubts over 25 %
+of the others.
 """
 
 import argparse
@@ -43,6 +44,11 @@ def is_off(parameters: dict[str, float]) -> bool:
     return any(abs(parameters[name] / TRUTH[name] - 1) > limit for name, limit in limits.items())
 
 
+def row(what: str, share: float, most: float) -> str:
+    """One line of the table."""
+    return f"| {what} | ≤ {most:.0%} | {share:.0%} | {'SHORT' if share > most else 'reached'} |"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Fit, judge, and print the two rates last."""
     parser = argparse.ArgumentParser(
@@ -62,12 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     off, doubted = np.array(cases).T
     missed, false = float(np.mean(~doubted[off])), float(np.mean(doubted[~off]))
     print("| verdict on identifiability | asked | measured | |\n|---|---|---|---|")
-    print(
-        f"| fits that are off ({off.sum()}), trusted | ≤ 15 % | {missed:.0%} | {'SHORT' if missed > 0.15 else 'reached'} |"
-    )
-    print(
-        f"| good fits ({(~off).sum()}), doubted | ≤ 25 % | {false:.0%} | {'SHORT' if false > 0.25 else 'reached'} |"
-    )
+    print(row(f"fits that are off ({off.sum()}), trusted", missed, 0.15))
+    print(row(f"good fits ({(~off).sum()}), doubted", false, 0.25))
     return int(missed > 0.15 or false > 0.25)
 
 

@@ -71,8 +71,8 @@ def in_words(result: FitResult) -> list[str]:
     low, high = result.intervals.get("E", (np.nan, np.nan))
     if "E" in identification(result).doubtful and low >= AT_BOUND * lowest:
         said = (
-            f"these runs do not determine E, the loss that no model of this family goes below: anything from {low:.3g} to "
-            f"{high:.3g} {loss_unit(result.convention)} fits them"
+            f"these runs do not determine E, the loss that no model of this family goes below: anything from {low:.3g} "
+            f"to {high:.3g} {loss_unit(result.convention)} fits them"
         )
     elif "E" in result.at_bound or low < AT_BOUND * lowest:
         at = "its estimate" if "E" in result.at_bound else "its interval"
