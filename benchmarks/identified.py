@@ -4,8 +4,8 @@
 
 Tables of IsoFLOP runs under Chinchilla's law (Besiroglu et al. 2024) with 2 to 6 budgets of 4 to 8 sizes over half a
 decade to 3.5 decades of compute and .1 to 2 % of noise are fitted. A fit is off where E is wrong by over 10 % or an
-exponent by over 25 %. Exits with 1 where the verdict misses more than 15 % of the fits that are off, or doubts over 25 %
-of the others.
+exponent by over 25 %. Exits with 1 where the verdict misses more than 15 % of the fits that are off, or doubts over
+25 % of the others.
 """
 
 import argparse
