@@ -172,7 +172,7 @@ def rows_of(
         BadTable: it is no file and no DataFrame, or cannot be read.
     """
     if isinstance(source, pd.DataFrame):
-        return plain_numbers(source, decimal), "table"
+        return plain_numbers(numbered(source).drop(columns="row"), decimal), "table"
     if isinstance(source, str | PathLike):
         return read(Path(source), sep, decimal), str(source)
     raise BadTable(

@@ -31,10 +31,20 @@ def plain_numbers(table: pd.DataFrame, decimal: str | None = None) -> pd.DataFra
     given = decimal_mark(decimal)
     texts = [column for column in table.columns if is_text_column(table[column])]
     easy = {column: numbers for column in texts if (numbers := plain_floats(table[column])) is not None}
-    parts = {column: parts_of(table[column]) for column in texts if column not in easy}
+    with_commas = {
+        column: numbers
+        for column in texts
+        if column not in easy and given != "." and (numbers := comma_floats(table[column])) is not None
+    }
+    parts = {
+        column: parts_of(table[column])
+        for column in texts
+        if column not in easy and column not in with_commas
+    }
     marks = {column: marks_of(list(cells.values())) for column, cells in parts.items() if cells}
-    told = given or told_by(table, marks, list(easy))
-    changed = {}
+    sure = {**marks, **dict.fromkeys(with_commas, ",")}
+    told = given or told_by(table, sure, list(easy))
+    changed = dict(with_commas)
     for column, possible in marks.items():
         mark = given or (possible if len(possible) == 1 else told)
         if mark is None and len(possible) == 2 and any("," in cell.digits for cell in parts[column].values()):
@@ -67,15 +77,31 @@ def is_text_column(column: pd.Series) -> bool:
 def plain_floats(column: pd.Series) -> pd.Series | None:
     """A text column as integers or floats where every cell is written as a program writes it; else None."""
     cells = column.dropna()
-    if cells.empty or not all(isinstance(cell, str) for cell in cells):
+    texts = cells.tolist()
+    if set(map(type, texts)) != {str}:
         return None
     for kind in (np.int64, float):
         try:
-            numbers = pd.Series(np.array(cells.tolist(), dtype=object).astype(kind), index=cells.index)
+            numbers = pd.Series(np.array(texts, dtype=object).astype(kind), index=cells.index)
         except (ValueError, OverflowError):
             continue
         return numbers if len(cells) == len(column) else numbers.astype(float).reindex(column.index)
     return None
+
+
+def comma_floats(column: pd.Series) -> pd.Series | None:
+    """A text column as floats where its commas can only be decimal marks and nothing else is written; else None."""
+    cells = column.dropna()
+    texts = cells.tolist()
+    if set(map(type, texts)) != {str} or any("." in text for text in texts):
+        return None
+    if not is_sure(texts, ","):
+        return None
+    try:
+        numbers = np.array([text.replace(",", ".") for text in texts], dtype=object).astype(float)
+    except ValueError:
+        return None
+    return pd.Series(numbers, index=cells.index).reindex(column.index)
 
 
 def parts_of(column: pd.Series) -> dict[str, Written]:
@@ -106,10 +132,15 @@ def told_by(table: pd.DataFrame, marks: dict[str, str], easy: Sequence[str]) -> 
 
 def points_are_sure(column: pd.Series) -> bool:
     """Whether a column of plain numbers holds a point that cannot mark thousands."""
-    for cell in column.dropna():
-        if "." in cell:
-            part = take_apart(cell)
-            if part is not None and part.marks() == ".":
+    return is_sure(column.dropna().tolist(), ".")
+
+
+def is_sure(texts: Sequence[str], mark: str) -> bool:
+    """Whether one of the texts is a number in which the mark can only be the decimal one."""
+    for text in texts:
+        if mark in text:
+            part = take_apart(text)
+            if part is not None and part.marks() == mark:
                 return True
     return False
 
@@ -135,14 +166,15 @@ def rewritten(column: pd.Series, parts: dict[str, Written], mark: str) -> pd.Ser
 
 def reread(column: pd.Series, numbers: pd.Series) -> pd.Series:
     """A column that looks like plain numbers in a table of decimal commas: 1.234 is there one thousand."""
-    parts = parts_of(column)
-    return rewritten(column, parts, ",") if "," in marks_of(list(parts.values())) else numbers
+    if not any("." in text for text in column.dropna().tolist()) or points_are_sure(column):
+        return numbers
+    return rewritten(column, parts_of(column), ",")
 
 
 def as_truths(column: pd.Series) -> pd.Series | None:
     """A text column of true and false as such; else None."""
     cells = column.dropna()
-    if cells.empty or len(cells) < len(column) or not all(isinstance(cell, str) for cell in cells):
+    if len(cells) < len(column) or not {str(cell).lower() for cell in cells.unique()} <= _TRUTH.keys():
         return None
-    truths = cells.str.lower().map(_TRUTH)
-    return None if truths.isna().any() else truths.astype(bool)
+    truths = cells.astype(str).str.lower().map(_TRUTH)
+    return truths.astype(bool)

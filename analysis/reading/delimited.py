@@ -87,7 +87,11 @@ def cells_of(text: str, mark: str) -> list[list[object]]:
         rows = list(csv.reader(StringIO(text), delimiter=mark, skipinitialspace=True))
     except csv.Error as error:
         raise BadTable(f"cannot be split into columns: {error}") from error
-    rows = [[cell.strip() for cell in row] for row in rows if row]
+    rows = (
+        [[cell.strip() for cell in row] for row in rows if row]
+        if " " in text
+        else [row for row in rows if row]
+    )
     if mark == "|" and rows and all(row[0] == row[-1] == "" for row in rows if len(row) > 1):
         rows = [row[1:-1] if len(row) > 1 else row for row in rows]
     return [list(row) for row in rows]
@@ -128,12 +132,15 @@ def table_of_cells(rows: Sequence[Sequence[object]]) -> pd.DataFrame:
         i: [None if cell in NOTHING else cell for cell in column]
         for i, column in enumerate(zip(*body, strict=True))
     }
-    table = pd.DataFrame(columns or {i: [] for i in range(len(names))})
+    # Objects, since the arrays that pandas has for text are slow to walk through, and most become numbers next.
+    table = pd.DataFrame(columns or {i: [] for i in range(len(names))}, dtype=object)
     return without_copies(table, names)
 
 
 def trimmed(row: Sequence[object]) -> list[object]:
     """A row without the empty cells at its end."""
+    if row and row[-1] != "":
+        return list(row)
     end = len(row)
     while end and row[end - 1] == "":
         end -= 1
