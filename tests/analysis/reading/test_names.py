@@ -27,7 +27,8 @@ from analysis.reading.names import columns_named, loss_kind, plain_name, unit_of
 )
 def test_units_in_names(name: str, stem: str, unit: float) -> None:
     found, factor = unit_of_name(name)
-    assert (found, factor) == (stem, pytest.approx(unit))
+    assert found == stem
+    assert factor == pytest.approx(unit)
 
 
 @pytest.mark.parametrize(
