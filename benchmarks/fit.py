@@ -24,6 +24,7 @@ from scipy.special import huber, logsumexp
 
 from analysis import laws, objectives
 from analysis.fit import fit
+from analysis.laws.made_up import made_up_runs
 from analysis.points import problem_of
 from analysis.problem import Problem
 from analysis.schedule import Curve, columns
@@ -282,34 +283,37 @@ def gadre_row(folder: Path | None) -> Row:
     )
 
 
-def recovery_rows() -> list[Row]:
-    """Noiseless runs of every registered law give its parameters back."""
-    rows = []
-    for name, law in sorted(laws.LAWS.items()):
-        truth = law.known_values
-        table = curves_of(truth) if name == "multi_power" else runs_of(law, truth)
-        found = fit(table, law=name, bootstrap=0, starts=4 if name == "multi_power" else 8)
-        off = max(abs(found.parameters[k] / v - 1) for k, v in truth.items())
-        rows.append(
-            Row(f"noiseless truth: {name}", "to 1e-6", f"largest relative error {off:.1e}", off <= 1e-6)
-        )
-    return rows
+SPEED_RUNS, MOST_SECONDS = 300, 0.05
+"""Runs, and how long value, gradient and curvature of a law may take for them."""
 
 
-def runs_of(law: laws.Law, truth: dict[str, float]) -> pd.DataFrame:
-    """60 runs of a law without noise."""
-    rng = np.random.default_rng(7)
-    tokens = np.exp(rng.uniform(np.log(1e9), np.log(1e12), 60))
-    frame = pd.DataFrame(
-        {
-            "params": np.exp(rng.uniform(np.log(2e7), np.log(2e10), 60)),
-            "tokens": tokens,
-            "unique_tokens": tokens / np.exp(rng.uniform(0, np.log(60), 60)),
-            "flops": np.exp(rng.uniform(np.log(1e17), np.log(1e23), 60)),
-        }
-    )
-    frame[law.target] = law.loss(truth, **{name: frame[name].to_numpy() for name in law.variables})
-    return frame
+def law_rows() -> list[Row]:
+    """Every law: noiseless runs give its parameters back, and value, gradient and curvature of 300 runs are fast."""
+    names = [*sorted(laws.LAWS), "mixture_ye[5]", "mixture_implicit[3]"]
+    return [row for name in names for row in (recovery_row(laws.get(name)), speed_row(laws.get(name)))]
+
+
+def recovery_row(law: laws.Law) -> Row:
+    """Noiseless runs of a law give its parameters back."""
+    truth, curves = law.known_values, law.name == "multi_power"
+    table = curves_of(truth) if curves else made_up_runs(law)
+    found = fit(table, law=law, bootstrap=0, starts=4 if curves else 8)
+    off = max(abs(found.parameters[k] / v - 1) for k, v in truth.items())
+    what = f"noiseless truth: {law.name}"
+    return Row(what, "to 1e-6", f"largest relative error {off:.1e}", off <= 1e-6)
+
+
+def speed_row(law: laws.Law) -> Row:
+    """Value, gradient and curvature of a law for 300 runs; of whole curves it counts points of curves."""
+    if law.name == "multi_power":
+        table = pd.concat([curves_of(law.known_values)] * 4).head(SPEED_RUNS)
+    else:
+        table = made_up_runs(law, SPEED_RUNS)
+    problem = problem_of(table, law, objectives.get("huber_log"))
+    theta, ones = law.coordinates(law.known_values)[None], np.ones((1, len(table)))
+    seconds = np.median([timed(lambda: problem.evaluate(theta, ones, problem.sharpest())) for _ in range(9)])
+    what = f"value, gradient, curvature: {law.name}, {len(table)} runs"
+    return Row(what, f"≤ {1e3 * MOST_SECONDS:g} ms", f"{1e3 * seconds:.2f} ms", bool(seconds <= MOST_SECONDS))
 
 
 def curves_of(truth: dict[str, float]) -> pd.DataFrame:
@@ -349,7 +353,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     folder = Path(options.tables) if options.tables else None
-    rows = [*epoch_rows(folder, options.quick), kyo_takano_row(folder), gadre_row(folder), *recovery_rows()]
+    rows = [*epoch_rows(folder, options.quick), kyo_takano_row(folder), gadre_row(folder), *law_rows()]
     print("| | asked | measured | |\n|---|---|---|---|")
     for row in rows:
         verdict = "" if row.passed is None else "reached" if row.passed else "SHORT"

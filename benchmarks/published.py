@@ -3,7 +3,9 @@
     python benchmarks/published.py --tables FOLDER [--quick]
 
 FOLDER holds porian_rw_isoflop.csv (params, tokens, flops, loss, config), porian_rw_optima_published.csv (config,
-flops, n_star, n_star_std) and chinchilla_epoch.csv (params, tokens, flops, loss, kept). The environment variable
+flops, n_star, n_star_std), chinchilla_epoch.csv (params, tokens, flops, loss, kept) and clark_routing.csv (the last
+step of each run of Clark et al. 2022: dense_parameter_count, num_experts, loss_validation, router_type, k, seed,
+routing_frequency). The environment variable
 SCALING_TABLES names it too. A row whose table is absent says "not run". Exits with 1 when a figure falls short.
 `--quick` leaves out the intervals, which are not asked for.
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis import laws
 from analysis.combine import combine, combined_error
 from analysis.fit import fit
 from analysis.held_back import predict_above
@@ -113,6 +116,38 @@ def epoch_rows(folder: Path | None, quick: bool) -> list[Row]:
     return rows
 
 
+def clark_rows(folder: Path | None) -> list[Row]:
+    """Each router's law of active size and experts, of the runs that its authors took: all six printed coefficients."""
+    raw, law = read(folder, "clark_routing.csv"), laws.get("moe_clark")
+    rows = []
+    for router, study in {"S-Base": "s_base", "RL-R": "rl_r", "Hash": "hash"}.items():
+        printed = law.published[f"clark2022_{study}"]
+        what = f"Clark {router}, law of experts"
+        asked = (
+            ", ".join(f"{name} {value:g}" for name, value in printed.items()) + ", each within its interval"
+        )
+        if raw is None:
+            rows.append(Row(what, asked, "not run: no clark_routing.csv", None))
+            continue
+        runs = raw[raw["router_type"].isin([router, "Dense"])]
+        runs = runs[(runs["k"] == 1) & (runs["routing_frequency"] == 0.5) & (runs["seed"] == 42)]
+        table = runs.rename(
+            columns={
+                "dense_parameter_count": "params_active",
+                "num_experts": "experts",
+                "loss_validation": "loss",
+            }
+        )
+        found = fit(table.reset_index(drop=True), law, "mse_log", cluster=None)
+        inside = {name: low <= printed[name] <= high for name, (low, high) in found.intervals.items()}
+        measured = ", ".join(
+            f"{name} {found.parameters[name]:.4g} ({low:.4g} to {high:.4g})"
+            for name, (low, high) in found.intervals.items()
+        )
+        rows.append(Row(what, asked, f"{measured}; {len(table)} runs", all(inside.values())))
+    return rows
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure, print the table last, and say with the exit status whether every figure was reached."""
     parser = argparse.ArgumentParser(
@@ -124,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="leave out intervals")
     options = parser.parse_args(argv)
     folder = Path(options.tables) if options.tables else None
-    rows = [*porian_rows(folder), *epoch_rows(folder, options.quick)]
+    rows = [*porian_rows(folder), *epoch_rows(folder, options.quick), *clark_rows(folder)]
     print("| | asked | measured | |\n|---|---|---|---|")
     for row in rows:
         verdict = "" if row.passed is None else "reached" if row.passed else "SHORT"
