@@ -166,9 +166,13 @@ def _always_alive(stage: Stage) -> dict[str, float]:
 
 
 def _input_bytes(stage: Stage) -> float:
-    """Token ids of a step, and the angles of rotary positions."""
+    """Token ids, and the angles of rotary positions.
+
+    A loader hands an accelerator one micro-batch at a time; on a CPU this project's step holds its whole batch.
+    """
     shape, layout = stage.shape, stage.layout
-    tokens = layout.accumulation * layout.micro_batch * (shape.context / layout.context + 1)
+    held = layout.accumulation if stage.recipe.runtime in ("torch_cpu", "written_out") else 1
+    tokens = held * layout.micro_batch * (shape.context / layout.context + 1)
     if shape.positions != "rotary":
         return tokens * TOKEN_BYTES
     angle_bytes = 2 if stage.recipe.precision in ("bf16-true", "16-true") else 4

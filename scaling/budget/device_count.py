@@ -61,10 +61,11 @@ def choose_layout(
         if best is None:
             raise cannot_split(shape, devices or 1, batch_tokens)
         if days is not None and days_of(best, setup, tokens) > days:
+            needed = days_of(best, setup, tokens)
             raise UserError(
-                f"days={days:g} cannot be met on devices={devices}: the run takes "
-                f"{days_of(best, setup, tokens):,.3g} days; give more days or devices, or leave out devices to have "
-                "them chosen"
+                f"days={days:g} cannot be met on devices={devices}: the run takes {needed:,.3g} days; "
+                f"{_what_would_do(shape, setup, tokens, batch_tokens, days)}, or {tokens * days / needed:,.3g} tokens "
+                "on these; or give more days"
             )
         return best
     if not days > 0:
@@ -92,6 +93,18 @@ def choose_layout(
             "raise days or batch_tokens"
         )
     return chosen
+
+
+def _what_would_do(
+    shape: ModelShape, setup: TrainingSetup, tokens: float, batch_tokens: float, days: float
+) -> str:
+    """The devices that would meet a deadline, in words."""
+    try:
+        enough = choose_layout(shape, setup, tokens, batch_tokens, days=days)
+    except UserError:
+        return "no number of devices would do with this batch"
+    would_take = days_of(enough, setup, tokens)
+    return f"devices={enough.layout.devices} would do ({would_take:,.3g} days)"
 
 
 def _fewest_by_deadline(

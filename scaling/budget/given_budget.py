@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from scaling.accounting.cost import hourly_price
 from scaling.accounting.device import Device
@@ -59,6 +60,6 @@ def given_budget(keys: SolveKeys, device: Device) -> GivenBudget:
         if hours_each > 24 * keys.days * ROUNDING:
             raise UserError(
                 f"days={keys.days:g} is too short: {hours:,.4g} hours on devices={keys.devices} last "
-                f"{hours_each / 24:,.1f} days; give more devices or days"
+                f"{hours_each / 24:,.1f} days; give devices={ceil(hours / 24 / keys.days)}, or more days"
             )
     return GivenBudget(device_hours=hours, words=words)

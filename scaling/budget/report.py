@@ -108,7 +108,7 @@ def time_table(budget: Budget) -> Group:
         if seconds > 0.0005 * step.seconds
     ]
     rows.append(["[bold]step[/]", f"[bold]{duration_in_one_unit(step.seconds)}[/]", f"MFU {step.mfu:.0%}"])
-    rows.append(["tokens a second", f"{step.tokens_per_second:,.0f}", f"HFU {step.hfu:.0%}"])
+    rows.append(["tokens a second, tuned code", f"{step.tokens_per_second:,.0f}", f"HFU {step.hfu:.0%}"])
     rows.append(["layout", str(budget.layout), ""])
     rows.append(["micro-batch", f"{budget.layout.micro_batch} x {budget.layout.accumulation}", ""])
     rows.append(["recompute", budget.recipe.recompute, ""])
@@ -134,6 +134,7 @@ def cost_table(budget: Budget) -> Group:
     rows = [
         ["wall-clock", duration_in_one_unit(cost.seconds) + days],
         ["  assuming", f"{speed}, goodput {prices.goodput:g}"],
+        ["  tokens a second", f"{budget.step.tokens_per_second * prices.realised:,.0f}, while it runs"],
         ["device-hours", number(cost.device_hours)],
         ["price", "not known" if cost.price_usd is None else money(cost.price_usd) + price],
         ["  at", hourly + cost.price_note],

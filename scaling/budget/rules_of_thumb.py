@@ -56,7 +56,7 @@ RULES = (
         form="{:,.6g} V100-days",
     ),
     Rule(
-        title="1 PF-day = 2 A100 for a day at full rate",
+        title="1 PF-day = 2 A100 for a day at full sparse rate (3.2 dense)",
         value=lambda n, d: device_days(6 * n * d, A100_PER_PF_DAY),
         form="{:,.6g} A100-days",
     ),
