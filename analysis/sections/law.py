@@ -8,6 +8,7 @@ from analysis.formats import between, count, percent
 from analysis.identified import identification
 from analysis.loss_unit import loss_unit
 from analysis.result import FitResult
+from analysis.sections.lack_of_fit import lack_of_fit_words
 from analysis.sections.section import Section, refused_section
 from analysis.study import Refused, Study
 
@@ -46,6 +47,7 @@ def law_section(study: Study) -> Section:
         f"{proof.gradient_norm:.1g}, Hessian condition {proof.hessian_condition:.3g}.",
     ]
     words += in_words(result)
+    words += lack_of_fit_words(study.table, result)
     words += [f"Warning: {warning}." for warning in proof.warnings]
     if isinstance(study.outliers, Refused):
         words.append(f"Outliers not examined: {study.outliers.reason}.")
