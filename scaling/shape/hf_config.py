@@ -209,17 +209,22 @@ def _blocks(fields: Fields, kind: str, family: Family, sizes: Sizes, depth: int)
     mixing = mixing_of_layers(fields, depth)
     transforming = transforming_of_layers(fields, depth)
     shared_from = depth - fields.whole("num_kv_shared_layers", default=0)
+    own_values = {int(index): own for index, own in fields.get("per_layer_config", default={}).items()}
     blocks = []
     for index, (mixes, transforms) in enumerate(zip(mixing, transforming, strict=True)):
-        mixers: tuple[Mixer, ...] = () if mixes == "none" else (read_mixer(mixes, fields, family, sizes),)
+        layer, own = fields, sizes
+        if index in own_values:  # heads, or their width, that this layer has for itself
+            layer = fields.changed(own_values[index])
+            own = read_sizes(layer)
+        mixers: tuple[Mixer, ...] = () if mixes == "none" else (read_mixer(mixes, layer, family, own),)
         if kind == "falcon_h1":
-            mixers = (*mixers, read_mixer("mamba", fields, family, sizes))
+            mixers = (*mixers, read_mixer("mamba", layer, family, own))
         if index >= shared_from:
             mixers = tuple(replace(m, shares_cache=True) if isinstance(m, Attention) else m for m in mixers)
-        ffn = read_ffn(transforms, fields, family, sizes)
-        beside = family.mixing_vectors * sizes.head_width
+        ffn = read_ffn(transforms, layer, family, own)
+        beside = family.mixing_vectors * own.head_width
         if family.sub_norms:
-            beside += sizes.heads * sizes.head_width + sizes.ffn_width
+            beside += own.heads * own.head_width + own.ffn_width
         blocks.append((1, Block(mixers=mixers, ffn=ffn, vectors_beside=beside)))
     return blocks
 

@@ -77,6 +77,8 @@ FAMILIES: dict[str, Family] = {
     "gemma": GEMMA,
     "gemma2": GEMMA_2,
     "gemma3_text": replace(GEMMA_2, head_norms="head"),
+    "gemma4_text": replace(GEMMA_2, head_norms="head"),
+    "gemma4_unified_text": replace(GEMMA_2, head_norms="head"),
     "vaultgemma": replace(GEMMA, norms_per_block=2),
     "llama4_text": replace(QK, head_norm_weights=0),
     "granite_swa": replace(LLAMA, sinks=True),

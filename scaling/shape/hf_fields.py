@@ -83,6 +83,12 @@ class Fields:
         value = self.get(name, default={})
         return Fields(value if isinstance(value, Mapping) else {}, f"{self.where}: {name}")
 
+    def changed(self, values: Mapping[str, Value]) -> "Fields":
+        """The same fields with some values in place of theirs; what is read of them counts as read of these."""
+        other = Fields({**self._values, **values}, self.where)
+        other._read = self._read
+        return other
+
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None
 

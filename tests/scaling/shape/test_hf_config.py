@@ -90,6 +90,14 @@ def test_caches_by_kind_of_mixer(name: str, tokens: int, by_hand: int) -> None:
     assert kv_cache_bytes(config_shape(CONFIGS[name]).shape, tokens) == by_hand
 
 
+def test_heads_of_a_layers_own() -> None:
+    own = {**LLAMA, "per_layer_config": {"03": {"num_key_value_heads": 2}, "07": {"head_dim": 128}}}
+    shape = config_shape(own).shape
+    less = 2 * 2048 * 64 * (8 - 2)  # of keys and values
+    more = 2 * 2048 * 64 * (32 + 8)  # of all four projections
+    assert count_params(shape).total == count_params(config_shape(LLAMA).shape).total - less + more
+
+
 def test_layers_by_a_period_are_those_of_a_list() -> None:
     gemma = {**CONFIGS["google/gemma-3-27b-it"]}
     period = gemma.pop("sliding_window_pattern")
