@@ -1,5 +1,7 @@
 """A study in words and tables: the same sections go to the terminal, to Markdown and to the HTML report."""
 
+from collections.abc import Iterable
+
 from analysis.sections.foretold import backtest_section, held_back_section
 from analysis.sections.law import choice_section, law_section
 from analysis.sections.optima import approaches_section, plan_section, valleys_section
@@ -26,8 +28,13 @@ def sections(study: Study) -> tuple[Section, ...]:
 
 def markdown(study: Study) -> str:
     """The whole study as Markdown."""
+    return in_markdown(sections(study))
+
+
+def in_markdown(told: Iterable[Section]) -> str:
+    """Sections as Markdown."""
     parts = []
-    for section in sections(study):
+    for section in told:
         lines = [f"## {section.title}", ""]
         if section.lead:
             lines += [section.lead, ""]

@@ -14,7 +14,7 @@ from scaling.budget.keys import BudgetKeys, FineTuneKeys, ServeKeys, SolveKeys
 from scaling.cli.sample import SampleKeys
 from scaling.config.overrides import field_help
 from scaling.config.schema import SCHEMAS, SweepConfig, TrainConfig
-from scaling.fitting.keys import FitKeys
+from scaling.fitting.keys import CompareKeys, FitKeys
 
 GUIDE = Path(__file__).parent / "guide" / "from_csv_to_plan.py"
 PACKAGES = ("scaling", "analysis")
@@ -121,7 +121,7 @@ def keys_page() -> str:
         *_section(SweepConfig, "", without=TrainConfig),
     ]
     for command, schema in {
-        "fit": FitKeys, "sample": SampleKeys, "budget": BudgetKeys, "budget solve": SolveKeys,
+        "fit": FitKeys, "compare": CompareKeys, "sample": SampleKeys, "budget": BudgetKeys, "budget solve": SolveKeys,
         "budget serve": ServeKeys, "budget finetune": FineTuneKeys,
     }.items():  # fmt: skip
         parts += [f"## scaling {command}", *_section(schema, "")]

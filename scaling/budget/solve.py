@@ -275,7 +275,9 @@ def _with_intervals(solution: Solution, task: _Task, split: Split) -> Solution:
         "tokens": law.interval(split.tokens_draws),
         "loss_nats": law.interval(losses),
     }
-    return replace(solution, intervals=intervals, regret=regret_of(law, task.keys, budget))
+    return replace(
+        solution, intervals=intervals, regret=None if task.is_given else regret_of(law, task.keys, budget)
+    )
 
 
 def _with_loss(solution: Solution, task: _Task, params: float) -> Solution:

@@ -66,7 +66,7 @@ def all_words() -> dict[str, Words]:
     from scaling.cli.main import HYDRA_COMMANDS, PLAIN_COMMANDS
     from scaling.cli.sample import SampleKeys
     from scaling.config.schema import SCHEMAS
-    from scaling.fitting.keys import FitKeys
+    from scaling.fitting.keys import CompareKeys, FitKeys
     from scaling.shape.published_models import PUBLISHED
 
     known = {
@@ -95,7 +95,12 @@ def all_words() -> dict[str, Words]:
         )
     words["status"] = Words(flags=("--watch", "--help"))
     words["completion"] = Words(first=SHELLS)
-    plain: dict[str, type | None] = {"fit": FitKeys, "sample": SampleKeys, "budget": BudgetKeys}
+    plain: dict[str, type | None] = {
+        "fit": FitKeys,
+        "compare": CompareKeys,
+        "sample": SampleKeys,
+        "budget": BudgetKeys,
+    }
     plain |= {f"budget {question}": schema for question, schema in QUESTIONS.items()}
     for command, keys_schema in plain.items():
         names = _keys(keys_schema, "") if keys_schema else []

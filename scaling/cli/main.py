@@ -18,6 +18,7 @@ HYDRA_COMMANDS = {
 PLAIN_COMMANDS = {
     "status": "how far a sweep is, from another terminal; --watch keeps showing it",
     "fit": "fit scaling laws to a sweep or to any table of parameters, tokens and loss",
+    "compare": "how studies differ: exponents, and the compute that one needs for the loss of another",
     "sample": "text from a trained run's model",
     "budget": "parameters, FLOPs, memory, time and cost of a model; or the best model for a budget",
     "completion": 'completion by Tab: eval "$(scaling completion bash)"; also for zsh and fish',

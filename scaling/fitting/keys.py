@@ -135,6 +135,14 @@ def quoted(word: str) -> str:
     return f"{key}={json.dumps(value)}" if key in ("sep", "decimal") else word
 
 
+@dataclass
+class CompareKeys(FitKeys):
+    """What `scaling compare` can be told: how tables are read and fitted, and how one is split."""
+
+    by: str | None = None
+    """column whose values are the studies to compare, where one table holds them all: by=optimizer"""
+
+
 def help_text() -> str:
     """The command's help, from the docstrings of its keys."""
     texts = field_help(FitKeys)

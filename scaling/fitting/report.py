@@ -1,6 +1,6 @@
 """A fitted study, or one fitted law, on the terminal and on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from analysis.present import sections
 from analysis.reading.few_columns import HYPERPARAMETERS
 from analysis.report import to_json, write
 from analysis.result import FitResult
-from analysis.sections.section import FLAGS
+from analysis.sections.section import FLAGS, Section
 from analysis.study import Study
 from scaling.errors import UserError
 from scaling.fitting.curves import fit_curves
@@ -130,9 +130,13 @@ def stem(source: Path) -> str:
 
 def print_study(study: Study, approach: str, console: Console) -> None:
     """The sections of an approach (for "all": every one) as tables and sentences."""
-    for section in sections(study):
-        if approach != "all" and not section.title.startswith(SHOWN[approach]):
-            continue
+    wanted = SHOWN.get(approach, ("",))
+    print_sections([part for part in sections(study) if part.title.startswith(wanted)], console)
+
+
+def print_sections(told: Iterable[Section], console: Console) -> None:
+    """Sections as tables and sentences."""
+    for section in told:
         console.print()
         console.print(Text(section.title, style="bold cyan"))
         if section.lead:
