@@ -26,7 +26,8 @@ def mixture_ops(sizes: ActivationSizes, mixture: Mixture, source: str) -> list[O
     width, gated = sizes.shape.width, mixture.gated
     ops, source = gather(sizes, "ffn_gather", source, "g2")
     partial = partial_result(sizes, "f")
-    rows = sizes.tokens * mixture.active
+    # Where each tensor-parallel device holds whole experts, it sends its own part of the tokens.
+    rows = sizes.tokens * mixture.active * sizes.layout.expert_tensor / sizes.layout.tensor
     dispatched_from = source
     if mixture.latent:
         down = (width, mixture.latent)
@@ -51,7 +52,8 @@ def mixture_ops(sizes: ActivationSizes, mixture: Mixture, source: str) -> list[O
     experts = mixture.experts / sizes.layout.expert
     ops += ffn_ops(
         sizes, "dispatched", "routed",
-        hidden=mixture.hidden / sizes.layout.tensor, gated=gated, rows=rows, experts=experts, width=mixture.latent,
+        hidden=mixture.hidden / sizes.layout.expert_tensor, gated=gated, rows=rows, experts=experts,
+        width=mixture.latent,
     )  # fmt: skip
     reads: tuple[str, ...] = ("routed", "r")
     if mixture.shared is not None:

@@ -23,7 +23,7 @@ def sizes_under(shape: ModelShape, recipe: TrainingRecipe, layout: Layout) -> Ac
         shape=shape,
         recipe=recipe,
         layout=Layout(
-            data=layout.expert,
+            data=layout.expert if layout.expert_tensor == layout.tensor else layout.expert // layout.tensor,
             expert=layout.expert,
             zero_stage=layout.zero_stage if layout.zero_stage >= 2 else 0,
             tensor=layout.tensor,

@@ -36,7 +36,8 @@ class Layout:
     context: int = 1
     """Context-parallel degree: each sequence is split over this many devices."""
     expert: int = 1
-    """Expert-parallel degree (mixture of experts): experts are split inside the data-parallel group."""
+    """Expert-parallel degree (mixture of experts): experts are spread over the data-parallel group; a degree that does
+    not divide it spreads them over the tensor-parallel devices as well, each of which then holds whole experts."""
     micro_batch: int = 1
     """Sequences one data-parallel replica computes at a time."""
     accumulation: int = 1
@@ -63,10 +64,11 @@ class Layout:
                 )
             if self.zero_stage != 3 or self.expert > 1:
                 raise UserError(f"layout.zero_group={group} needs layout.zero_stage=3 and no experts apart")
-        if self.data % self.expert:
+        if self.data % self.expert and (self.expert % self.tensor or replicas % (self.expert // self.tensor)):
             raise UserError(
-                f"layout.expert={self.expert} does not divide layout.data={self.data}: "
-                "experts are spread inside the data-parallel group"
+                f"layout.expert={self.expert} divides neither layout.data={self.data} nor, as a multiple of "
+                f"layout.tensor={self.tensor}, the {replicas * self.tensor} devices of a pipeline stage: experts are "
+                "spread over the one or the other"
             )
         if self.interleave > 1 and self.pipeline == 1:
             raise UserError(f"layout.interleave={self.interleave} needs layout.pipeline > 1")
@@ -75,6 +77,16 @@ class Layout:
     def devices(self) -> int:
         """Accelerators in the job."""
         return self.data * self.tensor * self.pipeline * self.context
+
+    @property
+    def expert_tensor(self) -> int:
+        """Devices that share each expert's matrices: the tensor-parallel ones, or 1 where they hold whole experts."""
+        return 1 if self.data % self.expert else self.tensor
+
+    @property
+    def expert_devices(self) -> int:
+        """Devices over which a layer's experts are spread, matrices cut by tensor parallelism included."""
+        return self.expert * self.expert_tensor
 
     @property
     def shard_group(self) -> int:

@@ -45,6 +45,12 @@ SCORE_BYTES = 9
 KERNELS_PER_BLOCK = {"fused": 8, "eager": 24}
 """Element-wise kernels of a block's forward."""
 
+MIXTURE_HOST_SECONDS = 2e-3
+"""Forward of a mixture's layer beyond what its kernels take, backward twice that: which tokens go where is known on the
+device only, so that the processor waits for it and the device then waits for some hundred launches. The value at which
+the median of NVIDIA's published mixtures (tests/published/nvidia_mixtures.csv, 2025 to 2026, no graph of the whole
+layer) is neither too fast nor too slow (`benchmarks/budget.py`); releases of one program differ by a factor of 1.8."""
+
 BACKWARD_OVER_FORWARD = {"flash": 2.5, "materialised": 2.0}
 """Attention, backward over forward: a flash kernel also recomputes the scores (Dao 2023, arXiv:2307.08691)."""
 
@@ -230,7 +236,7 @@ def _linear_seconds(shape: ModelShape, block: Block, layout: Layout, rates: Rate
 
     def feed_forward(rows: float, hidden: float, gated: bool, outer: int = width) -> float:
         gates = 2 if gated else 1
-        return product(rows, outer, gates * hidden / tensor) + product(rows, hidden / tensor, outer)
+        return product(rows, outer, gates * hidden) + product(rows, hidden, outer)
 
     seconds = 0.0
     for mixer in block.mixers:
@@ -242,13 +248,14 @@ def _linear_seconds(shape: ModelShape, block: Block, layout: Layout, rates: Rate
         )  # cross-attention; an overestimate for the encoder's
     ffn = block.ffn
     if isinstance(ffn, FeedForward):
-        return seconds + feed_forward(tokens, ffn.hidden, ffn.gated)
+        return seconds + feed_forward(tokens, ffn.hidden / tensor, ffn.gated)
     if isinstance(ffn, Mixture):
         local_experts = ffn.experts / layout.expert
-        rows = tokens * ffn.active / local_experts
-        seconds += local_experts * feed_forward(rows, ffn.hidden, ffn.gated, ffn.latent or width)
+        cut = layout.expert_tensor
+        rows = tokens * cut / tensor * ffn.active / local_experts
+        seconds += local_experts * feed_forward(rows, ffn.hidden / cut, ffn.gated, ffn.latent or width)
         if ffn.shared is not None:
-            seconds += feed_forward(tokens, ffn.shared.hidden, ffn.shared.gated)
+            seconds += feed_forward(tokens, ffn.shared.hidden / tensor, ffn.shared.gated)
         if ffn.latent:
             seconds += product(tokens, width, ffn.latent) + product(tokens, ffn.latent, width)
     return seconds
@@ -262,7 +269,8 @@ def _expert_seconds(
     if mixture is None:
         return 0.0
     held_bytes = tokens * ((mixture.latent or shape.width) * rates.number_bytes / layout.tensor)
-    stride = layout.tensor * layout.context
+    # Devices that hold whole experts are neighbours, tensor-parallel ones included.
+    stride = layout.tensor * layout.context if layout.expert_tensor == layout.tensor else 1
     return 2 * all_to_all_seconds(device, layout.expert, stride, held_bytes, mixture.active)
 
 
@@ -328,6 +336,16 @@ def _elementwise_seconds(
         if isinstance(ffn, Mixture):
             hidden = ffn.hidden * ffn.active + (0 if ffn.shared is None else ffn.shared.hidden)
         bytes_per_token += activation * hidden / layout.tensor
+    if block.mixture is not None:
+        bytes_per_token += _permutation_bytes(block.mixture, shape.width, layout)
     bytes_per_token *= rates.number_bytes / 2
     least = KERNELS_PER_BLOCK[kernels] * KERNEL_SECONDS
-    return max(tokens * bytes_per_token / rates.memory_bytes_per_second, least)
+    waiting = MIXTURE_HOST_SECONDS if block.mixture is not None else 0.0
+    return max(tokens * bytes_per_token / rates.memory_bytes_per_second, least) + waiting
+
+
+def _permutation_bytes(mixture: Mixture, width: int, layout: Layout) -> float:
+    """Bytes a token that sorting tokens by expert moves, in 16-bit numbers: read once, written for each active expert,
+    and back. Where experts lie on several devices, what arrives is sorted once more on either way."""
+    copies = 2 * mixture.active * (3 if layout.expert > 1 else 1)
+    return 2 * (2 + copies) * (mixture.latent or width) * layout.expert_tensor / layout.tensor

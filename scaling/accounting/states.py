@@ -76,17 +76,21 @@ def runs_on_stage(shape: ModelShape, pipeline: int, stage: int) -> dict[Block, i
 
 def device_params(shape: ModelShape, layout: Layout, stage: int = 0) -> DeviceParams:
     """Parameters on one device of a pipeline stage; a tied head on another stage than the embedding is a copy."""
-    return _split_params(shape, layout.tensor, layout.pipeline, layout.expert, stage)
+    return _split_params(shape, layout.tensor, layout.pipeline, layout.expert_devices, stage)
 
 
 @lru_cache(maxsize=4096)
-def _split_params(shape: ModelShape, tensor: int, pipeline: int, expert: int, stage: int) -> DeviceParams:
+def _split_params(
+    shape: ModelShape, tensor: int, pipeline: int, expert_devices: int, stage: int
+) -> DeviceParams:
     is_first, is_last = stage == 0, stage == pipeline - 1
     width = shape.width
     kinds = Counter(runs_on_stage(shape, pipeline, stage))
     if is_last:
         kinds[last_block(shape)] += shape.mtp_depth
-    parts = [(count, _block_parts(shape, block, tensor, expert)) for block, count in kinds.items() if count]
+    parts = [
+        (count, _block_parts(shape, block, tensor, expert_devices)) for block, count in kinds.items() if count
+    ]
     hidden = sum(count * part.hidden for count, part in parts)
     experts = sum(count * part.experts for count, part in parts)
     replicated = _outside_blocks(shape, is_first=is_first, is_last=is_last)
@@ -115,7 +119,7 @@ def _split_params(shape: ModelShape, tensor: int, pipeline: int, expert: int, st
 
 
 @lru_cache(maxsize=4096)
-def _block_parts(shape: ModelShape, block: Block, tensor: int, expert: int) -> DeviceParams:
+def _block_parts(shape: ModelShape, block: Block, tensor: int, expert_devices: int) -> DeviceParams:
     """Parameters of one block on a device; heads of keys fewer than the devices are repeated."""
     width, mixture = shape.width, block.mixture
     hidden = replicated = sides = experts = 0.0
@@ -127,7 +131,7 @@ def _block_parts(shape: ModelShape, block: Block, tensor: int, expert: int) -> D
     replicated += block_norm_weights(shape, block) + block.vectors_beside
     if mixture is not None:
         hidden += mixture.matrices_beside(width) / tensor
-        experts = mixture.experts * mixture.expert(width) / tensor / expert
+        experts = mixture.experts * mixture.expert(width) / expert_devices
         replicated += mixture.router(width) + mixture.vectors(width)
         shared = 0 if mixture.shared is None else mixture.shared.hidden
         matrices = 3 if mixture.gated else 2
@@ -193,7 +197,7 @@ def model_states(shape: ModelShape, recipe: TrainingRecipe, layout: Layout, stag
     def spread(per_dense: float, per_expert: float, from_stage: int) -> float:
         if layout.zero_stage < from_stage:
             return per_dense + per_expert
-        return per_dense / group + per_expert / (group / layout.expert)
+        return per_dense / group + per_expert / (group * layout.tensor / layout.expert_devices)
 
     return ModelStates(
         weights=spread(table.weight * shared.total, table.weight * routed.total, 3),
