@@ -5,6 +5,7 @@ Two or three narrow columns read the same at 80 columns and at 200.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
@@ -16,6 +17,8 @@ from rich.text import Text
 from scaling.accounting.catalogue import GIB, MIB
 from scaling.accounting.device import Device
 from scaling.accounting.room import RESERVE, room_for, usable_bytes
+from scaling.shape.attention import Attention, LatentAttention
+from scaling.shape.recurrence import Recurrence
 from scaling.shape.shape import ModelShape
 
 Column = tuple[str, Literal["left", "right"]]
@@ -45,10 +48,26 @@ def sketch(shape: ModelShape) -> str:
             f" but each {shape.full_every}th" if shape.full_every else ""
         )
     experts = f", {shape.experts} experts ({shape.experts_active} active)" if shape.experts else ""
+    mixed = f" ({mixers_in_words(shape)})" if shape.layers else ""
     return (
-        f"width {shape.width:,}, depth {shape.depth}, {heads}, ffn {shape.ffn_width:,} {shape.ffn}{experts}, "
+        f"width {shape.width:,}, depth {shape.depth}{mixed}, {heads}, ffn {shape.ffn_width:,} {shape.ffn}{experts}, "
         f"vocabulary {shape.vocab_size:,}, context {shape.context:,}"
     )
+
+
+def mixers_in_words(shape: ModelShape) -> str:
+    """What the blocks of a model of several kinds mix tokens with: `36 gated delta rule, 12 attention`."""
+    kinds: Counter[str] = Counter()
+    for block, count in shape.kinds.items():
+        names = []
+        for mixer in block.mixers or (None,):
+            window = mixer.window if isinstance(mixer, Attention) else None
+            latent = "latent attention" if isinstance(mixer, LatentAttention) else "attention"
+            attention = latent if window is None else f"attention in a window of {window:,}"
+            kind = mixer.kind if isinstance(mixer, Recurrence) else attention
+            names.append("none" if mixer is None else kind)
+        kinds[" beside ".join(names)] += count
+    return ", ".join(f"{count} {name}" for name, count in kinds.items())
 
 
 def table(title: str, columns: Iterable[Column], rows: Iterable[Iterable[str]]) -> Group:
