@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 
 from analysis import laws
-from analysis.combine import FREE_AND_TIED, INNER_SHARE
 from analysis.fit import LEVEL, FitOptions, fit
 from analysis.isoflop import valleys
 from analysis.refusals import Refusal, TooFewPoints
 from analysis.table import Table
 
+FREE_AND_TIED = ("chinchilla", "gadre")
+"""Chinchilla's law with two free exponents and with tied ones: between them lies what is not known of the law."""
+INNER_SHARE = 0.65
+"""Share of the fitted runs, by compute, from which the largest of them are predicted as a trial."""
 MIN_HELD = 3
 """Fewest runs over which an error is reported."""
 

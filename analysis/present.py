@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
+from analysis.sections.choice import choice_section, predictions_section
 from analysis.sections.foretold import backtest_section, held_back_section
-from analysis.sections.law import choice_section, law_section
+from analysis.sections.law import law_section
 from analysis.sections.optima import approaches_section, plan_section, valleys_section
 from analysis.sections.regret import regret_section
 from analysis.sections.runs import runs_section
@@ -22,7 +23,8 @@ def sections(study: Study) -> tuple[Section, ...]:
         regret_section(study),
         held_back_section(study.held_back),
         backtest_section(study.backtest),
-        choice_section(study.laws),
+        choice_section(study),
+        *(() if study.predictions is None else (predictions_section(study.predictions),)),
     )
 
 

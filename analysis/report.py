@@ -18,6 +18,7 @@ from analysis.identified import identification
 from analysis.isoflop import Valleys
 from analysis.present import markdown, sections
 from analysis.result import FitResult
+from analysis.sections.choice import choice_frame
 from analysis.sections.section import FLAGS
 from analysis.study import Refused, Study
 from analysis.verdict import verdict_on_plan
@@ -110,7 +111,15 @@ def to_dict(study: Study, approach: str = "all") -> Json:
         else asdict(held)
     )
     record["backtest"] = rows_or_reason(study.backtest)
-    record["laws"] = rows_or_reason(study.laws)
+    record["laws"] = rows_or_reason(
+        study.laws if isinstance(study.laws, Refused) else choice_frame(study.laws)
+    )
+    if study.predictions is not None:
+        record["predictions"] = (
+            asdict(study.predictions)
+            if isinstance(study.predictions, Refused)
+            else study.predictions.records()
+        )
     record["outliers"] = (
         asdict(study.outliers)
         if isinstance(study.outliers, Refused)

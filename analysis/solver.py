@@ -140,7 +140,8 @@ def _newton(
     width = np.full((count, 1), delta)
 
     def evaluate(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        value, gradient, hessian, metric = problem.evaluate(theta, w, width[: len(theta)])
+        with np.errstate(all="ignore"):  # what is not finite is turned down below
+            value, gradient, hessian, metric = problem.evaluate(theta, w, width[: len(theta)])
         for j in frozen:  # no slope and a curvature of its own: the step leaves it alone
             gradient[:, j] = 0.0
             for matrix in (hessian, metric):

@@ -11,12 +11,14 @@ import pandas as pd
 
 from analysis import laws
 from analysis.approaches import Comparison, compare
-from analysis.backtest import backtest, choose_law
+from analysis.backtest import backtest
 from analysis.fit import LEVEL, FitOptions, fit
+from analysis.forecast import Forecaster, forecaster
 from analysis.frontier import Envelope, envelope
 from analysis.held_back import HeldBack, hold_back_largest
 from analysis.isoflop import Valleys, valleys
 from analysis.outliers import Outliers, outliers
+from analysis.predictions import Predictions, predict_rows
 from analysis.refusals import BadColumn, BadValue, Refusal
 from analysis.regret import Regret, regret_of_fit, regret_of_valleys
 from analysis.result import FitResult
@@ -28,9 +30,6 @@ PLAN_FACTOR = 10
 TRIED_ROWS = 2_000
 """Runs on which the fit is tested by holding some back: each of a dozen tests fits again, and errors of a few per cent
 show on fewer."""
-
-RIVALS = ("chinchilla", "kaplan", "gadre")
-"""Laws of parameters and tokens alone, compared with the one that was asked for."""
 
 T = TypeVar("T")
 
@@ -63,7 +62,8 @@ class Study:
         held_back: the largest budget predicted from the smaller ones.
         backtest: the error of predicting above each of several compute cuts.
         outliers: runs far from the law, and the fit without them.
-        laws: the laws that read the same columns, by AICc and by error on held-back compute.
+        laws: the laws that read the same columns, weighed by how they foretold compute held back from them.
+        predictions: the rows of another table, where there is one to predict.
     """
 
     table: Table
@@ -82,7 +82,8 @@ class Study:
     held_back: HeldBack | Refused
     backtest: pd.DataFrame | Refused
     outliers: Outliers | Refused
-    laws: pd.DataFrame | Refused
+    laws: Forecaster | Refused
+    predictions: Predictions | Refused | None = None
 
 
 def attempt(part: Callable[[], T]) -> T | Refused:
@@ -127,6 +128,7 @@ def analyse(
     seed: int = 0,
     target_flops: float | None = None,
     usd_per_flop: float | None = None,
+    to_predict: pd.DataFrame | None = None,
     progress: Callable[[str], None] = lambda what: None,
 ) -> Study:
     """Fit a table by all three approaches, test the fit on its own largest runs, and plan for more compute.
@@ -137,6 +139,7 @@ def analyse(
         level: probability of every interval.
         target_flops: the budget to plan for; by default 10 times the largest in the table.
         usd_per_flop: price of compute, for what a wrong size costs in money.
+        to_predict: rows to predict the loss of, from `analysis.predictions.read_rows_to_predict`.
         progress: called with a few words before each part.
 
     Raises:
@@ -185,8 +188,10 @@ def analyse(
         table = replace(table, notes=(*table.notes, note))
     fewer: FitOptions = {**options, "bootstrap": min(bootstrap, 300)}
     unsure: FitOptions = {**options, "bootstrap": 0}
-    alone = len(laws.get(law).variables) == 1  # its runs are too few for a law of two variables
-    rivals = [law] if alone else [name for name in RIVALS if name != law] + [law]
+    known = with_law("other laws", lambda _: forecaster(tried.frame, law, objective))
+    foretold: Predictions | Refused | None = None
+    if to_predict is not None:
+        foretold = known if isinstance(known, Refused) else predict_rows(known, to_predict, level)
     return Study(
         table=table,
         level=level,
@@ -210,5 +215,6 @@ def analyse(
         ),
         backtest=with_law("backtest", lambda _: backtest(tried, None, law, objective, **fewer)),
         outliers=with_law("outliers", lambda result: outliers(table, result, **unsure)),
-        laws=with_law("other laws", lambda _: choose_law(tried, rivals, objective)),
+        laws=known,
+        predictions=foretold,
     )

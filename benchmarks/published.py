@@ -20,11 +20,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import laws
-from analysis.combine import combine, combined_error
 from analysis.fit import fit
+from analysis.forecast import forecaster
 from analysis.held_back import predict_above
 from analysis.isoflop import valleys
 from analysis.powerlaw import fit_power_law
+from analysis.predictions import predict_rows
 from analysis.table import load
 
 # Porian et al. 2024 (arXiv:2406.19146), exponent a of N_opt on RefinedWeb, from Kaplan's setting to the tuned one.
@@ -88,7 +89,7 @@ def porian_rows(folder: Path | None) -> list[Row]:
 
 
 def epoch_rows(folder: Path | None, quick: bool) -> list[Row]:
-    """Prediction above each cut by the laws combined, beside Chinchilla's law alone and the law that saw every run."""
+    """Prediction above each cut by the laws weighed, beside Chinchilla's law alone and the law that saw every run."""
     raw = read(folder, "chinchilla_epoch.csv")
     if raw is None:
         why = "not run: no chinchilla_epoch.csv"
@@ -98,19 +99,16 @@ def epoch_rows(folder: Path | None, quick: bool) -> list[Row]:
     seen_all = np.abs(np.expm1(-full.residuals))
     rows = []
     for cut, asked in EPOCH_CUTS.items():
-        error = 100 * combined_error(table, cut)
+        below = (table.frame["flops"] <= cut).to_numpy()
+        known = forecaster(table.frame[below])
+        told = predict_rows(known, table.frame[~below])
+        error = 100 * told.mean_error
         alone = predict_above(table, cut, bootstrap=0 if quick else 500)
-        both = combine(table.select((table.frame["flops"] <= cut).to_numpy()))
-        weights = ", ".join(f"{r.law} {w:.2f}" for r, w in zip(both.fits, both.weights, strict=True))
-        floor = 100 * float(seen_all[(table.frame["flops"] > cut).to_numpy()].mean())
-        covered = (
-            ""
-            if quick
-            else f", {alone.covered:.0%} inside its {alone.level:.0%} intervals (×{alone.stretch:.2g})"
-        )
+        weights = ", ".join(f"{law} {w:.2f}" for law, w in known.choice.weights.items() if w >= 0.005)
+        floor = 100 * float(seen_all[~below].mean())
         measured = (
-            f"{error:.3f} % ({weights}); Chinchilla's law alone {100 * alone.mean_error:.3f} %{covered}; "
-            f"a law fitted on these very runs too {floor:.3f} %"
+            f"{error:.3f} % ({weights}), {told.covered:.0%} inside its 90% intervals; Chinchilla's law alone "
+            f"{100 * alone.mean_error:.3f} %; a law fitted on these very runs too {floor:.3f} %"
         )
         rows.append(Row(f"Epoch, mean error above {cut:.0e}", f"≤ {asked} %", measured, error <= asked))
     return rows

@@ -78,7 +78,6 @@ def backtest_section(errors: pd.DataFrame | Refused) -> Section:
                 percent(r["worst_error"]),
                 percent(r["covered"], 0),
                 f"×{r['stretch']:.2g}",
-                percent(r["combined_error"]),
             )
         )
     header = (
@@ -91,13 +90,9 @@ def backtest_section(errors: pd.DataFrame | Refused) -> Section:
         "worst error",
         "inside intervals",
         "widened",
-        "laws combined",
     )
     if rows:
-        words.append(
-            "Read the errors as what to expect of the plan. “Laws combined” averages Chinchilla's law and its form "
-            "with tied exponents, each weighed by its error on the largest runs below the cut."
-        )
+        words.append("Read the errors as what to expect of the plan; “Which law” has those of other laws.")
     poor = [r for r in errors.to_dict("records") if not r["refused"] and r["covered"] < 0.7]
     if poor:
         words.append(

@@ -1,7 +1,6 @@
 """The fitted law, and how it compares with other laws."""
 
 import numpy as np
-import pandas as pd
 
 from analysis.certificate import AT_BOUND
 from analysis.formats import between, count, percent
@@ -93,25 +92,3 @@ def in_words(result: FitResult) -> list[str]:
         f"In words: {said}. When compute grows tenfold the best size grows ×{10 ** result.exponents['a']:.2g} and the "
         f"tokens ×{10 ** result.exponents['b']:.2g}."
     ]
-
-
-def choice_section(choice: pd.DataFrame | Refused) -> Section:
-    """The laws that read the same columns, by what they leave unexplained and by their error on held-back runs."""
-    title = "Which law"
-    if isinstance(choice, Refused):
-        return refused_section(title, choice)
-    rows, words = [], []
-    for r in choice.to_dict("records"):
-        if r["refused"]:
-            words.append(f"{r['law']} cannot be judged: {r['refused']}.")
-        else:
-            rows.append(
-                (r["law"], str(r["parameters"]), f"{r['delta_aicc']:.1f}", percent(r["held_out_error"]))
-            )
-    if rows:
-        words.insert(
-            0,
-            "ΔAICc counts against a law on all runs (0 is best; above 10 there is hardly support); the held-out error "
-            "is on the runs with the most compute, predicted from the others, and is what counts for extrapolation.",
-        )
-    return Section(title, ("law", "parameters", "ΔAICc", "held-out error"), tuple(rows), tuple(words))

@@ -91,6 +91,8 @@ class FitKeys:
     """US dollars an hour of that device; by default the catalogue's dated example"""
     mfu: Annotated[float | None, Range(above=0, at_most=1)] = None
     """share of the device's dense peak that the model's FLOPs reach; by default that of a usual run"""
+    predict: str | None = None
+    """another table whose runs are predicted, columns named as in FILE; its losses, where it has some, are compared"""
     out: str | None = None
     """folder for study.json, report.html and figures; by default runs/NAME/fit for a sweep, else FILE_fit here"""
 

@@ -43,6 +43,7 @@ SHOWN = {
         "The largest",
         "Backtest",
         "Which law",
+        "Predictions",
     ),
     "isoflop": ("Runs", "IsoFLOP"),
     "envelope": ("Runs", "Approaches"),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.predictions import read_rows_to_predict
+from analysis.reading.files import read
 from analysis.study import Refused, Study, analyse
 from analysis.table import Table, load
 from scaling.errors import UserError
@@ -34,8 +36,9 @@ def fit_study(
         UserError, Refusal: the table cannot be read, or the approach that was asked for has no answer.
     """
     rows = load_sweep(source) if source.is_dir() else None
+    table = read_table(source, keys, rows)
     study = analyse(
-        read_table(source, keys, rows),
+        table,
         law=keys.law,
         objective=keys.objective,
         weights=keys.weights,
@@ -44,6 +47,7 @@ def fit_study(
         seed=keys.seed,
         target_flops=keys.target_flops,
         usd_per_flop=usd_per_flop(keys.hardware, keys.price, keys.mfu),
+        to_predict=None if keys.predict is None else rows_to_predict(Path(keys.predict), table, keys),
         progress=progress,
     )
     refuse_without_answer(study, keys.approach, need_law)
@@ -74,6 +78,13 @@ def read_table(source: Path, keys: FitKeys, rows: pd.DataFrame | None) -> Table:
         decimal=keys.decimal,
     )
     return replace(table, source=str(source))
+
+
+def rows_to_predict(other: Path, runs: Table, keys: FitKeys) -> pd.DataFrame:
+    """The rows of the table that `predict=` names."""
+    return read_rows_to_predict(
+        read(other, keys.sep, keys.decimal), runs, keys.named(COLUMNS), keys.units, f"predict={other}"
+    )
 
 
 def refuse_without_answer(study: Study, approach: str, need_law: bool) -> None:
