@@ -6,7 +6,20 @@ from scaling.config.overrides import field_help, parse, sort_words
 from scaling.errors import UserError
 from scaling.fitting.keys import CompareKeys
 
-UNUSED = ("approach", "target_flops", "hardware", "price", "mfu", "step", "learning_rate", "batch_tokens")
+UNUSED = (
+    "joint",
+    "task_loss",
+    "accuracy",
+    "chance",
+    "approach",
+    "target_flops",
+    "hardware",
+    "price",
+    "mfu",
+    "step",
+    "learning_rate",
+    "batch_tokens",
+)
 """Keys of `scaling fit` that a comparison has no use for."""
 
 

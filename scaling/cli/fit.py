@@ -32,6 +32,16 @@ def main(argv: list[str]) -> int:
     keys = parse_asked([*given.overrides, *conditions])
     if keys.approach not in APPROACHES:
         raise UserError(f"approach={keys.approach}: choose one of {', '.join(APPROACHES)}")
+    if keys.accuracy is not None or keys.task_loss is not None:
+        from scaling.fitting.downstream import report_downstream
+
+        report_downstream(Path(source), keys, "--json" in given.flags)
+        return 0
+    if keys.joint is not None:
+        from scaling.fitting.compare import report_joint
+
+        report_joint(Path(source), keys, "--json" in given.flags)
+        return 0
     from scaling.fitting.report import (  # pandas and matplotlib are slow to import, for --help
         fit_and_report,
         stem,

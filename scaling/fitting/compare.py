@@ -1,21 +1,24 @@
 """From two or more studies, files, or groups of one file to a comparison of their laws."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
 from analysis.compare import StudiesCompared, compare_studies
-from analysis.compare_report import to_json, write
+from analysis.compare_report import joint_dict, to_json, write
+from analysis.joint import fit_jointly
 from analysis.loss_unit import loss_unit
 from analysis.reading.files import read
 from analysis.reading.own_records import are_own
-from analysis.sections.compared import compared_sections
+from analysis.report import finite, plain
+from analysis.sections.compared import compared_sections, joint_section
 from analysis.table import Table, load
 from scaling.errors import UserError
-from scaling.fitting.keys import COLUMNS, CompareKeys
+from scaling.fitting.keys import COLUMNS, CompareKeys, FitKeys
 from scaling.fitting.report import print_sections, refuse_file, stem
 from scaling.records.records import load_sweep
 
@@ -91,6 +94,33 @@ def compare(paths: list[Path], keys: CompareKeys) -> StudiesCompared:
         unit=next(iter(units.values())),
         notes=(*notes, *conditions_that_differ(sources, keys.by)),
     )
+
+
+def report_joint(path: Path, keys: FitKeys, as_json: bool) -> None:
+    """`scaling fit FILE joint=COLUMN`: one law over the groups of a file that shares exponents, and its tests.
+
+    Raises:
+        UserError, Refusal: the file cannot be split so, or a group does not carry the law.
+    """
+    named = {item.name: getattr(keys, item.name) for item in fields(FitKeys)}
+    split = CompareKeys(**named, by=keys.joint)
+    sources = read_sources([path], split)
+    column, _ = loss_column(sources, split)
+    joint = fit_jointly(
+        {source.name: read_one(source, split, column) for source in sources},
+        keys.law,
+        keys.objective,
+        seed=keys.seed,
+    )
+    text = json.dumps(finite(joint_dict(joint)), indent=2, allow_nan=False, default=plain)
+    if as_json:
+        print(text)
+    else:
+        print_sections((joint_section(joint),), Console())
+    if keys.out:
+        refuse_file(Path(keys.out))
+        Path(keys.out).mkdir(parents=True, exist_ok=True)
+        (Path(keys.out) / "joint.json").write_text(text + "\n", encoding="utf-8")
 
 
 def read_sources(paths: list[Path], keys: CompareKeys) -> list[Source]:

@@ -58,6 +58,14 @@ class FitKeys:
     """column that holds the batch in tokens (law=batch_tokens_d, batch_tokens_c)"""
     columns: dict[str, str] = field(default_factory=dict)
     """column of any other variable of the law, which is a key too: columns.experts=E or experts=E"""
+    task_loss: str | None = None
+    """column that holds the loss on a task's right answers; with accuracy=, the task is predicted in two steps"""
+    accuracy: str | None = None
+    """column that holds the accuracy on that task, between 0 and 1"""
+    chance: Annotated[float | None, Range(at_least=0, below=1)] = None
+    """accuracy of guessing on that task, such as .25"""
+    joint: str | None = None
+    """column whose values get a law each with shared exponents, and a test whether these differ: joint=optimizer"""
     units: dict[str, float] = field(default_factory=dict)
     """what 1 stands for in a column of counts: units.tokens=1e9; by default what its name says (tokens_b), else 1"""
     where: dict[str, Any] = field(default_factory=dict)  # a value is text, a number or a flag
