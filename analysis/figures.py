@@ -18,6 +18,7 @@ from analysis.loss_unit import NATS, loss_unit
 from analysis.result import FitResult
 from analysis.study import Refused, Study
 from analysis.style import COLOURS, DASHES, PALETTE, axes, colour_bar, draw, log_axis, shades
+from analysis.table import is_simulated
 from analysis.valley import RefusedValley, Valley
 from analysis.whiskers import arrow_handle, log_limits, whisker
 
@@ -306,6 +307,10 @@ SIZES = {"fit": fit_figure.SIZE, "correlations": (5.2, 4.4)}
 
 def draw_all(study: Study) -> dict[str, Figure]:
     """Every figure that the study's parts allow, by name."""
-    return {
+    drawn = {
         name: draw(drawing, SIZES.get(name, (6.8, 4.4))) for name, drawing in study_figures(study).items()
     }
+    if is_simulated(study.table):
+        for figure in drawn.values():
+            figure.text(0.5, 0.5, "SIMULATED", size=40, color="#888888", alpha=0.25, rotation=25, ha="center")
+    return drawn

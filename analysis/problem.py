@@ -23,7 +23,7 @@ class Problem:
     Attributes:
         law: the law.
         x: its variables, one value for each run.
-        log_loss: observed log loss, shape (n,).
+        log_loss: observed log loss, shape (n,); or (S, n) for S tables of the same runs, as a simulation makes them.
         objective: the penalty.
         scale: residuals are multiplied by this, shape (n,): the relative precision of each loss.
         design: the law's design of shape (K, n, p), or None.
@@ -47,7 +47,7 @@ class Problem:
         scale: np.ndarray | None = None,
     ) -> "Problem":
         """Precompute the products of design rows that the curvature of a sum of power laws needs."""
-        scale = np.ones_like(log_loss) if scale is None else scale
+        scale = np.ones(log_loss.shape[-1]) if scale is None else scale
         design = None if law.design is None else law.design(x)
         pairs = []
         if design is not None:
@@ -56,7 +56,7 @@ class Problem:
                     product = np.einsum("np,nq->npq", design[k], design[m])
                     if m > k:
                         product = product + product.transpose(0, 2, 1)
-                    flat = product.reshape(len(log_loss), -1)
+                    flat = product.reshape(log_loss.shape[-1], -1)
                     used = np.flatnonzero(np.any(flat != 0, axis=0))
                     pairs.append((k, m, used, np.ascontiguousarray(flat[:, used])))
         return cls(law, x, log_loss, objective, scale, design, tuple(pairs))
@@ -84,6 +84,10 @@ class Problem:
         jacobian = np.ascontiguousarray(jacobian)  # products with a strided matrix are many times slower
         straight = replace(self.law, design=lambda _: jacobian, log_loss=None, expression=None)
         return Problem.build(straight, self.x, self.log_loss + shift, self.objective, scale)
+
+    def take(self, which: np.ndarray | slice) -> "Problem":
+        """The same with only these of its S tables; itself where there is one table for every θ."""
+        return self if self.log_loss.ndim == 1 else replace(self, log_loss=self.log_loss[which])
 
     def residuals(self, theta: np.ndarray) -> np.ndarray:
         """Observed minus predicted (log) loss times `scale`, shape (S, n)."""
@@ -119,7 +123,7 @@ class Problem:
     def _ratios(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each term over the observed loss, shape (K, S, n), and their sum (S, n)."""
         assert self.design is not None
-        ratios = np.empty((len(self.design), len(theta), len(self.log_loss)))
+        ratios = np.empty((len(self.design), len(theta), self.log_loss.shape[-1]))
         for k, rows in enumerate(self.design):
             np.matmul(theta, rows.T, out=ratios[k])
             ratios[k] -= self.log_loss

@@ -21,6 +21,7 @@ from analysis.result import FitResult
 from analysis.sections.choice import choice_frame
 from analysis.sections.section import FLAGS
 from analysis.study import Refused, Study
+from analysis.table import is_simulated
 from analysis.verdict import verdict_on_plan
 
 Json = dict[str, Any]
@@ -216,6 +217,7 @@ def write(
     its tables and sentences alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    title += " (SIMULATED)" if is_simulated(study.table) else ""
     drawn = rendered(study) if figures else {}
     texts = {
         "study.json": to_json(study, approach) + "\n",

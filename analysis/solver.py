@@ -62,11 +62,12 @@ def minimise(
 
     Coordinates named in `frozen` stay where they start.
     """
-    weights = np.broadcast_to(weights, (len(starts), len(problem.log_loss)))
-    block = block_size(len(problem.log_loss))
+    runs = problem.log_loss.shape[-1]
+    weights = np.broadcast_to(weights, (len(starts), runs))
+    size = block_size(runs)
     blocks = [
-        _minimise_block(problem, starts[i : i + block], weights[i : i + block], stages, frozen)
-        for i in range(0, len(starts), block)
+        _minimise_block(problem.take(block), starts[block], weights[block], stages, frozen)
+        for block in (slice(i, i + size) for i in range(0, len(starts), size))
     ]
     return Solution(*(np.concatenate([getattr(b, k) for b in blocks]) for k in Solution.__dataclass_fields__))
 
@@ -186,6 +187,7 @@ def _newton(
             decrement[alive[done]] = (promise / np.maximum(np.abs(value), 1e-300))[done]
             keep = ~done
             alive, here, value, w = alive[keep], here[keep], value[keep], w[keep]
+            problem = problem.take(keep)
             gradient, hessian, metric, damping = gradient[keep], hessian[keep], metric[keep], damping[keep]
             if not len(alive):
                 return result, decrement, spent

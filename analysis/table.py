@@ -33,6 +33,8 @@ from analysis.refusals import BadTable
 
 SECOND_PASS = 1.01
 """Passes over the unique tokens above which a run has repeated some of them."""
+SIMULATED = "SIMULATED"
+"""How the note begins that says that runs were never trained."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ def load(
     if budgets_named:
         stated["budget"] = f"column {chosen.mapping['budget']!r}" + budget_convention(rows)
     notes = (
+        *simulated_note(rows),
         *chosen.notes,
         *status_notes,
         *epoch_notes,
@@ -205,6 +208,23 @@ def best_at_each(table: Table, variable: str) -> Table:
     best = frame.index.isin(frame.groupby(value)["loss"].idxmin())
     _, worse = set_aside(frame, pd.Series(~best), f"not the lowest loss at its {variable}")
     return replace(table.select(best), excluded=pd.concat([table.excluded, worse], ignore_index=True))
+
+
+def simulated_note(rows: pd.DataFrame) -> tuple[str, ...]:
+    """A note when the rows say of themselves that no model was trained for them."""
+    if "simulated" not in rows:
+        return ()
+    said = rows["simulated"].dropna()
+    said = said[~said.astype(str).str.lower().isin(("", "false", "0"))]
+    if said.empty:
+        return ()
+    told = f" ({said.iloc[0]})" if isinstance(said.iloc[0], str) and len(said.iloc[0]) > len("False") else ""
+    return (f"{SIMULATED}: {len(said)} of {len(rows)} runs were never trained{told}",)
+
+
+def is_simulated(table: Table) -> bool:
+    """Whether any run of a table was simulated."""
+    return any(note.startswith(SIMULATED) for note in table.notes)
 
 
 def replicate_note(frame: pd.DataFrame) -> tuple[str, ...]:

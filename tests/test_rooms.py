@@ -14,7 +14,9 @@ print(*{name.partition(".")[0] for name in sys.modules})
 """
 
 
-@pytest.mark.parametrize("room", ["accounting", "config", "corpus", "fitting", "records", "shape"])
+@pytest.mark.parametrize(
+    "room", ["accounting", "config", "corpus", "fitting", "records", "shape", "simulate"]
+)
 def test_a_room_that_counts_and_plans_is_imported_without_torch(room: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LISTED, f"scaling.{room}"], capture_output=True, text=True, check=True

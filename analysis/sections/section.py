@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 from analysis.study import Refused
 
-FLAGS = ("DISAGREE", "Not identified", "Warning", "not available", "Check the plan", "Treat the plan")
+FLAGS = (
+    "DISAGREE",
+    "Not identified",
+    "Warning",
+    "not available",
+    "Check the plan",
+    "Treat the plan",
+    "Note: SIMULATED",
+)
 """How sentences begin that a reader must not miss."""
 
 

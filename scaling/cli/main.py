@@ -21,6 +21,7 @@ PLAIN_COMMANDS = {
     "compare": "how studies differ: exponents, and the compute that one needs for the loss of another",
     "sample": "text from a trained run's model",
     "budget": "parameters, FLOPs, memory, time and cost of a model; or the best model for a budget",
+    "simulate": "what an experiment would teach, and which runs answer best, before any is trained",
     "completion": 'completion by Tab: eval "$(scaling completion bash)"; also for zsh and fish',
 }
 

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -27,6 +28,27 @@ def sweep(config: DictConfig) -> str | dict[str, str | bool] | None:
     return attempt(read_plan(asked.folder))
 
 
+def with_design_file(words: list[str]) -> list[str]:
+    """The words with `design=FILE` replaced by the runs that the file lists, so that every job is told them.
+
+    Raises:
+        UserError: the file lists no runs.
+    """
+    return [
+        listed_runs(Path(word.partition("=")[2]))
+        if word.startswith("design=") and word.endswith((".yaml", ".yml", ".csv"))
+        else word
+        for word in words
+    ]
+
+
+def listed_runs(path: Path) -> str:
+    """The key `design.runs` for the runs of a design file."""
+    from scaling.simulate.design import listed_words  # numpy and pandas, which other sweeps load later
+
+    return f"design.runs=[{','.join(listed_words(path))}]"
+
+
 if __name__ == "__main__":
-    sys.argv = ["dry_run=true" if word == "--dry-run" else word for word in sys.argv]
+    sys.argv = with_design_file(["dry_run=true" if word == "--dry-run" else word for word in sys.argv])
     hydra_app.run(sweep)

@@ -1,15 +1,35 @@
 """The keys `design.…`: which runs a study trains."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from scaling.config.checks import one_of, require
-from scaling.config.ranges import FLOPS, PARAMS, SHARE, Range, check_ranges
+from scaling.config.ranges import FLOPS, PARAMS, SEED, SHARE, TOKENS, Range, check_ranges
+
+
+@dataclass(kw_only=True)
+class ListedRun:
+    """One run that is named by itself, as `scaling simulate` chooses them."""
+
+    params: Annotated[float, PARAMS]
+    """Total parameters: the ladder's nearest shape is trained."""
+    tokens: Annotated[float, TOKENS]
+    """Tokens that it is trained on."""
+    seed: Annotated[int | None, SEED] = None
+    """Its seed; null: the study's."""
+    budget_flops: Annotated[float | None, FLOPS] = None
+    """The IsoFLOP budget that it belongs to, in FLOPs; null: none."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "design.runs: ")
 
 
 @dataclass(kw_only=True)
 class DesignConfig:
-    """Which runs a study trains: IsoFLOP budgets, and sizes around the optimum expected at each."""
+    """Which runs a study trains: IsoFLOP budgets, and sizes around the optimum expected at each; or a list of runs."""
+
+    runs: list[ListedRun] = field(default_factory=list)
+    """Runs named one by one, in place of budgets and sizes; design=FILE reads them from a YAML or CSV file."""
 
     min_flops: Annotated[float, FLOPS] = 1e11
     """Smallest compute budget, in FLOPs."""

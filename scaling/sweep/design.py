@@ -5,11 +5,14 @@ of one size can share a trunk. At each budget the sizes lie evenly around the op
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import nan
 
 import numpy as np
 
 from scaling.config.schema import DesignConfig
 from scaling.shape.flops import train_flops_per_token
+from scaling.shape.ladder import TOLERANCE, shape_for
 from scaling.shape.params import count_params
 from scaling.shape.rungs import shapes_at
 from scaling.shape.shape import ModelShape
@@ -22,6 +25,7 @@ class PlannedRun:
     shape: ModelShape
     tokens: float
     budget_flops: float
+    """The IsoFLOP budget that it belongs to; NaN: none."""
     seed: int
 
     @property
@@ -44,13 +48,23 @@ def tokens_for(shape: ModelShape, flops: float, convention: str) -> float:
 
 
 def planned_runs(design: DesignConfig, like: ModelShape, seed: int) -> list[PlannedRun]:
-    """The runs of an IsoFLOP study, by size, then budget, then seed.
+    """The runs of an IsoFLOP study, by size, then budget, then seed; or those that are listed, as they stand.
 
     Args:
         design: budgets and sizes.
         like: what the ladder leaves alone: vocabulary, context, feed-forward kind, tied head, QK-norm.
         seed: the first seed.
     """
+    if design.runs:
+        return [
+            PlannedRun(
+                shape=listed_shape(run.params, like),
+                tokens=run.tokens,
+                budget_flops=nan if run.budget_flops is None else run.budget_flops,
+                seed=seed if run.seed is None else run.seed,
+            )
+            for run in design.runs
+        ]
     chosen = {
         (count_params(shape).total, flops): shape
         for flops in budgets(design)
@@ -66,6 +80,23 @@ def planned_runs(design: DesignConfig, like: ModelShape, seed: int) -> list[Plan
         for replica in range(design.seeds)
         for (_, flops), shape in sorted(chosen.items(), key=lambda item: item[0])
     ]
+
+
+@lru_cache(maxsize=1024)
+def listed_shape(params: float, like: ModelShape) -> ModelShape:
+    """The ladder's shape of a listed run: the one of exactly so many parameters, where the ladder has it.
+
+    A list names sizes that the ladder gave for other targets, and the ladder takes any shape within its tolerance for
+    equal; so targets around the size are tried as well.
+    """
+    nearest = shape_for(params, like)
+    for offset in np.linspace(-2 * TOLERANCE, 2 * TOLERANCE, 41):
+        if count_params(nearest).total == round(params):
+            break
+        shape = shape_for(params * (1 + offset), like)
+        if count_params(shape).total == round(params):
+            nearest = shape
+    return nearest
 
 
 def jobs(runs: list[PlannedRun], share_trunks: bool) -> list[list[PlannedRun]]:

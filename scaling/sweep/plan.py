@@ -5,6 +5,7 @@ What depends on a machine is decided here, once for the study: see `study_machin
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 
 from scaling.accounting.hardware import get_device
@@ -76,7 +77,9 @@ def plan_jobs(config: SweepConfig, machine: Machine | None = None) -> list[Plann
 
 def _planned(config: SweepConfig, runs: list[design.PlannedRun], corpus: TokenCorpus) -> PlannedJob:
     shape, seed = runs[0].shape, runs[0].seed
-    alone = "" if len(runs) > 1 or config.design.share_trunks else f"-flops{runs[0].budget_flops:.3g}"
+    one, alone = runs[0], ""
+    if len(runs) == 1 and not config.design.share_trunks:
+        alone = f"-tokens{one.tokens:.3g}" if isnan(one.budget_flops) else f"-flops{one.budget_flops:.3g}"
     name = f"params{runs[0].params_total}-seed{seed}{alone}"
     job = plan_job(
         replace(
@@ -84,7 +87,13 @@ def _planned(config: SweepConfig, runs: list[design.PlannedRun], corpus: TokenCo
             name=f"{config.name}/{name}",
             seed=seed,
             model=pinned(config.model, shape),
-            branches=[Branch(tokens=float(round(run.tokens)), budget_flops=run.budget_flops) for run in runs],
+            branches=[
+                Branch(
+                    tokens=float(round(run.tokens)),
+                    budget_flops=None if isnan(run.budget_flops) else run.budget_flops,
+                )
+                for run in runs
+            ],
         ),
         corpus,
         jobs_at_once=cores(),  # A job for each core: one thread each, unless the user chose another number.

@@ -31,10 +31,15 @@ def print_plan(config: SweepConfig, planned: list[PlannedJob], waiting: list[Pla
     sizes = sorted({job.job.params_total for job in planned})
     flops = sum(sum(job.job.flops_spent) for job in waiting)
     done = sum(record is not None for job in planned for record in job.job.recorded())
+    design = config.design
+    asked = (
+        "listed one by one"
+        if design.runs
+        else f"on {design.budgets} compute budgets from {design.min_flops:.3g} to {design.max_flops:.3g} FLOPs"
+    )
     console.print(
         f"[bold]{config.name}[/]: {runs} runs of {len(sizes)} sizes, {short_count(sizes[0])} to "
-        f"{short_count(sizes[-1])} parameters, on {config.design.budgets} compute budgets from "
-        f"{config.design.min_flops:.3g} to {config.design.max_flops:.3g} FLOPs; {len(planned)} training jobs",
+        f"{short_count(sizes[-1])} parameters, {asked}; {len(planned)} training jobs",
         highlight=False,
     )
     if done:
