@@ -4,10 +4,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
@@ -23,8 +24,9 @@ from scaling.config.nearest import nearest
 from scaling.config.schema import documented_keys, register
 from scaling.errors import UserError
 from scaling.records.records import RunRecord
+from scaling.sweep.launcher_failures import is_launchers_own
 from scaling.training.ranks import RankDied
-from scaling.training.signals import SIGNALS, Preempted, Terminated, terminate
+from scaling.training.signals import INTERRUPTED, SIGNALS, Preempted, Terminated, terminate
 
 T = TypeVar("T")
 GOES_ON = "the same command goes on from the last checkpoint"
@@ -47,7 +49,13 @@ def run(app: Callable[[], Any]) -> None:
             return
         for signum in SIGNALS:
             signal.signal(signum, terminate)
-        app()
+        try:
+            app()
+        except Exception as error:
+            multirun = scaling_simulator.MultirunTable.under_way
+            if multirun is None or not is_launchers_own(error):
+                raise
+            conclude_without_launcher(multirun, error)
 
 
 def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
@@ -67,6 +75,23 @@ def job(task: Callable[[DictConfig], T]) -> Callable[[DictConfig], T]:
             raise  # a launcher carries it, with its traceback, to the process that began the app
 
     return wrapped
+
+
+def conclude_without_launcher(multirun: DictConfig, error: Exception) -> NoReturn:
+    """Print and write the table of a multirun whose launcher failed, as joblib's does when a worker is killed.
+
+    Raises:
+        SystemExit: with status 1, after one line with what the launcher said.
+    """
+    with suppress(SystemExit):
+        scaling_simulator.MultirunTable(None, None, []).on_multirun_end(multirun)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    leave(
+        Ending(
+            f"error: the launcher failed ({reason}); the same command trains the jobs that are missing", 1
+        ),
+        error,
+    )
 
 
 def is_multirun() -> bool:
@@ -91,7 +116,7 @@ def end_if_diverged(records: Sequence[RunRecord]) -> None:
 def hydra_ending(error: BaseException) -> Ending | None:
     """How an exception ends a Hydra app; None: the exception is a bug."""
     if isinstance(error, KeyboardInterrupt):
-        return Ending(f"interrupted; {GOES_ON}", 130)
+        return Ending(f"{error}" or f"interrupted; {GOES_ON}", INTERRUPTED)
     if isinstance(error, Terminated):
         return Ending(f"ended by {error}; {GOES_ON}", 128 + error.signum)
     if isinstance(error, Preempted):  # in a worker process of a multirun

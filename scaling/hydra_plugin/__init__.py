@@ -104,11 +104,15 @@ PLUGINS = (ScalingSweeper, TuningSweeper, LocalLauncher)
 class MultirunTable(Callback):
     """Part of every multirun of `scaling train`: a folder for each job at its start, one table at its end."""
 
+    under_way: DictConfig | None = None
+    """The config of the multirun that has begun and not ended."""
+
     def __init__(self, folder: str | None, began: str | None, shared: list[str]) -> None:
         """All three stand in the config for its jobs; see `scaling/sweep/job_folders.py`."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         prepare(config)
+        MultirunTable.under_way = config
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print and write the table.
@@ -120,6 +124,7 @@ class MultirunTable(Callback):
 
         from scaling.sweep.multirun_report import conclude
 
+        MultirunTable.under_way = None
         multirun = config.hydra.callbacks.multirun
         tuning = str(config.hydra.sweeper.get("_target_")).endswith(f".{TuningSweeper.__name__}")
         if conclude(Path(multirun.folder), multirun.began, tuning):

@@ -4,7 +4,8 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,6 +21,7 @@ from scaling.sweep.capacity import memory_there, refuse_what_does_not_fit
 from scaling.sweep.display import show_sweep
 from scaling.sweep.dry_run import print_dry_run
 from scaling.sweep.gpus import torch_device
+from scaling.sweep.launcher_failures import is_launchers_own
 from scaling.sweep.placement import placement
 from scaling.sweep.plan import PlannedJob, plan_jobs, study_machine
 from scaling.training.job import write_plan
@@ -55,20 +57,23 @@ def sweep(composed: DictConfig, arguments: list[str], launch: Launch) -> int:
     assert isinstance(config, SweepConfig)
     folder = config.folder
     here = placement(composed).here
-    begun = provenance.as_begun(config)
-    machine = study_machine(begun, here, lambda: _ask_a_machine(config, arguments, launch))
-    planned = plan_jobs(begun, machine)
-    trainer = planned[0].job.config.trainer
-    where = placement(composed, trainer)
+
+    def plan() -> list[PlannedJob]:
+        begun = provenance.as_begun(config)
+        return plan_jobs(begun, study_machine(begun, here, lambda: _ask_a_machine(config, arguments, launch)))
+
     if config.dry_run:
-        print_dry_run(config, planned, where)
+        planned = plan()
+        print_dry_run(config, planned, placement(composed, planned[0].job.config.trainer))
         return 0
-    writable(folder)
-    described = provenance.describe(config, planned)
-    with claim_when_free(folder):  # Of several sweeps, one at a time writes what belongs to the study.
+    with held(folder):  # Of several sweeps, one at a time plans, and writes what belongs to the study.
+        planned = plan()
+        described = provenance.describe(config, planned)
         provenance.settle(folder, described)
         report.write_config(config, folder)
 
+    trainer = planned[0].job.config.trainer
+    where = placement(composed, trainer)
     waiting = [job for job in planned if not job.recorded]
     if waiting and here:
         refuse_what_is_missing(trainer)
@@ -93,18 +98,19 @@ def sweep(composed: DictConfig, arguments: list[str], launch: Launch) -> int:
 def _ask_a_machine(config: SweepConfig, arguments: list[str], launch: Launch) -> Machine:
     """What a machine can do on which the launcher runs jobs: a job that trains nothing tells it."""
     plan_jobs(config)  # A study that cannot be planned is refused before a queue is waited for.
-    writable(config.folder)
     log.info("asking a machine of the launcher's what it can do, by a job that trains nothing")
     try:
-        told = launch([[*arguments, "ask_machine=true"]], 0)[0].return_value
-        return Machine(**told)
-    except Exception as error:  # of whatever package carries the job, or what it came to
+        (answer,) = launch([[*arguments, "ask_machine=true"]], 0)
+    except Exception as error:
+        if not is_launchers_own(error):
+            raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
             f"trainer.precision={config.trainer.precision}, trainer.accelerator={config.trainer.accelerator}: no "
             f"machine of the launcher's could be asked what these stand for ({reason}); set both, as "
             "trainer.accelerator=gpu trainer.precision=bf16-mixed, or hardware.name=DEVICE"
         ) from error
+    return Machine(**answer.return_value)  # which raises what the job failed of
 
 
 WAIT_SECONDS = 0.5
@@ -174,11 +180,28 @@ def launch_jobs(jobs: list[PlannedJob], arguments: list[str], launch: Launch) ->
     """
     try:
         results = launch([[*arguments, f"name={job.job.config.name}"] for job in jobs], 0)
-    except Exception as error:  # of whatever package carries the jobs; their own errors are results
+    except Exception as error:  # the jobs' own errors are results
+        if not is_launchers_own(error):
+            raise
         raise LauncherFailed(" ".join(f"{type(error).__name__}: {error}".split())) from error
     # A job's own reason is what the task returned; an exception is what kept the task from running.
     reasons = {job.name: result._return_value for job, result in zip(jobs, results, strict=True)}
     return {name: str(reason) for name, reason in reasons.items() if reason is not None}
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make a study's folder and hold the claim on it; where that comes to nothing, what was made is removed."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    writable(folder)
+    try:
+        with claim_when_free(folder):
+            yield
+    except BaseException:
+        with suppress(OSError):  # a folder that holds something by now stays
+            for path in made:
+                path.rmdir()
+        raise
 
 
 def writable(folder: Path) -> None:

@@ -23,7 +23,7 @@ from typing import cast
 
 from scaling.config.schema import TrainConfig
 from scaling.sweep.admission import Admission, Demand
-from scaling.training.signals import PREEMPTED, SIGNALS
+from scaling.training.signals import INTERRUPTED_AGAIN, PREEMPTED, SIGNALS
 
 log = logging.getLogger(__name__)
 
@@ -148,17 +148,27 @@ class _Pool:
             log.error("%s failed: %s", self.jobs[job].name, reason)
 
     def end(self) -> None:
-        """End all workers. One that trains writes its checkpoint first."""
+        """End all workers. One that trains writes its checkpoint first, unless Ctrl-C is pressed meanwhile.
+
+        Raises:
+            KeyboardInterrupt: when it was; all workers are killed by then.
+        """
         workers = [*self.idle, *(worker for _, worker in self.busy.values())]
         for worker in workers:
             worker.process.terminate()
             worker.connection.close()
-        for worker in workers:
-            while worker.process.is_alive():
-                worker.process.join(timeout=1)
-                # It may have written its checkpoint by now, and wait for another job.
-                worker.process.terminate()
-            worker.process.close()
+        try:
+            for worker in workers:
+                while worker.process.is_alive():
+                    worker.process.join(timeout=1)
+                    # It may have written its checkpoint by now, and wait for another job.
+                    worker.process.terminate()
+                worker.process.close()
+        except KeyboardInterrupt:
+            for child in self.context.active_children():  # type: ignore[attr-defined]
+                if any(child is worker.process for worker in workers):
+                    child.kill()
+            raise KeyboardInterrupt(INTERRUPTED_AGAIN) from None
 
 
 # --- in a worker ---------------------------------------------------------------------------------------

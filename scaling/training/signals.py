@@ -22,6 +22,8 @@ from typing import Any, Self
 
 INTERRUPTED = 130
 """Exit status of a program that Ctrl-C ended: 128 + SIGINT."""
+INTERRUPTED_AGAIN = "interrupted again: ended at once, without a checkpoint"
+"""What a command says that Ctrl-C ended while it still wrote the checkpoint that an earlier one had asked for."""
 SHOW_CURSOR = "\x1b[?25h"
 """Makes a terminal show its cursor again, which a progress bar hides."""
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -92,7 +94,7 @@ class HeldSignals:
         self.asked = signal.Signals(signum)
         if again:
             cursor = SHOW_CURSOR if os.isatty(2) else ""
-            os.write(2, f"{cursor}interrupted again: ended at once, without a checkpoint\n".encode())
+            os.write(2, f"{cursor}{INTERRUPTED_AGAIN}\n".encode())
             os._exit(INTERRUPTED)
         if self._at_once:
             raise Preempted

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,8 @@ from scaling.records.folder import JOB_PLAN, STUDY_PLAN
 from scaling.records.records import read_record
 from scaling.sweep import run
 from scaling.sweep.placement import Placement
-from scaling.sweep.plan import plan_jobs, study_machine
+from scaling.sweep.plan import PlannedJob, plan_jobs, study_machine
+from scaling.sweep.status import read_status
 from scaling.training.job import job_of, read_plan
 from scaling.training.machine import Machine, described_by, refuse_what_is_missing
 from scaling.training.precision import MASTER, MASTER_LEAST_WIDTH, as_decided_before, decided
@@ -137,11 +139,18 @@ def test_a_machine_that_cannot_be_asked_is_named_with_the_remedy(
 ) -> None:
     cluster = Elsewhere(monkeypatch, WITH_BF16, PLAIN)
 
-    def fails(overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        raise ConnectionError("no queue")
-
-    monkeypatch.setattr(cluster, "launch", fails)
+    names: dict[str, Any] = {"__name__": "hydra_plugins.hydra_submitit_launcher.submitit_launcher"}
+    exec("def fails(overrides, first):\n    raise ConnectionError('no queue')", names)
+    monkeypatch.setattr(cluster, "launch", names["fails"])
     with pytest.raises(UserError, match=r"precision=auto.*no queue.*set both, as trainer.accelerator=gpu"):
+        cluster.sweep(composed(tmp_path, cache))
+    assert not list(tmp_path.glob("*/sweep*"))  # no empty folder is left of the study
+
+    def is_wrong(overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(cluster, "launch", is_wrong)
+    with pytest.raises(KeyError, match="a bug"):
         cluster.sweep(composed(tmp_path, cache))
 
 
@@ -256,3 +265,24 @@ def test_jobs_of_a_sweep_have_one_thread_unless_the_user_chose(tiny_job: Make) -
         trainer = TrainerConfig(accelerator="cpu", threads=threads)
         values = {**vars(tiny_job([2048])), "branches": [], "trainer": trainer, "design": design}
         assert {job.job.config.trainer.threads for job in plan_jobs(SweepConfig(**values))} == {expected}
+
+
+def test_a_study_is_claimed_while_it_is_planned_and_leaves_nothing_where_it_is_refused(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = composed(tmp_path, cache)
+    folder = Path(config.out) / config.name
+    seen: list[str] = []
+
+    def refuse(*_: object) -> list[PlannedJob]:
+        with pytest.raises(UserError, match="being planned"):
+            read_status(folder)
+        seen.append("planned")
+        raise UserError("design.sizes=1: too few")
+
+    monkeypatch.setattr(run, "plan_jobs", refuse)
+    monkeypatch.setattr(run, "study_machine", lambda *_: None)
+    with pytest.raises(UserError, match="too few"):
+        run.sweep(config, [], lambda overrides, first: [])
+    assert seen == ["planned"]
+    assert not folder.exists()
