@@ -165,7 +165,7 @@ class _Pool:
                     worker.process.terminate()
                 worker.process.close()
         except KeyboardInterrupt:
-            for child in self.context.active_children():  # type: ignore[attr-defined]
+            for child in self.context.active_children():
                 if any(child is worker.process for worker in workers):
                     child.kill()
             raise KeyboardInterrupt(INTERRUPTED_AGAIN) from None
