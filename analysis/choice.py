@@ -56,7 +56,8 @@ def choose(
     refused = dict(unfitted or {})
     for name in names:
         tried = sum(name in rollout.errors for rollout in rollouts)
-        if tried < MIN_TRIALS or name not in rollouts[-1].errors:
+        folds = bool(rollouts) and not rollouts[-1].seen.any()
+        if tried < (1 if folds else MIN_TRIALS) or name not in rollouts[-1].errors:
             reasons = [rollout.refused[name] for rollout in rollouts if name in rollout.refused]
             refused[name] = reasons[-1] if reasons else "all runs have about the same compute"
     weighed = [name for name in names if name not in refused]
@@ -91,7 +92,8 @@ def stack(rollouts: Sequence[Rollout], names: Sequence[str]) -> np.ndarray:
     for rollout in rollouts:
         errors = unseen_errors(rollout, names)
         typical = np.exp(0.5 * np.log(np.maximum((errors**2).mean(axis=0), 1e-24)).mean())
-        parts.append(errors * rollout.seen.mean() / (typical * np.sqrt(len(errors))))
+        share = rollout.seen.mean() or 1.0  # folds are one rollout, of all runs
+        parts.append(errors * share / (typical * np.sqrt(len(errors))))
     rows = np.concatenate(parts)
     own = np.diag(np.sqrt(OWN_ERROR * (rows**2).sum(axis=0)))
     rows = np.concatenate([rows, own])

@@ -22,8 +22,9 @@ SHARES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the runs, by compute, up to which laws are fitted."""
 SAME_COMPUTE = log(1.1)
 """Runs within this of a cut, in log compute, count as at it: an IsoFLOP budget is not cut in two."""
-FOLDS = 5
-"""Parts of a table without an order of compute; each is predicted from the others."""
+FOLDS = 20
+"""Parts of a table without an order of compute; each is predicted from the others. Many, so that a law of many
+parameters is tried on nearly as many runs as it will have."""
 STARTS = 2
 """Descents of each rollout's fit from afar, beside the one from the fit to all runs."""
 COUNTS_OF_SIZE = ("params", "params_active", "params_total", "params_non_vocab")
@@ -36,7 +37,7 @@ class Rollout:
     """Laws fitted to some of the runs, and how far they missed the others.
 
     Attributes:
-        seen: which runs were fitted, shape (n,).
+        seen: which runs were fitted, shape (n,); none where every run was predicted from the parts it is not in.
         distance: log of a run's compute over the largest that was fitted, 0 up to there, shape (n,); for a table
             without an order of compute 1 for each run that was not fitted.
         errors: law → observed minus predicted response of every run, shape (n,): log target, for most laws.
@@ -74,8 +75,8 @@ def parts(frame: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     order = log_compute(frame)
     if order is None:
         # A fixed shuffle, since neighbouring rows are often alike.
-        fold = np.random.default_rng(0).permutation(len(frame)) % FOLDS
-        return [(fold != k, (fold == k).astype(float)) for k in range(FOLDS)]
+        fold = np.random.default_rng(0).permutation(len(frame)) % min(FOLDS, len(frame))
+        return [(fold != k, (fold == k).astype(float)) for k in range(min(FOLDS, len(frame)))]
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for share in SHARES:
         edge = float(np.quantile(order, share, method="lower")) + SAME_COMPUTE
@@ -151,4 +152,18 @@ def roll(
             found = estimates(frame, law, objectives.get(objective), masks, theta)
             for k, at in zip(tried, found, strict=True):
                 errors[k][name] = misses(law, at, frame)
-    return [Rollout(seen, distance, errors[k], refused[k]) for k, (seen, distance) in enumerate(pieces)]
+    rollouts = [Rollout(seen, distance, errors[k], refused[k]) for k, (seen, distance) in enumerate(pieces)]
+    return rollouts if log_compute(frame) is not None else [pooled(rollouts)]
+
+
+def pooled(folds: list[Rollout]) -> Rollout:
+    """Folds as one rollout, in which every run was left out once; a law that any fold refused is refused."""
+    refused = {name: reason for fold in folds for name, reason in fold.refused.items()}
+    left_out = np.stack([~fold.seen for fold in folds])
+    errors = {
+        name: np.sum([fold.errors[name] * out for fold, out in zip(folds, left_out, strict=True)], axis=0)
+        for name in folds[0].errors
+        if name not in refused
+    }
+    runs = left_out.shape[1]
+    return Rollout(np.zeros(runs, dtype=bool), np.ones(runs), errors, refused)

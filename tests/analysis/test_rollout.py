@@ -65,3 +65,19 @@ def test_without_an_order_of_compute_every_run_is_predicted_once() -> None:
 def test_compute_is_flops_or_else_size_times_tokens() -> None:
     frame = isoflop()
     assert log_compute(frame.drop(columns="flops")) == pytest.approx(log_compute(frame) - np.log(6))
+
+
+def test_folds_are_one_rollout_in_which_no_run_predicts_itself() -> None:
+    draw = np.random.default_rng(1)
+    shares = draw.dirichlet(np.ones(2), size=24)
+    frame = pd.DataFrame({"proportion_1": shares[:, 0], "proportion_2": shares[:, 1]})
+    law = laws.get("mixture_ye[2]")
+    at = law.coordinates(law.known_values)
+    x = {name: frame[name].to_numpy() for name in law.variables}
+    frame["loss"] = law.target_of(law.predict(at[None], x)[0][0])
+    clean = roll(frame, {law.name: at})
+    assert len(clean) == 1
+    assert not clean[0].seen.any()
+    assert np.abs(clean[0].errors[law.name]).max() < 1e-4
+    off = frame.assign(loss=frame["loss"].where(frame.index != 5, 1.2 * frame["loss"]))
+    assert roll(off, {law.name: at})[0].errors[law.name][5] == pytest.approx(np.log(1.2), abs=0.02)
