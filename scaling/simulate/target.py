@@ -6,6 +6,7 @@ import numpy as np
 
 from analysis import allocate
 from analysis.laws import Law
+from analysis.refusals import NoOptimum
 from scaling.config.nearest import nearest
 from scaling.errors import UserError
 from scaling.simulate.laboratory import Laboratory
@@ -52,7 +53,10 @@ class Target:
         """log N_opt, log loss, or the exponent itself, for θ of shape (S, p): shape (S,); NaN without an optimum."""
         around = self.flops * np.exp([-EXPONENT_STEP, 0.0, EXPONENT_STEP])
         with np.errstate(all="ignore"):
-            best = allocate.optimal(law, theta, around if self.kind == "exponent" else around[1:2])
+            try:
+                best = allocate.optimal(law, theta, around if self.kind == "exponent" else around[1:2])
+            except NoOptimum:  # under none of these laws is there one
+                return np.full(len(theta), np.nan)
             if self.kind == "exponent":
                 logs = np.log(best.params)
                 return np.asarray((logs[:, 2] - logs[:, 0]) / (2 * EXPONENT_STEP))

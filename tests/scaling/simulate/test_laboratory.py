@@ -138,6 +138,11 @@ def test_a_targets_gradient_foretells_a_small_change(kind: str) -> None:
     assert target.gradient(TRUTH.law, TRUTH.theta[None])[0] @ step == pytest.approx(change[0], rel=0.02)
 
 
+def test_laws_without_an_optimum_have_no_value() -> None:
+    backwards = TRUTH.theta * np.array([1, 1, 1, -1, -1])
+    assert np.isnan(Target("n_opt", 1e22).values(TRUTH.law, backwards[None])).all()
+
+
 def test_laws_around_a_published_one_agree_on_its_runs_and_differ_elsewhere() -> None:
     truth = truth_of("hoffmann2022")
     many = np.ones(len(truth.draws))
