@@ -95,7 +95,7 @@ def stack(rollouts: Sequence[Rollout], names: Sequence[str]) -> np.ndarray:
         share = rollout.seen.mean() or 1.0  # folds are one rollout, of all runs
         parts.append(errors * share / (typical * np.sqrt(len(errors))))
     rows = np.concatenate(parts)
-    own = np.diag(np.sqrt(OWN_ERROR * (rows**2).sum(axis=0)))
+    own = np.diag(np.sqrt(OWN_ERROR * (rows**2).sum(axis=0) + 1e-12))  # laws without any error share alike
     rows = np.concatenate([rows, own])
     # A heavy row holds the sum at 1: the usual way to give non-negative least squares an equality.
     heavy = 1e3 * np.sqrt((rows**2).sum())

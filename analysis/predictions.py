@@ -14,6 +14,9 @@ from analysis.reading.names import plain_name
 from analysis.refusals import BadColumn
 from analysis.table import Table, load
 
+ANY_LOSS = 2.0
+"""Stands in a row without a loss while the row is read, and is taken out again; above 1, as a perplexity must be."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -99,10 +102,10 @@ def read_rows_to_predict(
     rows = source.drop(columns=[column for column in source if plain_name(column) in ("status", "state")])
     if loss in rows:
         observed = pd.to_numeric(rows[loss], errors="coerce").to_numpy(float)
-        rows = rows.assign(**{loss: np.where(np.isfinite(observed), observed, 1.0)})
+        rows = rows.assign(**{loss: np.where(np.isfinite(observed), observed, ANY_LOSS)})
     else:
         observed = np.full(len(rows), np.nan)
-        rows = rows.assign(**{loss: 1.0})
+        rows = rows.assign(**{loss: ANY_LOSS})
     # Rows of one size and tokens are all wanted, so each gets a mark that keeps it.
     read = load(
         rows.assign(seed=range(len(rows))),

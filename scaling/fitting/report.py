@@ -1,5 +1,6 @@
 """A fitted study, or one fitted law, on the terminal and on disk."""
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from rich.text import Text
 
 from analysis import laws
 from analysis.optima import Optima
+from analysis.predictions import Predictions
 from analysis.present import sections
 from analysis.reading.few_columns import HYPERPARAMETERS
 from analysis.report import to_json, write
 from analysis.result import FitResult
+from analysis.sections.choice import predictions_section
 from analysis.sections.section import FLAGS, Section
 from analysis.study import Study
 from scaling.errors import UserError
@@ -26,6 +29,7 @@ from scaling.fitting.few_columns import (
 from scaling.fitting.grid import grids
 from scaling.fitting.keys import FitKeys
 from scaling.fitting.optima import fit_table_of_optima
+from scaling.fitting.predict import predict_by_law
 from scaling.fitting.study import fit_study
 from scaling.records.folder import FIGURES, FIT, FITTED_LAW
 
@@ -112,16 +116,26 @@ def report_one_law(one_law: OneLawFit, source: Path, keys: FitKeys, as_json: boo
     messages = Console(stderr=True)
     with messages.status(f"fitting {keys.law}"):
         result, notes = one_law(source, keys)
+        predicted = predict_by_law(result, keys) if isinstance(result, FitResult) else None
     if as_json:
-        print(result.to_json())
+        print(with_predictions(result.to_json(), predicted))
     else:
         print_fit(result, notes, Console())
+        if predicted is not None:
+            print_sections([predictions_section(predicted)], Console())
     if keys.out or not as_json:
         name = source.name if source.is_dir() else stem(source)
         folder = Path(keys.out or f"{name}_{keys.law}")
         write_fit(result, folder, keys.figures)
         beside = ", figures/ lies beside it" if keys.figures else ""
         messages.print(f"\n{folder}/fit.json has the result{beside}", markup=False)
+
+
+def with_predictions(record: str, predicted: Predictions | None) -> str:
+    """The JSON of a fit, with `predictions` where another table was predicted."""
+    if predicted is None:
+        return record
+    return json.dumps(json.loads(record) | {"predictions": predicted.records()}, indent=2)
 
 
 def stem(source: Path) -> str:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.predictions import read_rows_to_predict
-from analysis.reading.files import read
 from analysis.study import Refused, Study, analyse
 from analysis.table import Table, load
 from scaling.errors import UserError
 from scaling.fitting.keys import COLUMNS, FitKeys
 from scaling.fitting.missing_sizes import ladder_of, propose_from_ladder, read_design
+from scaling.fitting.predict import rows_of_study
 from scaling.fitting.price import usd_per_flop
 from scaling.records.records import load_sweep
 
@@ -47,7 +46,7 @@ def fit_study(
         seed=keys.seed,
         target_flops=keys.target_flops,
         usd_per_flop=usd_per_flop(keys.hardware, keys.price, keys.mfu),
-        to_predict=None if keys.predict is None else rows_to_predict(Path(keys.predict), table, keys),
+        to_predict=rows_of_study(table, keys),
         progress=progress,
     )
     refuse_without_answer(study, keys.approach, need_law)
@@ -78,13 +77,6 @@ def read_table(source: Path, keys: FitKeys, rows: pd.DataFrame | None) -> Table:
         decimal=keys.decimal,
     )
     return replace(table, source=str(source))
-
-
-def rows_to_predict(other: Path, runs: Table, keys: FitKeys) -> pd.DataFrame:
-    """The rows of the table that `predict=` names."""
-    return read_rows_to_predict(
-        read(other, keys.sep, keys.decimal), runs, keys.named(COLUMNS), keys.units, f"predict={other}"
-    )
 
 
 def refuse_without_answer(study: Study, approach: str, need_law: bool) -> None:

@@ -51,3 +51,8 @@ def test_without_rollouts_the_first_law_stands_alone() -> None:
     assert choice.weights == {"simple": 1.0}
     assert choice.trials == 0
     assert "same compute" in choice.refused["rich"]
+
+
+def test_laws_without_any_error_share_alike() -> None:
+    choice = choose(rollouts(one=np.zeros(12), other=np.zeros(12)), ["one", "other"])
+    assert choice.weights == pytest.approx({"one": 0.5, "other": 0.5})
