@@ -10,19 +10,24 @@ since the reducible loss grows by the bracket and falls as C^−γ along the fro
 size that is wrong by a quarter costs about 1 % of the compute at Chinchilla's exponents.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis import allocate, laws
-from analysis.isoflop import Valleys
 from analysis.laws.law import Law
 from analysis.needed_compute import compute_for_loss
 from analysis.quantiles import normal
 from analysis.refusals import TooFewPoints
-from analysis.result import FitResult
 from analysis.uncertainty import percentiles
-from analysis.valley import Valley
+
+if TYPE_CHECKING:  # a budget's plan does not wait for pandas
+    from analysis.isoflop import Valleys
+    from analysis.result import FitResult
+    from analysis.valley import Valley
 
 WITHIN = (0.001, 0.005, 0.01)
 """Shares of the compute for which the range of sizes is given."""

@@ -6,7 +6,7 @@ from analysis.isoflop import Valleys
 from analysis.loss_unit import loss_unit
 from analysis.refusals import Refusal
 from analysis.regret import share_lost
-from analysis.sections.regret import lost
+from analysis.regret_words import lost
 from analysis.sections.section import Section, refused_section
 from analysis.study import Refused, Study
 from analysis.valley import Valley

@@ -21,7 +21,7 @@ def regret_of(law: ChosenLaw, keys: SolveKeys, budget: Budget) -> Regret | None:
     """
     if keys.params is not None or keys.tokens is not None or keys.inference_tokens or keys.unique_tokens:
         return None
-    from analysis.regret import regret_of_law  # scipy is slow to import
+    from analysis.regret import regret_of_law  # numpy is slow to import
     from analysis.uncertainty import widening
 
     stretch = 1.0

@@ -98,8 +98,8 @@ def regret_rows(solution: Solution) -> list[list[str]]:
     regret = solution.regret
     if regret is None:
         return []
-    from analysis.regret import WITHIN  # scipy is slow to import
-    from analysis.sections.regret import dollars, lost, sizes
+    from analysis.regret import WITHIN
+    from analysis.regret_words import dollars, lost, sizes
 
     rows = [
         [f"  within {100 * share:g} % of compute", sizes(regret, share).replace("–", " to "), ""]
