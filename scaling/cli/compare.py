@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from scaling.config.overrides import field_help, parse, sort_words
+from scaling.config.overrides import field_help, sort_words
 from scaling.errors import UserError
-from scaling.fitting.keys import CompareKeys
+from scaling.fitting.keys import CompareKeys, is_condition
 
 UNUSED = (
     "joint",
@@ -43,7 +43,7 @@ keys:
 examples:
   scaling compare runs/adamw runs/muon
   scaling compare old.csv new.csv loss=val_loss
-  scaling compare all.csv by=optimizer
+  scaling compare all.csv by=optimizer 'where.params<3e9' 'where.dataset!=c4'
 """
 
 
@@ -56,10 +56,13 @@ def main(argv: list[str]) -> int:
     if not argv or "--help" in argv or "-h" in argv:
         print(help_text())
         return 0
-    given = sort_words(argv, ["--json"])
+    conditions = [word for word in argv if is_condition(word)]
+    given = sort_words([word for word in argv if word not in conditions], ["--json"])
     if not given.names:
         raise UserError("scaling compare needs two sweep folders or files, or one and by=COLUMN")
-    keys = parse(given.overrides, CompareKeys)
+    from scaling.fitting.asked import compare_keys
+
+    keys = compare_keys([*given.overrides, *conditions])
     from scaling.fitting.compare import compare_and_report  # pandas is slow to import, for --help
 
     compare_and_report([Path(name) for name in given.names], keys, as_json="--json" in given.flags)

@@ -8,7 +8,7 @@ import yaml
 from analysis import laws
 from scaling.config.nearest import nearest_key
 from scaling.errors import UserError
-from scaling.fitting.keys import FitKeys, parse_keys
+from scaling.fitting.keys import CompareKeys, FitKeys, parse_keys
 from scaling.fitting.own_law import is_own, load_own_law
 
 
@@ -47,6 +47,18 @@ def parse_asked(words: Sequence[str]) -> FitKeys:
     if law is not None:
         law = laws.fix(law, keys.fixed)
     return replace(keys, columns=columns, law=asked if law is None else law.name)
+
+
+def compare_keys(words: Sequence[str]) -> CompareKeys:
+    """The keys of `scaling compare`: those of a fit, and the column that splits one table.
+
+    Raises:
+        UserError, Refusal: as `parse_asked`.
+    """
+    splits = [word for word in words if _key(word) == "by"]
+    asked = parse_asked([word for word in words if word not in splits])
+    by = splits[-1].partition("=")[2] if splits else None
+    return CompareKeys(**{item.name: getattr(asked, item.name) for item in fields(FitKeys)}, by=by)
 
 
 def _key(word: str) -> str:

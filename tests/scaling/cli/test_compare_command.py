@@ -72,6 +72,22 @@ def test_what_cannot_be_compared_is_one_line(words: list[str], message: str) -> 
         main(words)
 
 
+def test_conditions_are_heard_as_a_fit_hears_them(capsys: pytest.CaptureFixture[str]) -> None:
+    everything = pd.read_csv("both.csv")
+    ceiling = float(everything["params"].quantile(0.8))
+    everything = everything.assign(dataset="c4")
+    third = everything.assign(dataset="pile", loss=3.0)
+    pd.concat([everything, third]).to_csv("three.csv", index=False)
+    everything[everything["params"] < ceiling].to_csv("small.csv", index=False)
+    assert main(["small.csv", "by=optimizer", "bootstrap=0", "--json"]) == 0
+    by_hand = json.loads(capsys.readouterr().out)
+    words = ["three.csv", "by=optimizer", f"where.params<{ceiling!r}", "where.dataset!=pile"]
+    assert main([*words, "bootstrap=0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == by_hand["pairs"]
+    with pytest.raises(UserError, match="no such key"):
+        main(["both.csv", "by=optimizer", "colour=red"])
+
+
 def test_other_tokenizers_need_bits_per_byte() -> None:
     for name, tokenizer in (("old", "gpt2"), ("new", "llama")):
         table = pd.read_csv(f"{name}.csv").assign(tokenizer=tokenizer)
