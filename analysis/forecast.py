@@ -24,8 +24,8 @@ from analysis.rollout import Rollout, beyond, log_compute, misses, predicted, ro
 SCATTER, DISAGREEMENT, MISSED = 1.62, 0.08, 0.19
 """What the squares of scatter, of the laws' disagreement and of past misses add to the squared scale of an error.
 
-Learnt as benchmarks/choice.py does, on thirteen tables with four laws (Chinchilla's, Gadre's, Kaplan's, κ). With that of
-Farseer among them the benchmark learns 1.16, 0.03, 0.37 on twelve of the tables."""
+Learnt as benchmarks/choice.py does, on thirteen tables with four laws (Chinchilla's, Gadre's, Kaplan's, κ).
+With Farseer's law too the benchmark learns 1.16, 0.03, 0.37 on twelve of the tables."""
 FREEDOM = 6
 """Degrees of freedom of the Student distribution of an error over its scale: its tails are heavier than a normal's."""
 LAST = 2
