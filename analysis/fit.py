@@ -14,7 +14,7 @@ from analysis.points import checked_points, column_or_ones, problem_of
 from analysis.refusals import BadValue
 from analysis.result import FitResult
 from analysis.solver import polish
-from analysis.starts import descend
+from analysis.starts import descend, descend_near
 from analysis.table import Table, load
 from analysis.uncertainty import bootstrap_draws
 
@@ -34,6 +34,7 @@ class FitOptions(TypedDict, total=False):
     flops_per_param_token: float
     starts: int
     fixed: Mapping[str, float] | None
+    near: np.ndarray | None
 
 
 LEVEL = 0.9
@@ -54,6 +55,7 @@ def fit(
     flops_per_param_token: float = TRAIN_FLOPS_PER_PARAM_TOKEN,
     starts: int = 8,
     fixed: Mapping[str, float] | None = None,
+    near: np.ndarray | None = None,
 ) -> FitResult:
     """Fit a law to runs.
 
@@ -73,6 +75,8 @@ def fit(
         flops_per_param_token: k in C = k·N·D.
         starts: number of descents, from different points of the law's box.
         fixed: parameter → value at which it is held, as {"E": 1.6}; it then gets no interval.
+        near: θ (p,) of a fit to nearly the same runs: descents then start there and at a few places more, which is
+            several times as fast as `starts` of them.
 
     Raises:
         Refusal: a ValueError that says what the table lacks (see analysis.refusals).
@@ -100,7 +104,8 @@ def fit(
     clusters = points["cluster"].to_numpy() if "cluster" in points else np.arange(len(points))
     units = len(np.unique(clusters))
 
-    found = polish(problem, descend(problem, weight, starts), weight)
+    ends = descend(problem, weight, starts) if near is None else descend_near(problem, weight, near)
+    found = polish(problem, ends, weight)
     best = int(np.nanargmin(found.value))
     theta = found.theta[best]
     warnings = doubts(problem, theta)
@@ -128,3 +133,9 @@ def fit(
         convention=dict(convention),
         flops_per_param_token=flops_per_param_token,
     )
+
+
+def near(result: FitResult, options: FitOptions) -> FitOptions:
+    """The options, and that descents start near the optimum of a fit to nearly the same runs."""
+    found: FitOptions = {**options, "near": result.theta}
+    return found

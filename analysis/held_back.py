@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import laws
-from analysis.fit import LEVEL, FitOptions, fit
+from analysis.fit import LEVEL, FitOptions, fit, near
 from analysis.isoflop import valleys
 from analysis.refusals import Refusal, TooFewPoints
+from analysis.result import FitResult
 from analysis.table import Table
 
 FREE_AND_TIED = ("chinchilla", "gadre")
@@ -80,15 +81,23 @@ def predict_held(
     Raises:
         TooFewPoints: fewer than 3 runs are held back; or what `fit` raises for the others.
     """
+    return _fit_and_predict(table, fitted, cut_flops, law, objective, options)[0]
+
+
+def _fit_and_predict(
+    table: Table, fitted: np.ndarray, cut_flops: float, law: str, objective: str, options: FitOptions
+) -> tuple[HeldBack, FitResult]:
+    """What `predict_held` gives, and the fit that predicted."""
     if (~fitted).sum() < MIN_HELD:
         raise TooFewPoints(
             f"{(~fitted).sum()} runs above {cut_flops:.3g} FLOPs: predicting fewer than {MIN_HELD} says little"
         )
     below = table.select(fitted)
-    stretch = needed_stretch(below, law, objective, **options)
-    runs = predicted_runs(below, table.select(~fitted), law, objective, stretch, **options)
+    result = fit(below, law, objective, **options)
+    stretch = needed_stretch(below, law, objective, **near(result, options))
+    runs = predicted_runs(result, below, table.select(~fitted), stretch, options)
     inside = (runs["loss"] >= runs["low"]) & (runs["loss"] <= runs["high"])
-    return HeldBack(
+    held = HeldBack(
         cut_flops=cut_flops,
         fitted=int(fitted.sum()),
         runs=runs,
@@ -100,13 +109,14 @@ def predict_held(
         optimum=pd.DataFrame(),
         law=law,
     )
+    return held, result
 
 
 def predicted_runs(
-    below: Table, held: Table, law: str, objective: str, stretch: float, **options: Unpack[FitOptions]
+    result: FitResult, below: Table, held: Table, stretch: float, options: FitOptions
 ) -> pd.DataFrame:
-    """Held-back runs beside what a fit of the others predicts, with intervals `stretch` times the bootstrap's."""
-    result = fit(below, law, objective, **options)
+    """Held-back runs beside what the fit of the others predicts, with intervals `stretch` times the bootstrap's."""
+    law, objective = result.law, result.objective_name
     needed = {name: held.frame[name].to_numpy() for name in laws.get(law).variables}
     predicted = result.predict(**needed, runs=True)
     runs = held.frame[["params", "tokens", "flops", "loss"]].reset_index(drop=True)
@@ -156,7 +166,9 @@ def needed_stretch(
     if (~seen).sum() < MIN_HELD or options.get("bootstrap") == 0:
         return 1.0
     try:
-        runs = predicted_runs(table.select(seen), table.select(~seen), law, objective, 1.0, **options)
+        inner = table.select(seen)
+        result = fit(inner, law, objective, **options)
+        runs = predicted_runs(result, inner, table.select(~seen), 1.0, options)
     except Refusal:
         return 1.0
     if runs["low"].isna().any():
@@ -187,17 +199,14 @@ def hold_back_largest(
         # Runs of no budget that spent as much are neither fitted nor predicted.
         inside = table.select(fitted | top)
         mask = (inside.frame["budget"] != largest).to_numpy()
-        held = predict_held(
-            inside, mask, float(inside.frame.loc[mask, "flops"].max()), law, objective, **options
-        )
-        return replace(held, optimum=foretold_optimum(inside, mask, largest, law, objective, **options))
+        cut = float(inside.frame.loc[mask, "flops"].max())
+        held, result = _fit_and_predict(inside, mask, cut, law, objective, options)
+        return replace(held, optimum=foretold_optimum(inside, mask, largest, result))
     cut = float(table.frame["flops"].quantile(0.9))
     return predict_above(table, cut, law, objective, **options)
 
 
-def foretold_optimum(
-    table: Table, fitted: np.ndarray, largest: float, law: str, objective: str, **options: Unpack[FitOptions]
-) -> pd.DataFrame:
+def foretold_optimum(table: Table, fitted: np.ndarray, largest: float, result: FitResult) -> pd.DataFrame:
     """The largest budget's own optimum beside the line through the smaller valleys and the law fitted on their runs."""
     rows: list[dict[str, float | str]] = []
     with suppress(Refusal):  # without valleys to compare, the law's optimum below still stands
@@ -229,7 +238,6 @@ def foretold_optimum(
                     "params_high": float(high),
                 }
             )
-    result = fit(table.select(fitted), law, objective, **options)
     if result.exponents:
         best = result.optimal(largest).iloc[0]
         rows.append(

@@ -102,7 +102,7 @@ class Problem:
     def log_ratio(self, theta: np.ndarray) -> np.ndarray:
         """log of predicted over observed loss, shape (S, n)."""
         if self.design is None:
-            return np.asarray(self.law.predict(theta, self.x)[0] - self.log_loss)
+            return np.asarray(self.law.log_losses(theta, self.x) - self.log_loss)
         return np.asarray(np.log(self._ratios(theta)[1]))
 
     def value(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:

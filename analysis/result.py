@@ -140,7 +140,7 @@ class FitResult:
     def residuals(self) -> np.ndarray:
         """log observed minus log predicted target, one for each run."""
         observed = self._law.response(self.points[self._law.target].to_numpy(float))
-        return np.asarray(observed - self._law.predict(self.theta[None], self._variables())[0][0])
+        return np.asarray(observed - self._law.log_losses(self.theta[None], self._variables())[0])
 
     @property
     def aicc(self) -> float:
@@ -202,10 +202,10 @@ class FitResult:
     def predict_columns(self, x: laws.Variables, *, runs: bool = False) -> dict[str, np.ndarray]:
         """The target predicted from the law's own columns, with `_low` and `_high`, each of shape (m,)."""
         target = self._law.target
-        estimate = self._law.target_of(self._law.predict(self.theta[None], x)[0][0])
+        estimate = self._law.target_of(self._law.log_losses(self.theta[None], x)[0])
         low = high = np.full(len(estimate), np.nan)
         if len(self.draws):
-            log_draws = self._law.predict(self.draws, x)[0]
+            log_draws = self._law.log_losses(self.draws, x)
             if runs:
                 scatter = self.residuals * np.sqrt(len(self.points) / (len(self.points) - len(self.theta)))
                 log_draws = log_draws + np.random.default_rng(self.seed).choice(scatter, size=log_draws.shape)

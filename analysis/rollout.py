@@ -89,7 +89,7 @@ def parts(frame: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
 def predicted(law: laws.Law, theta: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
     """The response (log target, for most laws) that a law at θ (p,) predicts for every row of a frame, shape (n,)."""
     x = {name: column_values(frame, name) for name in law.variables}
-    return np.asarray(law.predict(theta[None], x)[0][0])
+    return np.asarray(law.log_losses(theta[None], x)[0])
 
 
 def misses(law: laws.Law, theta: np.ndarray, frame: pd.DataFrame) -> np.ndarray:

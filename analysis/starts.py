@@ -15,6 +15,9 @@ from analysis.solver import FROM_NEAR, Solution, minimise
 SEARCH_RUNS = 512
 """Starts are searched, and descend at first, on no more runs than this; what they find is then carried to all."""
 
+BESIDE = 2
+"""Descents from afar beside the one from the fit to nearly the same runs."""
+
 
 def descend(problem: Problem, weights: np.ndarray, count: int) -> Solution:
     """Where descents from `count` spread starts end on all runs, shape (count, p).
@@ -32,6 +35,17 @@ def descend(problem: Problem, weights: np.ndarray, count: int) -> Solution:
     )
     found = minimise(problem, near.theta[first], weights[None], stages=FROM_NEAR)
     return Solution(*(getattr(found, name)[member] for name in Solution.__dataclass_fields__))
+
+
+def descend_near(problem: Problem, weights: np.ndarray, near: np.ndarray) -> Solution:
+    """Where descents end that start at `near`, θ (p,) of nearly the same runs, and with few runs at BESIDE places more.
+
+    Many runs leave the optimum little room to move: the others are then spared.
+    """
+    if len(problem.log_loss) > SEARCH_RUNS:
+        return minimise(problem, near[None], weights[None], stages=FROM_NEAR)
+    starts = np.concatenate([near[None], spread_starts(problem, weights, BESIDE)])
+    return minimise(problem, starts, weights[None])
 
 
 def project(problem: Problem, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:

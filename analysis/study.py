@@ -12,7 +12,7 @@ import pandas as pd
 from analysis import laws
 from analysis.approaches import Comparison, compare
 from analysis.backtest import backtest
-from analysis.fit import LEVEL, FitOptions, fit
+from analysis.fit import LEVEL, FitOptions, fit, near
 from analysis.forecast import Forecaster, forecaster
 from analysis.frontier import Envelope, envelope
 from analysis.held_back import HeldBack, hold_back_largest
@@ -184,7 +184,10 @@ def analyse(
 
     tried = tried_runs(table)
     if len(tried) < len(table):
-        note = f"the law is fitted to all {len(table)} runs; the tests on held-back runs read {len(tried)} of them"
+        note = (
+            f"the law is fitted to all {len(table)} runs; the tests on held-back runs read {len(tried)} of them"
+            " and look for each optimum near that fit's"
+        )
         table = replace(table, notes=(*table.notes, note))
     fewer: FitOptions = {**options, "bootstrap": min(bootstrap, 300)}
     unsure: FitOptions = {**options, "bootstrap": 0}
@@ -211,10 +214,13 @@ def analyse(
         else attempt(lambda: regret_of_valleys(parabolas)),
         usd_per_flop=usd_per_flop,
         held_back=with_law(
-            "held-back largest budget", lambda _: hold_back_largest(tried, law, objective, **options)
+            "held-back largest budget",
+            lambda result: hold_back_largest(tried, law, objective, **near(result, options)),
         ),
-        backtest=with_law("backtest", lambda _: backtest(tried, None, law, objective, **fewer)),
-        outliers=with_law("outliers", lambda result: outliers(table, result, **unsure)),
+        backtest=with_law(
+            "backtest", lambda result: backtest(tried, None, law, objective, **near(result, fewer))
+        ),
+        outliers=with_law("outliers", lambda result: outliers(table, result, **near(result, unsure))),
         laws=known,
         predictions=foretold,
     )

@@ -31,6 +31,8 @@ from analysis.schedule import Curve, columns
 from analysis.schedule import table as curve_table
 from analysis.solver import minimise
 from analysis.starts import project
+from analysis.study import analyse
+from analysis.table import load
 from analysis.uncertainty import refit, resample_weights
 
 # Besiroglu et al. 2024 (arXiv:2404.10102) and its code: the objective at their optimum, and standard errors of 4000
@@ -283,6 +285,8 @@ def gadre_row(folder: Path | None) -> Row:
     )
 
 
+STUDIED = {"params", "tokens", "flops", "unique_tokens"}
+"""What a law reads of which a whole study is made; any other law is fitted alone."""
 SPEED_RUNS, MOST_SECONDS = 300, 0.05
 """Runs, and how long value, gradient and curvature of a law may take for them."""
 
@@ -290,7 +294,29 @@ SPEED_RUNS, MOST_SECONDS = 300, 0.05
 def law_rows() -> list[Row]:
     """Every law: noiseless runs give its parameters back, and value, gradient and curvature of 300 runs are fast."""
     names = [*sorted(laws.LAWS), "mixture_ye[5]", "mixture_implicit[3]"]
-    return [row for name in names for row in (recovery_row(laws.get(name)), speed_row(laws.get(name)))]
+    rows = [row for name in names for row in (recovery_row(laws.get(name)), speed_row(laws.get(name)))]
+    return rows + [many_rows_row(laws.get(name)) for name in names if name != "multi_power"]
+
+
+MANY_RUNS, MOST_CPU_SECONDS = 5_000, 10.0
+"""Runs, and the processor's seconds in which a law must be fitted to them with the default intervals."""
+
+
+def many_rows_row(law: laws.Law) -> Row:
+    """A fit with intervals of many noisy runs; of a law of size, tokens and loss the whole study of them."""
+    table = made_up_runs(law, MANY_RUNS)
+    noise = 1 + 0.01 * np.random.default_rng(0).standard_normal(len(table))
+    table[law.target] *= noise
+    studied = law.target == "loss" and {"params", "tokens"} <= set(law.variables) <= STUDIED
+    start = time.process_time()
+    if studied:
+        analyse(load(table), law.name)
+    else:
+        fit(table, law)
+    seconds = time.process_time() - start
+    what = f"{'study' if studied else 'fit with intervals'} of {len(table)} runs: {law.name}"
+    asked = f"≤ {MOST_CPU_SECONDS:g} s of CPU"
+    return Row(what, asked, f"{seconds:.1f} s", seconds <= MOST_CPU_SECONDS)
 
 
 def recovery_row(law: laws.Law) -> Row:

@@ -7,7 +7,7 @@ Only the parameters that a subexpression depends on are carried: A/N^α costs tw
 Shapes: S settings of the parameters, n runs. A parameter has the value's shape (S, 1), a variable the shape (n,).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,39 @@ def _apply(a: Jet, rule: Rule) -> Jet:
             for j in order[at:]:
                 product = bent * a.first[j]
                 second[i, j] = second[i, j] + product if (i, j) in second else product
+    return Jet(value, first, second)
+
+
+def compose(
+    arguments: Sequence[Jet],
+    value: np.ndarray,
+    slopes: Sequence[np.ndarray],
+    bends: Mapping[Pair, np.ndarray],
+) -> Jet:
+    """A function of several jets whose derivatives are known: what a law needs that sums over more than its runs.
+
+    Args:
+        arguments: its arguments.
+        value: its value there.
+        slopes: its derivative in each argument.
+        bends: numbers i ≤ j of two arguments → its second derivative in both; absent where it is zero.
+    """
+    first: dict[int, np.ndarray] = {}
+    for slope, a in zip(slopes, arguments, strict=True):
+        first = _merged(first, {i: slope * g for i, g in a.first.items()})
+    if any(a.second is None for a in arguments):
+        return Jet(value, first, None)
+    second: dict[Pair, np.ndarray] = {}
+    for slope, a in zip(slopes, arguments, strict=True):
+        second = _merged(second, {k: slope * h for k, h in (a.second or {}).items()})
+    for p, a in enumerate(arguments):
+        for q, b in enumerate(arguments):
+            bend = bends.get((min(p, q), max(p, q)))
+            if bend is not None:
+                products = {
+                    (i, j): bend * g * h for i, g in a.first.items() for j, h in b.first.items() if i <= j
+                }
+                second = _merged(second, products)
     return Jet(value, first, second)
 
 

@@ -9,43 +9,57 @@ the learning rate adds. `analysis.schedule.columns` computes the law's columns f
 
 import numpy as np
 
+from analysis.laws.jet import Jet, Quantity, compose
 from analysis.laws.law import Law, Variables
 
 MAX_LOG_REACH = 300.0
 """Cap on log(C·η^-γ·S), against overflow in a wild trial step: there a drop has long had its whole effect."""
 
 
-def multi_power_log_loss(theta: np.ndarray, x: Variables) -> tuple[np.ndarray, np.ndarray]:
-    """log L, shape (S, n), and its gradient for θ = (log L0, log A, log B, log C, α, β, γ).
+def multi_power_loss(
+    x: Variables,
+    L0: Quantity,
+    A: Quantity,
+    B: Quantity,
+    C: Quantity,
+    alpha: Quantity,
+    beta: Quantity,
+    gamma: Quantity,
+) -> Quantity:
+    """The law as above. Columns of x: `area` of shape (n,); `drop`, `rate` and `since` of shape (n, K)."""
+    return L0 + A * np.exp(-alpha * np.log(x["area"])) - B * decayed(x, np.log(C), beta, gamma)
 
-    Columns of x: `area` of shape (n,); `drop`, `rate` and `since` of shape (n, K).
-    """
-    log_l0, log_a, log_b, log_c, alpha, beta, gamma = (theta[:, i : i + 1] for i in range(7))
-    log_area = np.log(x["area"])
-    floor, power = np.exp(log_l0), np.exp(log_a - alpha * log_area)
-    log_rate, log_since = np.log(x["rate"]), np.log(x["since"])
-    log_reached = log_c[..., None] - gamma[..., None] * log_rate + log_since
-    reach = np.exp(np.where(log_reached.real < MAX_LOG_REACH, log_reached, MAX_LOG_REACH))  # (S, n, K)
+
+def decayed(x: Variables, log_c: Quantity, beta: Quantity, gamma: Quantity) -> Quantity:
+    """Σ_k (η_{k-1} - η_k)·[1 - (e^u + 1)^-β] with u = log(C·η_k^-γ·S_k(t)), shape (S, n), by hand: a sum over K."""
+    arguments = (log_c, beta, gamma)
+    c, b, g = (np.asarray(a.value if isinstance(a, Jet) else a)[..., None] for a in arguments)
+    drop, log_rate = x["drop"], np.log(x["rate"])
+    reach = np.exp(np.minimum(c - g * log_rate + np.log(x["since"]), MAX_LOG_REACH))  # (S, n, K)
     log_reach = np.log1p(reach)
-    left = np.exp(-beta[..., None] * log_reach)
-    scale = np.exp(log_b)
-    gain = scale * (x["drop"] * (1 - left)).sum(axis=-1)
-    slope = beta[..., None] * left * reach / (1 + reach) * x["drop"]  # ∂ gain / ∂ log reach
-    loss = floor + power - gain
-    gradient = [
-        floor + 0 * power,
-        power,
-        -gain,
-        -scale * slope.sum(axis=-1),
-        -power * log_area,
-        -scale * (x["drop"] * left * log_reach).sum(axis=-1),
-        scale * (slope * log_rate).sum(axis=-1),
-    ]
-    # A trial step may make the law negative; a large finite value lets the descent reject it.
-    sane = loss.real > 1e-6
-    safe = np.where(sane, loss, 1.0)
-    jacobian = np.stack(np.broadcast_arrays(*gradient), axis=-1) / safe[..., None]
-    return np.where(sane, np.log(safe), 50.0), jacobian
+    left = np.exp(-b * log_reach)
+    value = (drop * (1 - left)).sum(axis=-1)
+    if not isinstance(log_c, Jet):
+        return value
+    share = reach / (1 + reach)  # ∂ log(1 + e^u) / ∂u
+    left *= drop
+    moved = left * share
+    in_u, in_beta = b * moved, left * log_reach
+    slopes = (in_u.sum(axis=-1), in_beta.sum(axis=-1), -(in_u * log_rate).sum(axis=-1))
+    if log_c.second is None:
+        return compose(arguments, value, slopes, {})
+    twice_u = in_u * (1 - (1 + b) * share)
+    u_beta = moved * (1 - b * log_reach)
+    u_rate = twice_u * log_rate
+    bends = {
+        (0, 0): twice_u.sum(axis=-1),
+        (0, 1): u_beta.sum(axis=-1),
+        (0, 2): -u_rate.sum(axis=-1),
+        (1, 1): -(in_beta * log_reach).sum(axis=-1),
+        (1, 2): -(u_beta * log_rate).sum(axis=-1),
+        (2, 2): (u_rate * log_rate).sum(axis=-1),
+    }
+    return compose(arguments, value, slopes, bends)
 
 
 MULTI_POWER = Law(
@@ -64,6 +78,6 @@ MULTI_POWER = Law(
         "beta": (0.2, 0.9),
         "gamma": (0.2, 0.9),
     },
-    log_loss=multi_power_log_loss,
+    expression=multi_power_loss,
     typical={"L0": 2.6, "A": 0.65, "B": 400.0, "C": 2.0, "alpha": 0.42, "beta": 0.6, "gamma": 0.65},
 )
