@@ -10,6 +10,7 @@ import pandas as pd
 from analysis import laws, objectives
 from analysis.allocate import TRAIN_FLOPS_PER_PARAM_TOKEN
 from analysis.certificate import certify, doubts
+from analysis.clustered import LEAST_FREEDOM, SLACK, has_curves, run_errors, simulated_draws
 from analysis.points import checked_points, column_or_ones, problem_of
 from analysis.refusals import BadValue
 from analysis.result import FitResult
@@ -111,7 +112,16 @@ def fit(
     warnings = doubts(problem, theta)
     draws = np.empty((0, len(theta)))
     spare = units - len(theta)
-    if bootstrap > 0 and spare < SPARE_CLUSTERS:
+    if bootstrap > 0 and has_curves(clusters):
+        errors = run_errors(problem, theta, weight, clusters)
+        if errors.freedom < LEAST_FREEDOM - SLACK:
+            warnings.append(
+                f"intervals not estimated: {units} training runs leave {errors.freedom:.1f} degrees of freedom beyond "
+                f"the parameters that differences between runs determine; {LEAST_FREEDOM:.0f} are needed"
+            )
+        else:
+            draws = simulated_draws(problem, theta, weight, errors, bootstrap, seed)
+    elif bootstrap > 0 and spare < SPARE_CLUSTERS:
         warnings.append(
             f"intervals not estimated: {units} clusters of runs for {len(theta)} parameters; "
             f"{len(theta) + SPARE_CLUSTERS} are needed"

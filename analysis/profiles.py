@@ -60,7 +60,9 @@ def profile(fit: FitResult, name: str, *, points: int = 41, draws: int = 400, re
     free = minimise(problem, starts, resampled, stages=FROM_NEAR).value
     # A rise is quadratic in the interval's width, and suffers less from the excess of a robust bootstrap.
     student = widening(fit.level, len(fit.points), fit.clusters, len(fit.theta), square_share=1.0)
-    threshold = float(np.quantile(held - free, fit.level)) * fit.widening * student
+    share = problem.square_share(fit.theta)
+    stretch = widening(fit.level, len(fit.points), fit.clusters, len(fit.theta), share)
+    threshold = float(np.quantile(held - free, fit.level)) * stretch * student
 
     low, high = np.quantile(fit.draws[:, j], [0.1587, 0.8413])
     offsets = np.linspace(-reach, reach, points | 1)

@@ -113,7 +113,12 @@ class FitResult:
 
     @cached_property
     def widening(self) -> float:
-        """How much wider than the bootstrap's own percentiles the intervals are (see uncertainty.widening)."""
+        """How much wider than the draws' own percentiles the intervals are (see uncertainty.widening).
+
+        Draws for training curves are spread as Student's already (see analysis.clustered).
+        """
+        if self.clusters < len(self.points):
+            return 1.0
         return widening(
             self.level,
             len(self.points),

@@ -157,14 +157,15 @@ def _own_fit(path: Path) -> ChosenLaw:
             "fit another law, as scaling fit … law=chinchilla"
         )
     flops = result.flops_per_param_token * result.points["params"] * result.points["tokens"]
+    curves = result.clusters < len(result.points)  # whose draws are spread as Student's already
     return ChosenLaw(
         name=str(path),
         form=law,
         theta=result.theta,
         draws=result.draws,
         level=result.level,
-        degrees_of_freedom=result.clusters - len(result.theta),
-        clusters=result.clusters,
+        degrees_of_freedom=None if curves else result.clusters - len(result.theta),
+        clusters=None if curves else result.clusters,
         source=f"fitted to {len(result.points)} runs",
         fitted_flops=(float(flops.min()), float(flops.max())),
         verdict=_verdict(found.read_text()),
