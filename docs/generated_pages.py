@@ -192,7 +192,8 @@ def _title(text: str, underline: str) -> str:
 
 
 def _module(name: str) -> str:
-    return f"{_title(name, '-')}\n.. automodule:: {name}\n   :members:\n"
+    # What a package exports from elsewhere stands with the module that defines it.
+    return f"{_title(name, '-')}\n.. automodule:: {name}\n   :members:\n   :ignore-module-all:\n"
 
 
 def _modules(package: str) -> list[pkgutil.ModuleInfo]:
