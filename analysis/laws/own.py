@@ -109,7 +109,17 @@ def by_differences(function: Callable[..., Any]) -> Callable[..., Quantity]:
     def expression(x: Variables, **parameters: Quantity) -> Quantity:
         jets = list(parameters.values())
         if not any(isinstance(jet, Jet) for jet in jets):
-            return function(x, **parameters)
+            if all(np.ndim(value) == 0 for value in jets):
+                return function(x, **parameters)
+            settings = zip(
+                *(np.ravel(value) for value in jets), strict=True
+            )  # the function takes one at a time
+            return np.stack(
+                [
+                    np.asarray(function(x, **dict(zip(parameters, map(float, one), strict=True))))
+                    for one in settings
+                ]
+            )
         at = [np.real(jet.value) for jet in jets]
         steps = [RELATIVE_STEP * np.maximum(np.abs(value), 1e-3) for value in at]
 

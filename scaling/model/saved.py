@@ -8,7 +8,7 @@ Earlier versions wrote `model.pt`, in PyTorch's format, which is still read.
 import hashlib
 import json
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def to_bytes(model: Decoder, weights: dict[str, Tensor], tokenizer_definition: s
     """
     metadata = {
         "sha256": _NO_CHECKSUM,  # first, so that no other digits of the file can be taken for it
-        "shape": asdict(model.shape),
+        "shape": model.shape.to_json(),
         "rope_base": model.rope_base,
         "tokenizer": tokenizer_definition,
     }

@@ -7,9 +7,9 @@ blocks are of several kinds.
 """
 
 from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from scaling.errors import UserError
 from scaling.shape.attention import Attention, HeadNorms, LatentAttention
@@ -113,6 +113,18 @@ class ModelShape:
     layers: tuple[Run, ...] = ()
     """The blocks in the order of the model, as (how many, block), where the fields above cannot say them: hybrids of
     attention and recurrences. Heads, ffn_width and experts are then those of its attention and feed-forwards."""
+
+    def to_json(self) -> dict[str, Any]:  # JSON: numbers, texts and what holds them
+        """Every field by name, for a record or a hash of it.
+
+        A field that came to this class later stands in it only where it says something, so that what was written before
+        is still the same shape.
+        """
+        facts = asdict(self)
+        for later in ("window", "full_every", "chunked", "mtp_depth", "layers"):
+            if not facts[later]:
+                del facts[later]
+        return facts
 
     def __post_init__(self) -> None:
         for name in (

@@ -257,7 +257,7 @@ def identity(recipe: Recipe, run: int, shape: ModelShape, corpus: TokenCorpus, c
         "recipe": alone,
         "optimizer": type(recipe.optim).__name__,
         "schedule": type(recipe.schedule).__name__,
-        "shape": asdict(shape),
+        "shape": shape.to_json(),
         "rope_base": config.model.rope_base,
         "corpus": corpus.fingerprint,
         "precision": config.trainer.precision,

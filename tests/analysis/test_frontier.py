@@ -75,7 +75,7 @@ def test_refusals() -> None:
     single = frame.groupby("params", as_index=False).first()
     with pytest.raises(TooFewPoints, match="0 sizes"):
         envelope(load(single))
-    apart = frame.assign(tokens=frame["tokens"] * (frame["params"] / frame["params"].min()) ** 12)
+    apart = frame.assign(tokens=frame["tokens"] * 1e-12 * (frame["params"] / frame["params"].min()) ** 12)
     with pytest.raises(NoSpread, match="overlap"):
         envelope(load(apart))
     # The larger the better at any compute: the largest size wins everywhere.
