@@ -1,5 +1,6 @@
 """The page of concepts: its commands run as they stand, and print the lines it shows."""
 
+import json
 import os
 import re
 import shlex
@@ -23,6 +24,9 @@ def words(line: str) -> str:
 
 def test_every_command_runs_and_prints_what_the_page_shows(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "runs/reference/quickstart", tmp_path / "runs/reference/quickstart")
+    configs = json.loads((ROOT / "tests/published/configs.json").read_text())
+    (tmp_path / "my-model").mkdir()
+    (tmp_path / "my-model/config.json").write_text(json.dumps(configs["meta-llama/Llama-3.2-1B"]))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
     printed: list[str] = []
     commands = 0
@@ -33,7 +37,7 @@ def test_every_command_runs_and_prints_what_the_page_shows(tmp_path: Path) -> No
             continue
         printed = []
         for command in text.splitlines():
-            program, *arguments = shlex.split(command)
+            program, *arguments = shlex.split(command, comments=True)
             assert program == "scaling"
             result = subprocess.run(
                 [sys.executable, "-m", "scaling", *arguments],
