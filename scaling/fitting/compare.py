@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -13,7 +14,9 @@ from analysis.compare_report import joint_dict, to_json, write
 from analysis.joint import fit_jointly
 from analysis.loss_unit import loss_unit
 from analysis.reading.files import read
+from analysis.reading.filters import apply_filters, condition
 from analysis.reading.own_records import are_own
+from analysis.reading.rows import numbered
 from analysis.report import finite, plain
 from analysis.sections.compared import compared_sections, joint_section
 from analysis.table import Table, load
@@ -146,12 +149,20 @@ def read_sources(paths: list[Path], keys: CompareKeys) -> list[Source]:
     rows = frames[0]
     if keys.by not in rows.columns:
         raise UserError(f"by={keys.by}: no such column; the table has {', '.join(map(str, rows.columns))}")
-    groups = [Source(str(value), group) for value, group in rows.groupby(keys.by, sort=False)]
+    rows, _ = apply_filters(numbered(rows), conditions_on(keys, keys.by))
+    groups = [
+        Source(str(value), group.drop(columns="row")) for value, group in rows.groupby(keys.by, sort=False)
+    ]
     if len(groups) < 2:
         raise UserError(
             f"by={keys.by}: every row holds {rows[keys.by].iloc[0]!r}; name a column of several values"
         )
     return groups
+
+
+def conditions_on(keys: CompareKeys, column: str) -> dict[str, Any]:
+    """The conditions on a column: those on the one that splits a table choose the studies, before it is split."""
+    return {key: value for key, value in keys.where.items() if condition(key, value).column == column}
 
 
 def loss_column(sources: list[Source], keys: CompareKeys) -> tuple[str | None, list[str]]:
@@ -185,10 +196,11 @@ def values(rows: pd.DataFrame, column: str) -> tuple[str, ...]:
 def read_one(source: Source, keys: CompareKeys, loss: str | None) -> Table:
     """The runs of one study as a table."""
     columns: Mapping[str, str] = keys.named(COLUMNS) | ({} if loss is None else {"loss": loss})
+    chosen = {} if keys.by is None else conditions_on(keys, keys.by)
     table = load(
         source.rows.reset_index(drop=True),
         columns,
-        keys.where,
+        {key: value for key, value in keys.where.items() if key not in chosen},
         keys.convention,
         units=keys.units,
         mixed=keys.mixed,

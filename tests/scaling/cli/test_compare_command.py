@@ -84,6 +84,11 @@ def test_conditions_are_heard_as_a_fit_hears_them(capsys: pytest.CaptureFixture[
     words = ["three.csv", "by=optimizer", f"where.params<{ceiling!r}", "where.dataset!=pile"]
     assert main([*words, "bootstrap=0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pairs"] == by_hand["pairs"]
+    # One on the column that splits the table chooses the studies.
+    sgd = everything[everything["params"] < ceiling].assign(optimizer="sgd", loss=3.0)
+    pd.concat([pd.read_csv("small.csv"), sgd]).to_csv("fourth.csv", index=False)
+    assert main(["fourth.csv", "by=optimizer", "where.optimizer!=sgd", "bootstrap=0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == by_hand["pairs"]
     with pytest.raises(UserError, match="no such key"):
         main(["both.csv", "by=optimizer", "colour=red"])
 
