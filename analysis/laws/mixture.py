@@ -1,6 +1,7 @@
 """Laws of data mixtures: the loss on a domain from the proportions of the domains trained on."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -22,40 +23,44 @@ def _design(columns: tuple[str, ...], terms: int) -> Callable[[Variables], np.nd
     return design
 
 
-def mixture_ye(domains: int) -> Law:
-    """L = c + k·exp(Σ_j t_j r_j); k is within the t_j, as the proportions r_j of all domains sum to one."""
-    columns = tuple(f"proportion_{j}" for j in range(1, domains + 1))
-    weights = tuple(f"t_{j}" for j in range(1, domains + 1))
+def _law(domains: int, weights: tuple[str, ...], terms: int, **says: Any) -> Law:
+    """A law of so many exponentials, each with a weight for each domain."""
     return Law(
-        name=f"mixture_ye[{domains}]",
-        formula="L = c + exp(Σ_j t_j·r_j), one law for the loss on each domain",
-        source="Ye et al. 2024 (arXiv:2403.16952), eq. 7; its k is e^t of proportions that sum to one",
-        variables=columns,
+        variables=tuple(f"proportion_{j}" for j in range(1, domains + 1)),
         parameters=("c", *weights),
         logged=("c",),
         signed=weights,
         amplitudes=("c",),
         box=dict.fromkeys(weights, (-3.0, 2.0)),
-        design=_design(columns, 1),
+        design=_design(tuple(f"proportion_{j}" for j in range(1, domains + 1)), terms),
+        **says,
+    )
+
+
+def mixture_ye(domains: int) -> Law:
+    """L = c + k·exp(Σ_j t_j r_j); k is within the t_j, as the proportions r_j of all domains sum to one."""
+    weights = tuple(f"t_{j}" for j in range(1, domains + 1))
+    return _law(
+        domains,
+        weights,
+        1,
+        name=f"mixture_ye[{domains}]",
+        formula="L = c + exp(Σ_j t_j·r_j), one law for the loss on each domain",
+        source="Ye et al. 2024 (arXiv:2403.16952), eq. 7; its k is e^t of proportions that sum to one",
         typical={"c": 1.8, **{name: 1.0 - 0.45 * j for j, name in enumerate(weights)}},
     )
 
 
 def mixture_implicit(domains: int) -> Law:
     """L = c + Σ_i exp(Σ_j t_ij r_j) for a test set that is itself a mixture of two unknown domains."""
-    columns = tuple(f"proportion_{j}" for j in range(1, domains + 1))
     weights = tuple(f"t_{i}{j}" for i in (1, 2) for j in range(1, domains + 1))
-    return Law(
+    return _law(
+        domains,
+        weights,
+        2,
         name=f"mixture_implicit[{domains}]",
         formula="L = c + exp(Σ_j t_1j·r_j) + exp(Σ_j t_2j·r_j)",
         source="Ye et al. 2024 (arXiv:2403.16952), eq. 8: implicit domains, here two",
-        variables=columns,
-        parameters=("c", *weights),
-        logged=("c",),
-        signed=weights,
-        amplitudes=("c",),
-        box=dict.fromkeys(weights, (-3.0, 2.0)),
-        design=_design(columns, 2),
         typical={
             "c": 1.5,
             **{

@@ -66,6 +66,6 @@ def test_a_mark_that_can_be_both_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_excel(tmp_path: Path) -> None:
-    pytest.importorskip("openpyxl")
+    pytest.importorskip("openpyxl", reason="pandas reads Excel through openpyxl, which is in no extra")
     pd.DataFrame({"params": [1e8], "loss": [3.5]}).to_excel(tmp_path / "runs.xlsx", index=False)
     assert read(tmp_path / "runs.xlsx")["loss"].tolist() == [3.5]
