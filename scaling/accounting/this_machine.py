@@ -33,6 +33,11 @@ DRIVER_NAMES = {
 stands first."""
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def this_machine() -> Device:
     """The device that PyTorch would train on: a GPU where there is one, else the processor with all its cores."""
     if find_spec("torch") is not None:
@@ -67,11 +72,10 @@ def _this_processor() -> Device:
         flops = max(flops, _best_rate(product, 2 * size**3))
     source, target = np.ones(COPIED_BYTES // 4, np.float32), np.empty(COPIED_BYTES // 4, np.float32)
     streamed = _best_rate(lambda: np.copyto(target, source), 2 * COPIED_BYTES)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return replace(
         CATALOGUE["cpu"],
         name="auto",
-        title=f"this machine: {cores} cores, measured",
+        title=f"this machine: {cores()} cores, measured",
         peak_flops={"fp32": flops},
         memory_bytes=float(psutil.virtual_memory().total),
         memory_bytes_per_second=streamed / MEMORY_FRACTION,

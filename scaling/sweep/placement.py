@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from scaling.accounting.this_machine import cores
 from scaling.config.schema import TrainerConfig
 from scaling.errors import UserError
 from scaling.sweep.admission import Gpu
 from scaling.sweep.gpus import gpus_for
-from scaling.training.machine import cores
 
 PROCESS_BYTES = 2**29
 """What a worker holds before it trains: Python, torch and Lightning; 470 MiB resident, as measured with torch 2.13."""

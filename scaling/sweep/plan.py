@@ -9,11 +9,12 @@ from math import isnan
 from pathlib import Path
 
 from scaling.accounting.hardware import get_device
+from scaling.accounting.this_machine import cores
 from scaling.config.schema import Branch, SweepConfig
 from scaling.corpus import TokenCorpus, prepare
 from scaling.sweep import design
 from scaling.training.job import Job, plan_job
-from scaling.training.machine import Machine, cores, described_by, probe
+from scaling.training.machine import Machine, described_by, probe
 from scaling.training.precision import decided
 from scaling.training.resolve import pinned, resolve_shape
 

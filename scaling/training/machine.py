@@ -1,4 +1,5 @@
-"""What a machine can do, as far as the training of a run depends on it. The project asks the machine only here.
+"""What a machine can do, as far as the training of a run depends on it. Training asks the machine only here; how
+fast it is, for a plan on `hardware=auto`, is measured in `scaling.accounting.this_machine`.
 
 A study is planned on one machine and may be trained on another. What `auto` stands for is therefore decided once, from
 the `Machine` where the jobs will run, and the decision is recorded and carried to the jobs.
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import psutil
 
 from scaling.accounting.device import Device
+from scaling.accounting.this_machine import cores
 from scaling.config.schema import TrainerConfig
 from scaling.errors import UserError
 
@@ -89,11 +91,6 @@ def refuse_what_is_missing(trainer: TrainerConfig) -> None:
             f"trainer.precision={trainer.precision}: the device of this machine has no bfloat16 products; run where "
             "there are, or choose another name= and set trainer.precision=32-true"
         )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_for(trainer: TrainerConfig, pass_flops: float, jobs_at_once: int = 1) -> int | None:

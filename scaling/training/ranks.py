@@ -26,11 +26,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from scaling.accounting.this_machine import cores
 from scaling.config.schema import TrainConfig, TrainerConfig
 from scaling.errors import UserError
 from scaling.records.claims import check_held
 from scaling.training.job import job_of
-from scaling.training.machine import cores
 from scaling.training.signals import PREEMPTED, SIGNALS, HeldSignals, Preempted
 
 GRACE_SECONDS = 1.0
