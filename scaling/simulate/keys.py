@@ -66,19 +66,25 @@ class TableKeys(WorldKeys):
 
 
 @dataclass(kw_only=True)
-class TeachKeys(WorldKeys):
-    """What `scaling simulate teach` can be told; compare takes design= several times."""
+class CheckKeys:
+    """How many simulated studies say what a design teaches."""
 
-    design: str = "isoflop"
-    """the runs, as for `scaling simulate`"""
-    flops: Annotated[float | None, FLOPS] = None
-    """compute that N_opt and its loss are asked at; by default 100 times the design's largest run"""
     studies: Annotated[int, STUDIES] = 400
     """simulated studies"""
     draws: Annotated[int, Range(at_least=0, at_most=10**5)] = 50
     """bootstrap resamples of each study's interval; 0 leaves coverage out"""
     level: Annotated[float, Range(above=0, below=1)] = 0.9
     """probability of intervals"""
+
+
+@dataclass(kw_only=True)
+class TeachKeys(CheckKeys, WorldKeys):
+    """What `scaling simulate teach` can be told; compare takes design= several times."""
+
+    design: str = "isoflop"
+    """the runs, as for `scaling simulate`"""
+    flops: Annotated[float | None, FLOPS] = None
+    """compute that N_opt and its loss are asked at; by default 100 times the design's largest run"""
     prior: bool = False
     """let each study have a law of its own, drawn from all that may be true, in place of the estimate"""
     figure: str | None = None
@@ -86,103 +92,100 @@ class TeachKeys(WorldKeys):
 
 
 @dataclass(kw_only=True)
-class OptimizeKeys(WorldKeys):
-    """What `scaling simulate optimize` can be told."""
+class PoolKeys:
+    """How a table of candidates is read, and what each of them costs."""
 
-    target: str = "n_opt"
-    """what is asked: n_opt, loss or exponent; with pool=, a table of the target region"""
-    flops: Annotated[float | None, FLOPS] = None
-    """compute that it is asked at"""
-    spend: Annotated[float | None, POSITIVE] = None
-    """the most to spend, in `unit`; with pool=, a share of the pool's cost"""
-    unit: str = "flops"
-    """flops, device_hours, usd, or hours (one job at a time on the device or machine named)"""
-    within: Annotated[float | None, POSITIVE] = None
-    """half of the interval that is good enough (0.05: 5 % to either side): the cheapest design that gives it"""
-    criterion: str = "v"
-    """v (variance of the target), d (volume of all that is unknown) or regret (what the error of N_opt costs)"""
-    largest: Annotated[float | None, FLOPS] = None
-    """compute of the largest single run; by default what `spend` allows, or a hundredth of the target's"""
-    candidates: Annotated[int, Range(at_least=10, at_most=20_000)] = 500
-    """about how many runs to choose from"""
-    seeds: Annotated[int, Range(at_least=1, at_most=20)] = 1
-    """seeds that a candidate may be trained with"""
-    runs: Annotated[int, Range(at_least=2, at_most=1000)] = 48
-    """most runs chosen"""
-    studies: Annotated[int, STUDIES] = 400
-    """simulated studies that check the answer"""
-    draws: Annotated[int, Range(at_least=0, at_most=10**5)] = 50
-    """bootstrap resamples of each study's interval; 0 leaves coverage out"""
-    level: Annotated[float, Range(above=0, below=1)] = 0.9
-    """probability of intervals"""
-    against: str | None = None
-    """a design to compare with, such as isoflop:budgets=4,sizes=5,max_flops=1e19"""
-    write: str | None = None
-    """a YAML file for `scaling sweep design=FILE`"""
-    pool: str | None = None
-    """a table of candidates to choose from, with the columns that the law reads; cost= says what each costs"""
     cost: str | None = None
-    """a column of the pool, or a formula of its columns; by default 6*params*tokens"""
+    """a column of the pool, or a formula of its columns; by default 6*params*tokens; 1: all the same"""
     columns: dict[str, str] = field(default_factory=dict)
-    """with pool=: the law's column → the table's, as columns.params=N"""
+    """the law's column → the pool's, as columns.params=N columns.tokens=D columns.loss=lm_loss"""
     units: dict[str, float] = field(default_factory=dict)
-    """with pool=: what 1 stands for in a column"""
+    """what 1 stands for in a column of the pool, as units.batch_tokens=2048"""
     where: dict[str, Any] = field(default_factory=dict)  # a value is text, a number or a flag
-    """with pool=: only rows with this value: where.COLUMN=VALUE"""
+    """only rows of the pool with this value: where.COLUMN=VALUE"""
 
 
 @dataclass(kw_only=True)
-class NextKeys(WorldKeys):
-    """What `scaling simulate next runs/NAME` can be told."""
+class ChoiceKeys(WorldKeys):
+    """What a choice of runs is for, and what it may cost."""
 
     target: str = "n_opt"
     """what is asked: n_opt, loss or exponent"""
     flops: Annotated[float | None, FLOPS] = None
+    """compute that it is asked at"""
+    spend: Annotated[float | None, POSITIVE] = None
+    """the most to spend, in `unit`"""
+    unit: str = "flops"
+    """flops, device_hours, usd, or hours (one job at a time on the device or machine named)"""
+    within: Annotated[float | None, POSITIVE] = None
+    """half of the interval that is good enough (0.05: 5 % to either side): the cheapest design that gives it, or when
+    to stop"""
+    candidates: Annotated[int, Range(at_least=10, at_most=20_000)] = 500
+    """about how many runs to choose from"""
+    runs: Annotated[int, Range(at_least=1, at_most=1000)] = 48
+    """most runs chosen"""
+    write: str | None = None
+    """a YAML file for `scaling sweep design=FILE`"""
+
+
+@dataclass(kw_only=True)
+class OptimizeKeys(PoolKeys, CheckKeys, ChoiceKeys):
+    """What `scaling simulate optimize` can be told."""
+
+    target: str = "n_opt"
+    """what is asked: n_opt, loss or exponent; with pool=, a table of the target region"""
+    spend: Annotated[float | None, POSITIVE] = None
+    """the most to spend, in `unit`; with pool=, a share of the pool's cost"""
+    criterion: str = "v"
+    """v (variance of the target), d (volume of all that is unknown) or regret (what the error of N_opt costs)"""
+    largest: Annotated[float | None, FLOPS] = None
+    """compute of the largest single run; by default what `spend` allows, or a hundredth of the target's"""
+    seeds: Annotated[int, Range(at_least=1, at_most=20)] = 1
+    """seeds that a candidate may be trained with"""
+    runs: Annotated[int, Range(at_least=2, at_most=1000)] = 48
+    """most runs chosen"""
+    against: str | None = None
+    """a design to compare with, such as isoflop:budgets=4,sizes=5,max_flops=1e19"""
+    pool: str | None = None
+    """a table of candidates to choose from, with the columns that the law reads; cost= says what each costs"""
+
+
+@dataclass(kw_only=True)
+class NextKeys(ChoiceKeys):
+    """What `scaling simulate next runs/NAME` can be told."""
+
+    flops: Annotated[float | None, FLOPS] = None
     """compute that it is asked at; by default 10 times the largest run"""
     spend: Annotated[float | None, POSITIVE] = None
     """the most to spend more, in `unit`; by default a tenth of what was spent"""
-    unit: str = "flops"
-    """flops, device_hours, usd or hours"""
     largest: Annotated[float | None, FLOPS] = None
     """compute of the largest single run; by default the largest so far, or what `spend` allows"""
     fit_law: str = "chinchilla"
     """the form of law that the runs are fitted with"""
-    within: Annotated[float | None, POSITIVE] = None
-    """half of the interval that is good enough: says when to stop"""
     candidates: Annotated[int, Range(at_least=10, at_most=20_000)] = 300
     """about how many runs to choose from"""
     runs: Annotated[int, Range(at_least=1, at_most=1000)] = 12
     """most runs proposed"""
     level: Annotated[float, Range(above=0, below=1)] = 0.9
     """probability of intervals"""
-    write: str | None = None
-    """a YAML file for `scaling sweep design=FILE`"""
 
 
 @dataclass(kw_only=True)
-class ReplayKeys:
+class ReplayKeys(PoolKeys):
     """What `scaling simulate replay` can be told."""
 
     pool: str = ""
-    """a table of runs with their losses: the candidates"""
+    """a table of runs with their losses: the candidates; a column `split` may hold train and test in one table"""
     target: str = ""
     """a table of the target region, with losses; not needed where a column `split` says train and test"""
     spend: Annotated[float, Range(above=0, at_most=1)] = 0.1
     """share of the pool's cost that may be spent"""
     law: str = "chinchilla"
     """a law, or several with commas: R² is the mean over them"""
-    cost: str | None = None
-    """a column, or a formula of columns such as 6*params*tokens, which is the default; 1: all the same"""
-    columns: dict[str, str] = field(default_factory=dict)
-    """the law's column → the table's, as columns.params=N columns.tokens=D columns.loss=lm_loss"""
-    units: dict[str, float] = field(default_factory=dict)
-    """what 1 stands for in a column, as units.batch_tokens=2048"""
     outputs: list[str] = field(default_factory=list)
     """several columns that the law predicts, each by a fit of its own: outputs=[loss_1,loss_2]"""
     group: str | None = None
     """a column whose values are fitted and budgeted apart; R² is taken over all together"""
-    where: dict[str, Any] = field(default_factory=dict)  # a value is text, a number or a flag
-    """only rows with this value: where.COLUMN=VALUE; a column `split` may hold train and test in one table"""
     objective: str = "mse_log"
     """what fits minimise"""
     seeds: Annotated[int, Range(at_least=1, at_most=1000)] = 10
