@@ -49,7 +49,8 @@ MIXTURE_HOST_SECONDS = 2e-3
 """Forward of a mixture's layer beyond what its kernels take, backward twice that: which tokens go where is known on the
 device only, so that the processor waits for it and the device then waits for some hundred launches. The value at which
 the median of NVIDIA's published mixtures (tests/published/nvidia_mixtures.csv, 2025 to 2026, no graph of the whole
-layer) is neither too fast nor too slow (`benchmarks/budget.py`); releases of one program differ by a factor of 1.8."""
+layer) is neither too fast nor too slow (`benchmarks/budget_speed.py`); releases of one program
+differ by a factor of 1.8."""
 
 BACKWARD_OVER_FORWARD = {"flash": 2.5, "materialised": 2.0}
 """Attention, backward over forward: a flash kernel also recomputes the scores (Dao 2023, arXiv:2307.08691)."""

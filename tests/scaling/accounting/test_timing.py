@@ -5,7 +5,7 @@ from itertools import pairwise
 from statistics import median
 
 import achieved_rates
-import budget as benchmark
+import budget_speed as benchmark
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
