@@ -16,8 +16,8 @@ them a run whose hours the estimate is judged on). A measured run replaces it (`
 
 RUN_SPREAD = (0.63, 1.9)
 """Device-hours of a whole run over their estimate, in nine runs of ten: a prediction interval from the logarithms of 21
-published runs (`benchmarks/budget_speed.py`; 0.69 to 2.6, median 1.02). It holds restarts, layouts and code that nobody knows
-of a run before it is made; a measured speed takes its place."""
+published runs (`benchmarks/budget_speed.py`; 0.69 to 2.6, median 1.02). It holds restarts, layouts and code that nobody
+knows of a run before it is made; a measured speed takes its place."""
 POWER_USAGE_EFFECTIVENESS = 1.1
 """Energy of the data centre over energy of its devices, as in LLaMA (arXiv:2302.13971, section 6)."""
 
