@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from scaling.accounting.this_machine import cores
 from scaling.config.corpus import BytesTokenizer, LexiconCorpus
 from scaling.config.schema import (
     Branch,
@@ -34,7 +35,7 @@ from scaling.records.records import load_sweep
 from scaling.sweep import forecast
 from scaling.sweep.workers import run_in_workers
 from scaling.training.job import plan_job
-from scaling.training.machine import cores, probe
+from scaling.training.machine import probe
 from scaling.training.meters import cpu_name
 from scaling.training.precision import MASTER, MASTER_LEAST_WIDTH
 

@@ -1,6 +1,6 @@
 """Hours, energy and carbon follow from device-seconds; ill factors are refused."""
 
-import budget as benchmark
+import budget_speed as benchmark
 import pytest
 
 from scaling.accounting.cost import run_cost

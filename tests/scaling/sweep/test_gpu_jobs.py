@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaling.accounting.this_machine import cores
 from scaling.config.schema import TrainConfig, TrainerConfig
 from scaling.corpus import prepare
 from scaling.sweep import capacity, gpus
@@ -23,7 +24,6 @@ from scaling.sweep.admission import Admission, Demand, Gpu, run_through
 from scaling.sweep.placement import default_workers
 from scaling.sweep.workers import run_in_workers
 from scaling.training.job import Job, plan_job
-from scaling.training.machine import cores
 from scaling.training.planned import evaluation_memory, predicted_memory, reserved_memory
 
 Make = Callable[..., TrainConfig]

@@ -13,6 +13,7 @@ import launchers
 import pandas as pd
 import pytest
 
+from scaling.accounting.this_machine import cores
 from scaling.config.schema import TrainConfig
 from scaling.errors import UserError
 from scaling.records.folder import MULTIRUN
@@ -20,7 +21,6 @@ from scaling.sweep import local
 from scaling.sweep.local import refuse_shared_folders, train_multirun
 from scaling.sweep.multirun import MultirunJob, keep_outcome, read_outcomes, train_job
 from scaling.sweep.multirun_report import conclude, multirun_table
-from scaling.training.machine import cores
 
 SMALL = [word for word in launchers.WORDS if not word.startswith(("name=", "optim=", "optim.lr="))]
 
